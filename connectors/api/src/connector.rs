@@ -1,0 +1,48 @@
+//! A connector: what joins one kind of outside system to any pipeline.
+
+use crate::{Options, OptionsDoc, Problems, Sink, Source};
+use async_trait::async_trait;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What a connector is told about the pipeline it is used in.
+#[derive(Clone, Debug)]
+pub struct ConnectorContext {
+    /// The node's name, for messages.
+    pub node: String,
+    /// The folder that relative paths start at: the pipeline file's.
+    pub base: PathBuf,
+}
+
+/// A kind of source, sink or both. Registered once, in the binary.
+#[async_trait]
+pub trait Connector: Send + Sync {
+    /// The name in `connector = "..."`.
+    fn name(&self) -> &'static str;
+
+    /// One sentence for `stygian connectors`.
+    fn about(&self) -> &'static str;
+
+    /// The options a source of this kind takes, `None` if it is no source.
+    fn source_options(&self) -> Option<OptionsDoc>;
+
+    /// The options a sink of this kind takes, `None` if it is no sink.
+    fn sink_options(&self) -> Option<OptionsDoc>;
+
+    /// Checks the options and learns the schema; may look at what it will read (the footer of a file), and touches nothing.
+    ///
+    /// # Errors
+    /// Every problem found.
+    async fn source(&self, options: &Options, context: &ConnectorContext) -> Result<Arc<dyn Source>, Problems>;
+
+    /// Checks the options; `schema` is what will be written. Touches nothing.
+    ///
+    /// # Errors
+    /// Every problem found.
+    async fn sink(
+        &self,
+        options: &Options,
+        context: &ConnectorContext,
+        schema: &stygian_core::StreamSchema,
+    ) -> Result<Arc<dyn Sink>, Problems>;
+}

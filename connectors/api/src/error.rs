@@ -1,0 +1,46 @@
+//! What can go wrong while a connector runs.
+
+use std::error::Error;
+
+/// A failure of a source or sink while the job runs; ends the job.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectorError {
+    /// An operation on something outside failed.
+    #[error("could not {doing} {what}")]
+    Io {
+        /// The verb: `read`, `write`, `rename`, ...
+        doing: &'static str,
+        /// The path, topic or address.
+        what: String,
+        /// Why.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// What was read is not what the format says.
+    #[error("{what} is not valid {format}: {reason}")]
+    Corrupt {
+        /// The path, or topic and offset.
+        what: String,
+        /// The format's name.
+        format: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Something was found in a state in which going on would lose or double data.
+    #[error("{what}: {reason}; {hint}")]
+    Refused {
+        /// What.
+        what: String,
+        /// Why.
+        reason: String,
+        /// What to do.
+        hint: String,
+    },
+}
+
+impl ConnectorError {
+    /// An [`ConnectorError::Io`].
+    pub fn io(doing: &'static str, what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Io { doing, what: what.into(), source: source.into() }
+    }
+}

@@ -1,0 +1,23 @@
+//! What a connector and a format are: the traits between the engine and the outside world.
+//!
+//! A [`Connector`] turns the options of a pipeline node into a [`Source`] or a [`Sink`]. A source names its splits and opens a
+//! [`SplitReader`] on each, which fetches raw [`Messages`] (decoded later by a [`Decoder`], on the compute threads) or finished
+//! columns. A sink opens a [`SinkWriter`] a subtask; what the writer has finished waits as [`Pending`] until the [`Committer`] makes
+//! it visible. Nothing here knows of the engine, of plugins or of any one connector.
+
+pub mod conformance;
+mod connector;
+mod error;
+mod format;
+mod options;
+mod problem;
+mod sink;
+mod source;
+
+pub use connector::{Connector, ConnectorContext};
+pub use error::ConnectorError;
+pub use format::{BadRow, Decoded, Decoder, Encoder, Messages};
+pub use options::{Options, OptionsDoc, suggest};
+pub use problem::{Problem, Problems};
+pub use sink::{Accepts, Committer, Pending, Sink, SinkContext, SinkWriter};
+pub use source::{Fetched, Source, Split, SplitReader};

@@ -1,0 +1,129 @@
+//! Which files a `path` means: a file, all files below a folder, or those that a glob matches.
+//!
+//! Everything lies below a root: the part of the path before the first wildcard. Files are known by their path from there. Links that
+//! lead out of the root are not followed unless told; folders are never entered through links.
+
+use globset::{GlobBuilder, GlobMatcher};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use stygian_api::ConnectorError;
+
+/// A path of the pipeline file, understood.
+#[derive(Clone, Debug)]
+pub(crate) struct Location {
+    /// As people know it.
+    root: PathBuf,
+    wanted: Wanted,
+    follow_links: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Wanted {
+    One(String),
+    All,
+    Matching(GlobMatcher),
+}
+
+/// A file that is there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FoundFile {
+    /// From the root, with `/` between folders.
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+}
+
+impl Location {
+    /// Looks at the path; relative ones start at `base`.
+    pub(crate) fn new(base: &Path, path: &str, follow_links: bool) -> Result<Self, String> {
+        let whole = base.join(path);
+        if whole.is_dir() {
+            return Ok(Self { root: whole, wanted: Wanted::All, follow_links });
+        }
+        let is_glob = |part: &Component<'_>| part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']);
+        if whole.exists() || !Path::new(path).components().any(|part| is_glob(&part)) {
+            let name = whole.file_name().and_then(|name| name.to_str()).ok_or_else(|| format!("`{path}` names no file"))?;
+            let root = whole.parent().unwrap_or(base).to_owned();
+            return Ok(Self { root, wanted: Wanted::One(name.to_owned()), follow_links });
+        }
+        let fixed: PathBuf = Path::new(path).components().take_while(|part| !is_glob(part)).collect();
+        let pattern: PathBuf = Path::new(path).components().skip_while(|part| !is_glob(part)).collect();
+        let glob = GlobBuilder::new(&pattern.to_string_lossy()).literal_separator(true).build().map_err(|e| e.to_string())?;
+        Ok(Self { root: base.join(fixed), wanted: Wanted::Matching(glob.compile_matcher()), follow_links })
+    }
+
+    /// Every file, ordered by name.
+    pub(crate) fn list(&self) -> Result<Vec<FoundFile>, ConnectorError> {
+        let mut files = match &self.wanted {
+            Wanted::One(name) => {
+                let path = self.root.join(name);
+                let bytes = path.metadata().map_err(|e| failed(&path, e))?.len();
+                vec![FoundFile { name: name.clone(), bytes }]
+            }
+            Wanted::All => self.walk(|_| true)?,
+            Wanted::Matching(glob) => self.walk(|name| glob.is_match(name))?,
+        };
+        files.sort();
+        Ok(files)
+    }
+
+    /// Where a file of this name is, if it is one of ours and not outside by way of a link.
+    pub(crate) fn resolve(&self, name: &str) -> Result<PathBuf, ConnectorError> {
+        let path = self.root.join(name);
+        let plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        let real = path.canonicalize().map_err(|e| failed(&path, e))?;
+        let inside = matches!(self.wanted, Wanted::One(_)) || self.follow_links || real.starts_with(self.real_root()?);
+        if plain && inside {
+            return Ok(real);
+        }
+        Err(ConnectorError::Refused {
+            what: path.display().to_string(),
+            reason: format!("it lies outside of {}", self.root.display()),
+            hint: "set `follow_links = true` if what is there is to be trusted".into(),
+        })
+    }
+
+    fn real_root(&self) -> Result<PathBuf, ConnectorError> {
+        self.root.canonicalize().map_err(|e| failed(&self.root, e))
+    }
+
+    fn walk(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<FoundFile>, ConnectorError> {
+        let (real_root, mut files, mut folders) = (self.real_root()?, Vec::new(), vec![String::new()]);
+        while let Some(folder) = folders.pop() {
+            let path = self.root.join(&folder);
+            for entry in path.read_dir().map_err(|e| failed(&path, e))? {
+                let entry = entry.map_err(|e| failed(&path, e))?;
+                let Some(name) = visible_name(&entry.path())? else { continue };
+                let name = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+                let kind = entry.file_type().map_err(|e| failed(&entry.path(), e))?;
+                if kind.is_dir() {
+                    folders.push(name);
+                } else if wanted(&name) && (!kind.is_symlink() || self.may_follow(&entry.path(), &real_root)) {
+                    let metadata = entry.path().metadata().map_err(|e| failed(&entry.path(), e))?;
+                    if metadata.is_file() {
+                        files.push(FoundFile { name, bytes: metadata.len() });
+                    }
+                }
+            }
+        }
+        Ok(files)
+    }
+
+    fn may_follow(&self, link: &Path, real_root: &Path) -> bool {
+        let inside = link.canonicalize().is_ok_and(|real| self.follow_links || real.starts_with(real_root));
+        if !inside {
+            tracing::warn!(path = %link.display(), "this link is passed over: it leads nowhere or out of the source's folder");
+        }
+        inside
+    }
+}
+
+/// The file name, unless it is hidden; names have to be UTF-8, because offsets are filed under them.
+fn visible_name(path: &Path) -> Result<Option<String>, ConnectorError> {
+    let name = path.file_name().unwrap_or_default();
+    let name = name.to_str().ok_or_else(|| failed(path, io::Error::other("the name is not UTF-8; rename the file")))?;
+    Ok((!name.starts_with(['.', '_'])).then(|| name.to_owned()))
+}
+
+fn failed(path: &Path, error: io::Error) -> ConnectorError {
+    ConnectorError::io("read", path.display().to_string(), error)
+}

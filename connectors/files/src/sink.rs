@@ -1,0 +1,33 @@
+//! The sink: opens a writer a subtask, and commits by renaming.
+
+use crate::committer::Renamer;
+use crate::folder;
+use crate::source::blocking;
+use crate::writer::{FilesWriter, WriterSpec};
+use async_trait::async_trait;
+use stygian_api::{Accepts, Committer, ConnectorError, Sink, SinkContext, SinkWriter};
+
+/// A folder that files are written into.
+#[derive(Debug)]
+pub(crate) struct FilesSink {
+    pub(crate) spec: WriterSpec,
+}
+
+#[async_trait]
+impl Sink for FilesSink {
+    fn accepts(&self) -> Accepts {
+        Accepts::Append
+    }
+
+    /// In-progress files of earlier runs are left alone: whether they are needed is for the engine to know.
+    async fn open(&self, context: SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
+        let root = self.spec.root.clone();
+        let made = move || folder::create(&root).map_err(|e| ConnectorError::io("create", root.display().to_string(), e));
+        blocking(made).await?;
+        Ok(Box::new(FilesWriter::new(self.spec.clone(), &context)))
+    }
+
+    fn committer(&self) -> Box<dyn Committer> {
+        Box::new(Renamer { root: self.spec.root.clone() })
+    }
+}

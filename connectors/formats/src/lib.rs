@@ -1,0 +1,39 @@
+//! Bytes to columns and back: JSON lines, CSV and Parquet.
+//!
+//! A text format cuts bytes into messages ([`Splitter`]), turns messages into rows ([`stygian_api::Decoder`]) and rows into bytes
+//! ([`stygian_api::Encoder`]); Parquet, which is no sequence of messages, has a reader and a writer of whole files. The codecs
+//! themselves are Arrow's; what is added here is that a message is always exactly one row or one bad row with its reason, and that
+//! every size a stranger chooses is checked before memory is taken for it. Where bytes come from is left to the connectors.
+
+mod columns;
+mod csv;
+mod csv_decoder;
+mod csv_encoder;
+mod csv_header;
+mod csv_split;
+mod error;
+mod format;
+mod json_decoder;
+mod json_depth;
+mod json_encoder;
+mod lines;
+mod parquet_pages;
+mod parquet_reader;
+mod parquet_writer;
+mod salvage;
+mod splitter;
+
+pub use columns::Columns;
+pub use csv::{AsciiChar, CsvOptions};
+pub use csv_decoder::CsvDecoder;
+pub use csv_encoder::CsvEncoder;
+pub use csv_header::CsvHeader;
+pub use csv_split::CsvRecords;
+pub use error::FormatError;
+pub use format::{Format, MAX_ROW_BYTES};
+pub use json_decoder::{JsonDecoder, MAX_JSON_DEPTH};
+pub use json_encoder::JsonEncoder;
+pub use lines::Lines;
+pub use parquet_reader::{ParquetLimits, ParquetReader, RangeReader, parquet_schema};
+pub use parquet_writer::{ParquetWriter, ParquetWriterOptions};
+pub use splitter::{SplitUntil, Splitter};

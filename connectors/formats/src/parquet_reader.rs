@@ -1,0 +1,252 @@
+//! Reading a Parquet file of which only sizes and ranges of bytes can be asked.
+//!
+//! What the footer and the page headers claim is checked against [`ParquetLimits`] before memory is taken for it. Rows come in the
+//! file's order from any row on, in the columns asked for, each in the one physical type of its kind (views, dictionaries and other
+//! units of time are cast).
+
+use crate::{FormatError, parquet_pages};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use std::error::Error;
+use std::ops::Range;
+use std::sync::Arc;
+use stygian_core::ByteSize;
+
+/// Rows decoded at once.
+const BATCH: usize = 8192;
+/// The bytes at the end of every file: the footer's length and `PAR1`.
+const TAIL: u64 = 8;
+
+/// How large the parts of a file may be that are held in memory as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParquetLimits {
+    /// The footer, as it is stored.
+    pub footer: ByteSize,
+    /// A row group, compressed and decompressed.
+    pub row_group: ByteSize,
+    /// A page, decompressed.
+    pub page: ByteSize,
+}
+
+impl Default for ParquetLimits {
+    fn default() -> Self {
+        Self { footer: ByteSize::mib(16), row_group: ByteSize::mib(1024), page: ByteSize::mib(64) }
+    }
+}
+
+/// A file of which ranges can be read.
+pub trait RangeReader: Send {
+    /// The length of the file in bytes.
+    fn len(&self) -> u64;
+
+    /// Whether there is nothing to read.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Exactly the bytes in the range, which lies in the file.
+    fn read(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, Box<dyn Error + Send + Sync>>>;
+}
+
+/// The schema a file's rows have when none is asked for.
+///
+/// # Errors
+/// When the file cannot be read, is not Parquet, or is too large for the limits.
+pub async fn parquet_schema(reader: &mut dyn RangeReader, limits: &ParquetLimits) -> Result<SchemaRef, FormatError> {
+    let metadata = footer(reader, limits).await?;
+    let arrow = ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new()).map_err(corrupt)?;
+    Ok(plain_schema(arrow.schema()))
+}
+
+/// The rows of a file, from some row on.
+pub struct ParquetReader {
+    rows: ParquetRecordBatchStream<Input>,
+    total: u64,
+    schema: SchemaRef,
+    /// Decoded rows not handed out yet.
+    rest: Option<RecordBatch>,
+}
+
+impl ParquetReader {
+    /// Opens a file at row `from`, to read the columns of `schema` by name.
+    ///
+    /// # Errors
+    /// As [`parquet_schema`], and when a column is missing or has fewer rows than `from`.
+    pub async fn open(mut reader: Box<dyn RangeReader>, limits: &ParquetLimits, schema: SchemaRef, from: u64) -> Result<Self, FormatError> {
+        let metadata = footer(&mut *reader, limits).await?;
+        check_row_groups(&metadata, limits)?;
+        let total =
+            u64::try_from(metadata.file_metadata().num_rows()).map_err(|_| FormatError::Corrupt("a negative number of rows".into()))?;
+        if from > total {
+            return Err(FormatError::Corrupt(format!("it has {total} rows, and reading was to go on at row {from}")));
+        }
+        let arrow = ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new()).map_err(corrupt)?;
+        let mask = projection(&arrow, &schema)?;
+        let input = Input { reader, metadata: arrow.metadata().clone(), page_limit: limits.page };
+        let skip = usize::try_from(from).map_err(|_| FormatError::Corrupt("more rows than fit in memory".into()))?;
+        let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(input, arrow).with_projection(mask);
+        let rows = builder.with_batch_size(BATCH).with_offset(skip).build().map_err(corrupt)?;
+        Ok(Self { rows, total, schema, rest: None })
+    }
+
+    /// The rows in the file.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// The next rows, at most `limit` of them; `None` at the end of the file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is damaged, or a value does not fit its column.
+    pub async fn next(&mut self, limit: usize) -> Result<Option<RecordBatch>, FormatError> {
+        loop {
+            let rows = match self.rest.take() {
+                Some(rest) => rest,
+                None => match self.rows.next().await {
+                    Some(rows) => fit(&rows.map_err(corrupt)?, &self.schema)?,
+                    None => return Ok(None),
+                },
+            };
+            if rows.num_rows() > limit {
+                self.rest = Some(rows.slice(limit, rows.num_rows() - limit));
+                return Ok(Some(rows.slice(0, limit)));
+            }
+            if rows.num_rows() > 0 {
+                return Ok(Some(rows));
+            }
+        }
+    }
+}
+
+async fn footer(reader: &mut dyn RangeReader, limits: &ParquetLimits) -> Result<Arc<ParquetMetaData>, FormatError> {
+    let size = reader.len();
+    if size < TAIL + 4 {
+        return Err(FormatError::Corrupt(format!("{size} bytes are too few for a Parquet file")));
+    }
+    let tail = reader.read(size - TAIL..size).await.map_err(FormatError::Read)?;
+    let Some((length, b"PAR1")) = tail.split_first_chunk::<4>() else {
+        return Err(FormatError::Corrupt("it does not end with `PAR1`".into()));
+    };
+    let length = u64::from(u32::from_le_bytes(*length));
+    if length > limits.footer.0 {
+        return Err(too_large("the footer", length, limits.footer, "max_footer_bytes"));
+    }
+    let start = (size - TAIL).checked_sub(length).ok_or_else(|| FormatError::Corrupt("its footer is longer than the file".into()))?;
+    let bytes = reader.read(start..size - TAIL).await.map_err(FormatError::Read)?;
+    ParquetMetaDataReader::decode_metadata(&bytes).map(Arc::new).map_err(corrupt)
+}
+
+fn check_row_groups(metadata: &ParquetMetaData, limits: &ParquetLimits) -> Result<(), FormatError> {
+    for (n, group) in metadata.row_groups().iter().enumerate() {
+        let sizes = [group.total_byte_size(), group.compressed_size()];
+        let columns = group.columns().iter().flat_map(|column| [column.uncompressed_size(), column.compressed_size()]);
+        for size in columns.chain(sizes) {
+            let size = u64::try_from(size).map_err(|_| FormatError::Corrupt(format!("row group {n} has a negative size")))?;
+            if size > limits.row_group.0 {
+                return Err(too_large(&format!("row group {n}"), size, limits.row_group, "max_row_group_bytes"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn too_large(part: &str, found: u64, limit: ByteSize, option: &'static str) -> FormatError {
+    FormatError::TooLarge { part: part.to_owned(), found, limit: limit.0, option }
+}
+
+fn projection(file: &ArrowReaderMetadata, schema: &SchemaRef) -> Result<ProjectionMask, FormatError> {
+    let root = |field: &Arc<Field>| {
+        let position = file.schema().index_of(field.name());
+        position.map_err(|_| FormatError::Header(format!("has no column `{}`; it has {}", field.name(), names(file.schema()))))
+    };
+    let roots = schema.fields().iter().map(root).collect::<Result<Vec<_>, _>>()?;
+    Ok(ProjectionMask::roots(file.parquet_schema(), roots))
+}
+
+fn names(schema: &SchemaRef) -> String {
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    stygian_core::escape(&names.join(", "), 200)
+}
+
+/// The rows as columns of `schema`, found by name and cast where they are of another type.
+fn fit(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, FormatError> {
+    let column = |field: &Arc<Field>| -> Result<ArrayRef, FormatError> {
+        let name = field.name();
+        let found = rows.column_by_name(name).ok_or_else(|| FormatError::Header(format!("has no column `{name}`")))?;
+        if found.data_type() == field.data_type() {
+            return Ok(found.clone());
+        }
+        let options = CastOptions { safe: false, ..CastOptions::default() };
+        cast_with_options(found, field.data_type(), &options).map_err(|e| FormatError::Corrupt(format!("column `{name}`: {e}")))
+    };
+    let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>, _>>()?;
+    RecordBatch::try_new(schema.clone(), columns).map_err(|e| FormatError::Corrupt(e.to_string()))
+}
+
+/// The schema with one physical type for every kind of column.
+fn plain_schema(schema: &SchemaRef) -> SchemaRef {
+    let plain = |field: &Arc<Field>| Field::new(field.name(), plain_type(field.data_type()), field.is_nullable());
+    Arc::new(Schema::new(schema.fields().iter().map(plain).collect::<Vec<_>>()))
+}
+
+fn plain_type(found: &DataType) -> DataType {
+    match found {
+        DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
+        DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => DataType::Binary,
+        DataType::Dictionary(_, values) => plain_type(values),
+        DataType::Timestamp(_, None) => DataType::Timestamp(TimeUnit::Microsecond, None),
+        DataType::Timestamp(_, Some(_)) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        DataType::Date64 => DataType::Date32,
+        DataType::Float16 => DataType::Float32,
+        DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => DataType::Decimal128(*precision, *scale),
+        other => other.clone(),
+    }
+}
+
+/// What the Parquet crate reads from: column chunks, looked at before it gets them.
+struct Input {
+    reader: Box<dyn RangeReader>,
+    metadata: Arc<ParquetMetaData>,
+    page_limit: ByteSize,
+}
+
+impl AsyncFileReader for Input {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
+        async move {
+            let size = self.reader.len();
+            if range.start > range.end || range.end > size {
+                let text = format!("a column chunk lies at bytes {} to {} of {size}", range.start, range.end);
+                return Err(ParquetError::General(text));
+            }
+            let bytes = self.reader.read(range).await.map_err(ParquetError::External)?;
+            parquet_pages::check(&bytes, self.page_limit).map_err(|e| ParquetError::External(e.into()))?;
+            Ok(bytes)
+        }
+        .boxed()
+    }
+
+    fn get_metadata<'a>(&'a mut self, _: Option<&'a ArrowReaderOptions>) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
+        let metadata = self.metadata.clone();
+        async move { Ok(metadata) }.boxed()
+    }
+}
+
+/// Our own error where there is one inside.
+fn corrupt(error: ParquetError) -> FormatError {
+    match error {
+        ParquetError::External(inner) => match inner.downcast::<FormatError>() {
+            Ok(ours) => *ours,
+            Err(other) => FormatError::Read(other),
+        },
+        other => FormatError::Corrupt(other.to_string()),
+    }
+}

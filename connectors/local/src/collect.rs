@@ -1,0 +1,172 @@
+//! The sink `collect`: keeps what it is given in memory, for tests. Rows are visible when they are committed, not before, and once.
+
+use arrow_array::RecordBatch;
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use stygian_api::{
+    Accepts, Committer, Connector, ConnectorContext, ConnectorError, Options, OptionsDoc, Pending, Problems, Sink, SinkContext, SinkWriter,
+    Source,
+};
+use stygian_core::StreamSchema;
+
+/// Options of a sink of kind `collect`: none.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+pub struct CollectOptions {}
+
+/// The connector `collect`. All its sinks report to one [`Collected`].
+#[derive(Clone, Debug, Default)]
+pub struct Collect {
+    collected: Collected,
+}
+
+impl Collect {
+    /// A connector and what its sinks will have collected.
+    pub fn new() -> (Self, Collected) {
+        let collected = Collected::default();
+        (Self { collected: collected.clone() }, collected)
+    }
+}
+
+/// What sinks have collected. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Collected(Arc<Mutex<Store>>);
+
+#[derive(Debug, Default)]
+struct Store {
+    /// Finished but not committed, with the node's name.
+    finished: BTreeMap<u64, (String, Vec<RecordBatch>)>,
+    committed: BTreeSet<u64>,
+    next: u64,
+    /// By node.
+    visible: BTreeMap<String, Vec<RecordBatch>>,
+}
+
+impl Collected {
+    /// The committed rows of a node, in the order of commits.
+    pub fn batches(&self, node: &str) -> Vec<RecordBatch> {
+        self.store().visible.get(node).cloned().unwrap_or_default()
+    }
+
+    /// How many rows of a node are committed.
+    pub fn rows(&self, node: &str) -> usize {
+        self.batches(node).iter().map(RecordBatch::num_rows).sum()
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn finish(&self, node: &str, rows: Vec<RecordBatch>) -> Pending {
+        let mut store = self.store();
+        let id = store.next;
+        store.next += 1;
+        store.finished.insert(id, (node.to_owned(), rows));
+        Pending(serde_json::json!({ "collected": id }))
+    }
+
+    fn commit(&self, pending: &Pending) -> Result<(), ConnectorError> {
+        let mut store = self.store();
+        let unknown = || ConnectorError::Refused {
+            what: "collect".into(),
+            reason: format!("nothing is known of {}", pending.0),
+            hint: "rows that are collected do not outlive their process".into(),
+        };
+        let id = pending.0.get("collected").and_then(serde_json::Value::as_u64).ok_or_else(unknown)?;
+        if store.committed.contains(&id) {
+            return Ok(());
+        }
+        let (node, rows) = store.finished.remove(&id).ok_or_else(unknown)?;
+        store.visible.entry(node).or_default().extend(rows);
+        store.committed.insert(id);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Connector for Collect {
+    fn name(&self) -> &'static str {
+        "collect"
+    }
+
+    fn about(&self) -> &'static str {
+        "Rows kept in memory, for tests."
+    }
+
+    fn source_options(&self) -> Option<OptionsDoc> {
+        None
+    }
+
+    fn sink_options(&self) -> Option<OptionsDoc> {
+        Some(schemars::schema_for!(CollectOptions))
+    }
+
+    async fn source(&self, options: &Options, _: &ConnectorContext) -> Result<Arc<dyn Source>, Problems> {
+        Err(options.problem("connector", "`collect` is a sink and no source").into())
+    }
+
+    async fn sink(&self, options: &Options, context: &ConnectorContext, _: &StreamSchema) -> Result<Arc<dyn Sink>, Problems> {
+        options.read::<CollectOptions>()?;
+        Ok(Arc::new(CollectSink { node: context.node.clone(), collected: self.collected.clone() }))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct CollectSink {
+    node: String,
+    collected: Collected,
+}
+
+#[async_trait]
+impl Sink for CollectSink {
+    fn accepts(&self) -> Accepts {
+        Accepts::Changelog
+    }
+
+    async fn open(&self, _: SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
+        Ok(Box::new(CollectWriter { sink: self.clone(), rows: Vec::new() }))
+    }
+
+    fn committer(&self) -> Box<dyn Committer> {
+        Box::new(CollectCommitter(self.collected.clone()))
+    }
+}
+
+struct CollectWriter {
+    sink: CollectSink,
+    rows: Vec<RecordBatch>,
+}
+
+#[async_trait]
+impl SinkWriter for CollectWriter {
+    async fn write(&mut self, rows: RecordBatch) -> Result<(), ConnectorError> {
+        self.rows.push(rows);
+        Ok(())
+    }
+
+    async fn tick(&mut self) -> Result<(), ConnectorError> {
+        Ok(())
+    }
+
+    fn take_pending(&mut self) -> Vec<Pending> {
+        Vec::new()
+    }
+
+    async fn pre_commit(&mut self) -> Result<Vec<Pending>, ConnectorError> {
+        if self.rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(vec![self.sink.collected.finish(&self.sink.node, std::mem::take(&mut self.rows))])
+    }
+}
+
+struct CollectCommitter(Collected);
+
+#[async_trait]
+impl Committer for CollectCommitter {
+    async fn commit(&mut self, pending: &[Pending]) -> Result<(), ConnectorError> {
+        pending.iter().try_for_each(|pending| self.0.commit(pending))
+    }
+}

@@ -1,0 +1,73 @@
+//! Write operators for Stygian in Rust: structs for rows, a trait for what is done to each, one line to export it.
+//!
+//! An operator is a pure function over columnar batches. Authors see rows: [`Filter`], [`Map`] and [`FlatMap`] are called once a row
+//! with a struct that borrows from the columns ([`InputRow`]); what they return is collected into columns ([`OutputRow`]) and handed
+//! to the host once a call. Reading a row allocates nothing.
+//!
+//! The way through: `guest` (the component's exports) -> [`Operator`] (the adapters in `filter`, `map`, `flat_map`) -> the author's
+//! trait -> [`Host`]. Only `bindings` and `host::Imports` know the sandbox; the rest runs natively, which is how `stygian-testing`
+//! tests an operator. Versions of the contract, state and timers are the host's.
+//!
+//! ```
+//! use stygian_sdk::prelude::*;
+//!
+//! #[derive(Row)]
+//! struct Event<'a> { user: &'a str, amount: Option<f64> }
+//!
+//! struct Clean;
+//!
+//! impl Filter for Clean {
+//!     type Config = NoConfig;
+//!     type Row<'a> = Event<'a>;
+//!     fn open(_: NoConfig) -> Result<Self, String> { Ok(Self) }
+//!     fn keep(&self, event: Event<'_>) -> Result<bool, Reject> {
+//!         let amount = event.amount.ok_or("no amount")?;
+//!         Ok(amount > 0.0 && event.user != "robot")
+//!     }
+//! }
+//!
+//! stygian_sdk::export!(filter Clean);
+//! ```
+
+// The derives name this crate `stygian_sdk`, here too.
+#[allow(unused_extern_crates)]
+extern crate self as stygian_sdk;
+
+pub mod bindings;
+mod bits;
+mod builder;
+pub mod contract;
+mod export;
+mod filter;
+mod flat_map;
+pub mod guest;
+mod host;
+pub mod log;
+mod map;
+mod operator;
+mod output;
+mod reject;
+mod row;
+mod types;
+mod value;
+
+pub use builder::{BoolBuilder, ColumnBuilder, DecimalBuilder, NullableBuilder, PlainBuilder, PlainValue, VarBuilder, WriteValue};
+pub use filter::{Filter, FilterOperator};
+pub use flat_map::{FlatMap, FlatMapOperator};
+pub use host::{Host, Imports};
+pub use map::{Map, MapOperator};
+pub use operator::{NoConfig, Operator, describe, open};
+pub use output::{ExtendedOutput, Output, OutputPort, Outputs, RowPort, SelectedOutput};
+pub use reject::Reject;
+pub use row::{InputRow, OutputRow, bind_column};
+pub use stygian_macros::{OutputRow, Outputs, Row};
+pub use types::{Date, Decimal, Timestamp, TimestampUtc};
+pub use value::{Bits, ColumnValue, Decimals, Mismatch, Nullable, ReadValue, Texts, Vars};
+
+/// What an operator's file needs.
+pub mod prelude {
+    pub use crate::{
+        Date, Decimal, ExtendedOutput, Filter, FlatMap, Map, NoConfig, Output, OutputRow, Outputs, Reject, Row, SelectedOutput, Timestamp,
+        TimestampUtc, log,
+    };
+}

@@ -1,0 +1,226 @@
+//! The command line as clap reads it. What is checked beyond its shape is checked where it is used.
+
+use clap::{Parser, Subcommand, ValueEnum, ValueHint};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Run streaming pipelines whose operators are WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true, max_term_width = 110)]
+#[command(after_help = "Examples:
+  stygian plugin new clean            make a crate for an operator
+  stygian plugin build clean          compile it to a component
+  stygian check pipeline.toml         find what is wrong with a pipeline
+  stygian run pipeline.toml           run it until its input ends or Ctrl-C")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a pipeline in the foreground.
+    Run(RunArgs),
+    /// Find every problem of a pipeline, without running it.
+    Check(PipelineArgs),
+    /// Show what a pipeline would run: tasks, exchanges, schemas, guarantees.
+    Explain(PipelineArgs),
+    /// Make, build, test and look into plugins.
+    Plugin {
+        #[command(subcommand)]
+        command: PluginCommand,
+    },
+    /// Print the JSON Schema of the pipeline file, for editors.
+    #[command(after_help = "Example:
+  stygian schema > pipeline.schema.json
+  # then, as the first line of a pipeline:  #:schema ./pipeline.schema.json")]
+    Schema,
+    /// List the connectors, or the options of one.
+    Connectors {
+        /// The connector to describe.
+        name: Option<String>,
+    },
+    /// Print a completion script.
+    #[command(after_help = "Example:
+  stygian completions bash > ~/.local/share/bash-completion/completions/stygian")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Compile a component from stdin to stdout; called by `stygian` itself.
+    #[command(hide = true)]
+    CompileComponent,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  stygian check pipeline.toml
+  stygian explain pipeline.toml --set settings.parallelism=4 --output json")]
+pub(crate) struct PipelineArgs {
+    /// The pipeline file.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) pipeline: PathBuf,
+    /// Change a key of the file: `settings.parallelism=4`, `source.events.path="other.jsonl"`.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// Where to look for plugins by name, before `plugins` beside the pipeline file and the user's folder.
+    #[arg(long = "plugins", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) plugins: Vec<PathBuf>,
+    /// How to say what is found.
+    #[arg(long, value_enum, default_value_t = OutputStyle::Text)]
+    pub(crate) output: OutputStyle,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  stygian run pipeline.toml
+  stygian run pipeline.toml --set settings.parallelism=2 --metrics 127.0.0.1:9464
+  stygian run pipeline.toml --output json > summary.json
+
+Ctrl-C stops reading, works off what was read, finishes and renames open files; a second Ctrl-C leaves at once.
+Exit status: 0 done, 2 the pipeline is wrong, 1 it failed while running.")]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+    /// At Ctrl-C, fire the windows that are still open (as if the input had ended) instead of dropping them.
+    #[arg(long)]
+    pub(crate) drain: bool,
+    /// Serve metrics for Prometheus: a port (on the loopback interface) or an address with a port.
+    #[arg(long, value_name = "ADDR", value_parser = metrics_address)]
+    pub(crate) metrics: Option<SocketAddr>,
+    /// No live line and no summary.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// How output is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputStyle {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Make a new plugin crate.
+    New(NewArgs),
+    /// Compile a plugin crate to a component.
+    Build(BuildArgs),
+    /// Run a plugin in the sandbox on rows of a file and show what comes out.
+    Test(TestArgs),
+    /// Show what a component is: interfaces, schemas, imports.
+    Inspect(InspectArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  stygian plugin new clean --kind filter
+  cd clean && cargo test && stygian plugin build")]
+pub(crate) struct NewArgs {
+    /// The plugin's name, and the folder to make for it.
+    pub(crate) name: String,
+    /// What its operator does with a row.
+    #[arg(long, value_enum, default_value_t = KindArg::Filter)]
+    pub(crate) kind: KindArg,
+    /// The folder to make, if it is not called like the plugin.
+    #[arg(long, value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+    /// A checkout of Stygian, whose SDK the crate uses. Default: the one that this program was built from.
+    #[arg(long, value_hint = ValueHint::DirPath)]
+    pub(crate) checkout: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum KindArg {
+    /// Keeps it or not.
+    Filter,
+    /// Makes one of it.
+    Map,
+    /// Makes any number of it, for several outputs.
+    FlatMap,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  stygian plugin build
+  stygian plugin build plugins/clean plugins/route --out plugins")]
+pub(crate) struct BuildArgs {
+    /// Plugin crates. Default: the present folder.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) crates: Vec<PathBuf>,
+    /// Where to put the components. Default: `target/plugins` of the crate's workspace.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) out: Option<PathBuf>,
+    /// Use no network.
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Refuse to change the lock file.
+    #[arg(long)]
+    pub(crate) locked: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  stygian plugin test clean.wasm --input rows.jsonl --config '{\"robot_prefix\": \"bot-\"}'
+
+Every call is also made on a fresh instance; a difference means that the plugin keeps something between calls, which is an error.")]
+pub(crate) struct TestArgs {
+    /// The component.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) plugin: PathBuf,
+    /// JSON lines with the plugin's input columns.
+    #[arg(long, value_hint = ValueHint::FilePath)]
+    pub(crate) input: PathBuf,
+    /// The configuration, as JSON.
+    #[arg(long, default_value = "{}")]
+    pub(crate) config: String,
+    /// Rows of a call.
+    #[arg(long, default_value_t = 1024)]
+    pub(crate) rows: usize,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  stygian plugin inspect clean.wasm --config '{\"robot_prefix\": \"bot-\"}'")]
+pub(crate) struct InspectArgs {
+    /// The component.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) plugin: PathBuf,
+    /// The configuration, as JSON, under which it is asked to describe itself.
+    #[arg(long, default_value = "{}")]
+    pub(crate) config: String,
+    /// How to say it.
+    #[arg(long, value_enum, default_value_t = OutputStyle::Text)]
+    pub(crate) output: OutputStyle,
+}
+
+/// An address; a port alone is one of the loopback interface.
+fn metrics_address(text: &str) -> Result<SocketAddr, String> {
+    let port = text.trim_start_matches(':').parse::<u16>();
+    match (port, text.parse::<SocketAddr>()) {
+        (Ok(port), _) => Ok(SocketAddr::from(([127, 0, 0, 1], port))),
+        (_, Ok(address)) => Ok(address),
+        _ => Err("write a port (9464) or an address with a port (127.0.0.1:9464)".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn metrics_are_served_on_loopback_unless_told_otherwise() {
+        assert_eq!(metrics_address("9464"), Ok(SocketAddr::from(([127, 0, 0, 1], 9464))));
+        assert_eq!(metrics_address(":9464"), Ok(SocketAddr::from(([127, 0, 0, 1], 9464))));
+        assert_eq!(metrics_address("0.0.0.0:1"), Ok(SocketAddr::from(([0, 0, 0, 0], 1))));
+        assert!(metrics_address("localhost").is_err());
+    }
+}

@@ -1,0 +1,40 @@
+//! How a command fails: what the user gave is wrong (status 2), or something failed while it ran (status 1).
+
+use crate::terminal::Terminal;
+use std::process::ExitCode;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The pipeline (or another input) is wrong; the text is ready to be shown.
+    Input(String),
+    /// It failed while it ran.
+    Run(anyhow::Error),
+}
+
+impl Failure {
+    /// What the user gave is wrong.
+    pub(crate) fn input(error: impl Into<anyhow::Error>) -> Self {
+        Self::Input(format!("error: {:#}\n", error.into()))
+    }
+
+    /// Tells it.
+    pub(crate) fn report(self, terminal: &Terminal) -> ExitCode {
+        match self {
+            Self::Input(text) => {
+                terminal.err(&text);
+                ExitCode::from(2)
+            }
+            Self::Run(error) => {
+                terminal.err(&format!("error: {error:#}\n"));
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Run(error.into())
+    }
+}

@@ -1,0 +1,210 @@
+//! From a pipeline file to a plan: the file is checked, every connector and plugin is asked, and every problem found is told at once.
+
+use crate::args::PipelineArgs;
+use crate::failure::Failure;
+use crate::folders;
+use crate::registry::Registry;
+use crate::terminal::Terminal;
+use anyhow::Context;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use stygian_api::{ConnectorContext, Options, Problem, Problems, Sink, Source, suggest};
+use stygian_core::{PluginDescription, PluginRef, StreamSchema, escape};
+use stygian_pipeline::{MAX_FILE_BYTES, OperatorKind, Pipeline, PluginUse, apply_set, render, render_warnings};
+use stygian_plan::{Facts, Plan, SourceFacts};
+use stygian_sandbox::{Compiler, Limits, Plugin, Sandbox, SandboxConfig, SandboxError};
+use toml::Spanned;
+
+/// A pipeline that can run, with all its parts.
+pub(crate) struct Loaded {
+    pub(crate) plan: Plan,
+    pub(crate) sources: BTreeMap<String, Arc<dyn Source>>,
+    pub(crate) sinks: BTreeMap<String, Arc<dyn Sink>>,
+    pub(crate) plugins: BTreeMap<String, Plugin>,
+}
+
+/// Loads a pipeline; warnings are told.
+///
+/// # Errors
+/// Every problem, ready to be shown.
+pub(crate) async fn load(args: &PipelineArgs, terminal: &Terminal) -> Result<Loaded, Failure> {
+    let file = args.pipeline.display().to_string();
+    let text = read(&args.pipeline).map_err(Failure::input)?;
+    let shown = |problems: &Problems, text: &str| Failure::Input(render(problems, text, &file, terminal.err_has_color()));
+    let text = apply_set(&text, &args.sets).map_err(|problems| shown(&problems, &text))?;
+    let pipeline = Pipeline::parse(&text).map_err(|problems| shown(&problems, &text))?;
+    let mut loading = Loading::new(args, terminal, &pipeline);
+    loading.sources().await;
+    loading.plugins();
+    let loaded = loading.finish().await.map_err(|problems| shown(&problems, &text))?;
+    let warnings: Vec<Problem> = pipeline.warnings.iter().chain(&loaded.plan.warnings).cloned().collect();
+    terminal.err(&render_warnings(&warnings, &text, &file, terminal.err_has_color()));
+    Ok(loaded)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let doing = || format!("cannot read the pipeline {}", path.display());
+    let size = std::fs::metadata(path).with_context(doing)?.len();
+    if size > MAX_FILE_BYTES as u64 {
+        anyhow::bail!("the pipeline {} has {size} bytes, more than {MAX_FILE_BYTES}", path.display());
+    }
+    std::fs::read_to_string(path).with_context(doing)
+}
+
+struct Loading<'a> {
+    pipeline: &'a Pipeline,
+    registry: Registry,
+    /// The folder that relative paths start at.
+    base: PathBuf,
+    plugin_folders: Vec<PathBuf>,
+    facts: Facts,
+    sources: BTreeMap<String, Arc<dyn Source>>,
+    plugins: BTreeMap<String, Plugin>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Loading<'a> {
+    fn new(args: &PipelineArgs, terminal: &Terminal, pipeline: &'a Pipeline) -> Self {
+        let base = args.pipeline.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+        Self {
+            pipeline,
+            registry: Registry::new(terminal),
+            plugin_folders: folders::plugins(&args.plugins, &base),
+            base,
+            facts: Facts::default(),
+            sources: BTreeMap::new(),
+            plugins: BTreeMap::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    fn context(&self, node: &str) -> ConnectorContext {
+        ConnectorContext { node: node.to_owned(), base: self.base.clone() }
+    }
+
+    async fn sources(&mut self) {
+        for node in &self.pipeline.sources {
+            let name = node.name.get_ref();
+            match self.source(name, &node.connector, &node.options).await {
+                Ok(source) => {
+                    self.facts.sources.insert(name.clone(), SourceFacts { columns: source.schema(), bounded: source.bounded() });
+                    self.sources.insert(name.clone(), source);
+                }
+                Err(problems) => {
+                    self.problems.extend(problems.0);
+                    self.facts.failed.insert(name.clone());
+                }
+            }
+        }
+    }
+
+    async fn source(&self, name: &str, connector: &Spanned<String>, options: &Options) -> Result<Arc<dyn Source>, Problems> {
+        let found = self.registry.get(connector.get_ref()).map_err(|known| unknown_connector(connector, &known))?;
+        if found.source_options().is_none() {
+            return Err(Problem::at(connector.span(), format!("`{}` cannot be read from: it is a sink", found.name())).into());
+        }
+        found.source(options, &self.context(name)).await
+    }
+
+    async fn sink(&self, name: &str, connector: &Spanned<String>, options: &Options, schema: &StreamSchema) -> Result<Arc<dyn Sink>, Problems> {
+        let found = self.registry.get(connector.get_ref()).map_err(|known| unknown_connector(connector, &known))?;
+        if found.sink_options().is_none() {
+            return Err(Problem::at(connector.span(), format!("`{}` cannot be written to: it is a source", found.name())).into());
+        }
+        found.sink(options, &self.context(name), schema).await
+    }
+
+    /// Loads every plugin and asks it what it is under its configuration.
+    fn plugins(&mut self) {
+        let uses = self.pipeline.operators.iter().filter_map(|node| match &node.kind {
+            OperatorKind::Plugin(plugin) => Some((node.name.get_ref(), plugin)),
+            _ => None,
+        });
+        let mut sandbox = None;
+        for (name, plugin) in uses {
+            match self.plugin(&mut sandbox, plugin) {
+                Ok((loaded, description)) => {
+                    self.facts.plugins.insert(name.clone(), Arc::new(description));
+                    self.plugins.insert(name.clone(), loaded);
+                }
+                Err(problems) => {
+                    self.problems.extend(problems.0);
+                    self.facts.failed.insert(name.clone());
+                }
+            }
+        }
+    }
+
+    fn plugin(&self, sandbox: &mut Option<Sandbox>, wanted: &PluginUse) -> Result<(Plugin, PluginDescription), Problems> {
+        let at = |message: String| Problems::from(Problem::at(wanted.plugin_at.clone(), message));
+        let path = folders::find_plugin(&wanted.plugin, &self.base, &self.plugin_folders).map_err(|reason| {
+            Problems::from(Problem::at(wanted.plugin_at.clone(), reason).hint("build it with `stygian plugin build`, or say where it is with `--plugins`"))
+        })?;
+        let sandbox = match sandbox {
+            Some(sandbox) => sandbox,
+            None => sandbox.insert(open_sandbox(self.pipeline.limits.read()?).map_err(|error| at(format!("{error:#}")))?),
+        };
+        let told = |error: SandboxError| at(format!("{:#}", anyhow::Error::from(error)));
+        let mut plugin = sandbox.load(&path).map_err(told)?;
+        if let Some(limits) = &wanted.limits {
+            plugin = plugin.with_limits(limits.read()?);
+        }
+        let config = serde_json::Value::Object(wanted.config.clone()).to_string();
+        let description = plugin.describe(&config);
+        let description = description.map_err(|error| {
+            Problem::at(wanted.config_at.clone(), format!("{:#}", anyhow::Error::from(error)))
+                .hint(format!("the plugin is {}; `stygian plugin inspect` shows more", path.display()))
+        })?;
+        match &wanted.plugin {
+            PluginRef::Named { name, version } if *name != description.name || !version.matches(&description.version) => {
+                Err(at(format!("{} is {}@{}, not {}", path.display(), escape(&description.name, 64), description.version, wanted.plugin)))
+            }
+            _ => Ok((plugin, description)),
+        }
+    }
+
+    async fn finish(mut self) -> Result<Loaded, Problems> {
+        let plan = match stygian_plan::plan(self.pipeline, &self.facts) {
+            Ok(plan) => plan,
+            Err(problems) => {
+                self.problems.extend(problems.0);
+                self.problems.sort_by_key(|problem| problem.at.as_ref().map_or(usize::MAX, |at| at.start));
+                return Err(Problems(self.problems));
+            }
+        };
+        let mut sinks = BTreeMap::new();
+        for node in &self.pipeline.sinks {
+            let name = node.name.get_ref();
+            let Some((_, schema)) = plan.sinks().find(|(sink, _)| *sink == name) else { continue };
+            match self.sink(name, &node.connector, &node.options, schema).await {
+                Ok(sink) => {
+                    sinks.insert(name.clone(), sink);
+                }
+                Err(problems) => self.problems.extend(problems.0),
+            }
+        }
+        let accepts = sinks.iter().map(|(name, sink)| (name.clone(), sink.accepts())).collect();
+        if let Err(problems) = plan.check_sinks(&accepts) {
+            self.problems.extend(problems.0);
+        }
+        if !self.problems.is_empty() {
+            return Err(Problems(self.problems));
+        }
+        Ok(Loaded { plan, sources: self.sources, sinks, plugins: self.plugins })
+    }
+}
+
+fn unknown_connector(connector: &Spanned<String>, known: &[&'static str]) -> Problems {
+    let message = format!("there is no connector `{}`", connector.get_ref());
+    Problem::at(connector.span(), message).hint(suggest(connector.get_ref(), known)).into()
+}
+
+/// A sandbox that compiles in a child process of this very program.
+pub(crate) fn open_sandbox(limits: Limits) -> anyhow::Result<Sandbox> {
+    let program = std::env::current_exe().context("cannot find this program's own file, which compiles plugins")?;
+    let compiler = Compiler::Child { program, args: vec!["compile-component".into()] };
+    let mut config = SandboxConfig::new(folders::cache()?, compiler);
+    config.limits = limits;
+    Ok(Sandbox::new(config)?)
+}

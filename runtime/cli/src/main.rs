@@ -1,0 +1,57 @@
+//! `stygian`: the one place where connectors, plugins and the engine are joined, and of `anyhow`, environment and exit codes.
+//!
+//! The way of a pipeline: `load` (file -> checked pipeline -> plan, with every connector and plugin asked) -> `wire` (plan -> job) -> `run`.
+//! Exit status: 0 done, 2 what the user gave is wrong, 1 it failed while running, 130 cut off by a second Ctrl-C.
+
+mod args;
+mod connectors;
+mod failure;
+mod folders;
+mod live;
+mod load;
+mod metrics;
+mod plugin;
+mod registry;
+mod run;
+mod schema;
+mod show;
+mod summary;
+mod terminal;
+mod wire;
+
+use args::{Args, Command, PluginCommand};
+use clap::{CommandFactory, Parser};
+use failure::Failure;
+use std::process::ExitCode;
+use terminal::Terminal;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let terminal = Terminal::new();
+    terminal.start_log();
+    match dispatch(args.command, &terminal) {
+        Ok(code) => code,
+        Err(failure) => failure.report(&terminal),
+    }
+}
+
+fn dispatch(command: Command, terminal: &Terminal) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Run(options) => run::run(&options, terminal)?,
+        Command::Check(options) => show::check(&options, terminal)?,
+        Command::Explain(options) => show::explain(&options, terminal)?,
+        Command::Plugin { command: PluginCommand::New(options) } => plugin::new(&options, terminal)?,
+        Command::Plugin { command: PluginCommand::Build(options) } => plugin::build(&options, terminal)?,
+        Command::Plugin { command: PluginCommand::Test(options) } => plugin::test(&options, terminal)?,
+        Command::Plugin { command: PluginCommand::Inspect(options) } => plugin::inspect(&options, terminal)?,
+        Command::Schema => schema::print(terminal)?,
+        Command::Connectors { name } => connectors::print(name.as_deref(), terminal)?,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "stygian", &mut script);
+            terminal.out(&String::from_utf8_lossy(&script))?;
+        }
+        Command::CompileComponent => return Ok(stygian_sandbox::compile_worker()),
+    }
+    Ok(ExitCode::SUCCESS)
+}

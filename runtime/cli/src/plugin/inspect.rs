@@ -1,0 +1,75 @@
+//! `stygian plugin inspect`: what a component is and says of itself.
+
+use crate::args::{InspectArgs, OutputStyle};
+use crate::failure::Failure;
+use crate::load::open_sandbox;
+use crate::terminal::Terminal;
+use serde_json::{Value, json};
+use stygian_core::{Field, OutputShape, PluginDescription};
+use stygian_sandbox::{Limits, Plugin};
+
+/// `stygian plugin inspect`
+pub(crate) fn inspect(args: &InspectArgs, terminal: &Terminal) -> Result<(), Failure> {
+    let sandbox = open_sandbox(Limits::default())?;
+    let plugin = sandbox.load(&args.plugin).map_err(Failure::input)?;
+    let description = plugin.describe(&args.config);
+    match args.output {
+        OutputStyle::Json => {
+            let described = description.as_ref().map(describe_json).map_err(|error| format!("{error}"));
+            let described = described.map_or_else(|error| json!({ "error": error }), |description| description);
+            let all = json!({ "sha256": plugin.digest(), "imports": plugin.imports(), "exports": plugin.exports(), "description": described });
+            terminal.out(&format!("{all:#}\n"))?;
+        }
+        OutputStyle::Text => {
+            terminal.out(&outside(&plugin))?;
+            terminal.out(&describe(&description.map_err(Failure::input)?))?;
+        }
+    }
+    Ok(())
+}
+
+fn outside(plugin: &Plugin) -> String {
+    let list = |names: &[String]| names.iter().map(|name| format!("  {name}\n")).collect::<String>();
+    format!("sha256 {}\nexports\n{}imports\n{}", plugin.digest(), list(plugin.exports()), list(plugin.imports()))
+}
+
+fn columns(fields: &[Field]) -> String {
+    fields.iter().map(|field| format!("    {field}\n")).collect()
+}
+
+fn describe(description: &PluginDescription) -> String {
+    let mut text = format!("plugin {} {}\n", description.name, description.version);
+    for input in &description.inputs {
+        text.push_str(&format!("input {}\n{}", input.name, columns(&input.columns)));
+    }
+    for output in &description.outputs {
+        let (shape, fields) = match &output.shape {
+            OutputShape::Selected => ("the input's rows, chosen", &[][..]),
+            OutputShape::Extended(fields) => ("the input's columns, and", fields.as_slice()),
+            OutputShape::Own(fields) => ("rows of its own", fields.as_slice()),
+        };
+        text.push_str(&format!("output {} ({}): {shape}\n{}", output.name, output.kind, columns(fields)));
+    }
+    for slot in &description.slots {
+        text.push_str(&format!("state {} (version {})\n", slot.name, slot.version));
+    }
+    text
+}
+
+fn describe_json(description: &PluginDescription) -> Value {
+    let fields = |fields: &[Field]| fields.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let output = |output: &stygian_core::OutputSpec| {
+        let (shape, columns) = match &output.shape {
+            OutputShape::Selected => ("selected", Vec::new()),
+            OutputShape::Extended(columns) => ("extended", fields(columns)),
+            OutputShape::Own(columns) => ("own", fields(columns)),
+        };
+        json!({ "name": output.name, "kind": output.kind.to_string(), "shape": shape, "columns": columns })
+    };
+    json!({
+        "name": description.name,
+        "version": description.version.to_string(),
+        "inputs": description.inputs.iter().map(|input| json!({ "name": input.name, "columns": fields(&input.columns) })).collect::<Vec<_>>(),
+        "outputs": description.outputs.iter().map(output).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,174 @@
+//! From a plan to a job: chains become tasks, edges become targets and exchanges, compiled parts become operators.
+
+use crate::load::Loaded;
+use anyhow::Context;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use stygian_api::{Sink, Source};
+use stygian_engine::operators::{Branch, Filter, PluginOperator, Select, Union, Window};
+use stygian_engine::{
+    EngineSettings, Head, JobSpec, Operator, OperatorError, OperatorFactory, OutletSpec, Partitioning, SourceSpec, StageSpec, SubtaskContext,
+    Target, TaskSpec,
+};
+use stygian_pipeline::Instances;
+use stygian_plan::{Exchange, NodeIndex, NodeKind, Plan, PlanNode, PluginPlan};
+use stygian_sandbox::Plugin;
+
+/// The job of a loaded pipeline.
+///
+/// # Errors
+/// When the plan is not what it promises to be.
+pub(crate) fn job(loaded: Loaded) -> anyhow::Result<JobSpec> {
+    let Loaded { plan, sources, sinks, plugins } = loaded;
+    let wiring = Wiring { plan: &plan, sources: &sources, sinks: &sinks, plugins: &plugins };
+    let tasks = (0..plan.chains.len()).map(|chain| wiring.task(chain)).collect::<anyhow::Result<_>>()?;
+    Ok(JobSpec { name: plan.name.clone(), attempt: attempt(), settings: settings(&plan), tasks })
+}
+
+/// A name for this run that no earlier run has had: the time, in microseconds.
+fn attempt() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}", since.as_micros())
+}
+
+fn settings(plan: &Plan) -> EngineSettings {
+    let settings = &plan.settings;
+    EngineSettings {
+        max_parallelism: settings.max_parallelism,
+        batch_rows: settings.batch_rows,
+        max_batch_delay: settings.max_batch_delay.0,
+        watermark_interval: settings.watermark_interval.0,
+        channel_batches: settings.channel_batches,
+        channel_bytes: settings.channel_bytes,
+    }
+}
+
+struct Wiring<'a> {
+    plan: &'a Plan,
+    sources: &'a BTreeMap<String, Arc<dyn Source>>,
+    sinks: &'a BTreeMap<String, Arc<dyn Sink>>,
+    plugins: &'a BTreeMap<String, Plugin>,
+}
+
+/// A task in the making: where each node of the chain stands among its stages.
+#[derive(Default)]
+struct Task {
+    stages: BTreeMap<NodeIndex, usize>,
+    outlets: Vec<OutletSpec>,
+}
+
+impl Wiring<'_> {
+    fn task(&self, chain: usize) -> anyhow::Result<TaskSpec> {
+        let nodes = &self.plan.chains[chain].nodes;
+        let mut task = Task::default();
+        let operators = nodes.iter().filter(|node| !matches!(self.plan.nodes[**node].kind, NodeKind::Source(_) | NodeKind::Sink(_)));
+        task.stages = operators.enumerate().map(|(stage, node)| (*node, stage)).collect();
+        let head = nodes.first().context("a chain without nodes")?;
+        let head = match &self.plan.nodes[*head].kind {
+            NodeKind::Source(_) => Head::Source(self.source(*head, chain, &mut task)?),
+            NodeKind::Sink(_) => anyhow::bail!("a sink cannot head a chain"),
+            _ => Head::Exchange,
+        };
+        let operators: Vec<NodeIndex> = task.stages.keys().copied().collect();
+        let stages = operators.into_iter().map(|node| self.stage(node, chain, &mut task)).collect::<anyhow::Result<_>>()?;
+        let names: Vec<&str> = nodes.iter().map(|node| self.plan.nodes[*node].id.as_str()).collect();
+        let parallelism = self.plan.chains[chain].parallelism;
+        Ok(TaskSpec { name: names.join(" -> "), parallelism, head, stages, outlets: task.outlets })
+    }
+
+    fn source(&self, node: NodeIndex, chain: usize, task: &mut Task) -> anyhow::Result<SourceSpec> {
+        let planned = &self.plan.nodes[node];
+        let NodeKind::Source(source) = &planned.kind else { anyhow::bail!("`{}` is no source", planned.id) };
+        Ok(SourceSpec {
+            node: planned.id.clone(),
+            source: self.sources.get(planned.id.as_str()).context("a source that was not opened")?.clone(),
+            schema: planned.outputs.first().context("a source without output")?.schema.clone(),
+            disorder: source.watermark.map_or(Duration::ZERO, |watermark| watermark.delay),
+            idle_after: source.watermark.and_then(|watermark| watermark.idle_after),
+            rows: self.targets(node, 0, chain, task)?,
+            dead_letters: self.targets(node, 1, chain, task)?,
+        })
+    }
+
+    fn stage(&self, node: NodeIndex, chain: usize, task: &mut Task) -> anyhow::Result<StageSpec> {
+        let planned = &self.plan.nodes[node];
+        let outputs = 0..planned.outputs.len();
+        let outputs = outputs.map(|output| self.targets(node, output, chain, task)).collect::<anyhow::Result<_>>()?;
+        Ok(StageSpec { node: planned.id.clone(), operator: self.operator(planned)?, outputs })
+    }
+
+    /// Where the rows of an output go, from within a chain.
+    fn targets(&self, from: NodeIndex, output: usize, chain: usize, task: &mut Task) -> anyhow::Result<Vec<Target>> {
+        let mut targets = Vec::new();
+        for (to, node) in self.plan.nodes.iter().enumerate() {
+            for edge in node.inputs.iter().filter(|edge| edge.from == from && edge.output == output) {
+                let to_chain = self.plan.chain_of(to).context("a node outside of all chains")?;
+                let outlet = match (&node.kind, &edge.exchange) {
+                    (NodeKind::Sink(_), _) => self.sink(node)?,
+                    _ if to_chain == chain => {
+                        targets.push(Target::Stage(*task.stages.get(&to).context("an operator that is no stage")?));
+                        continue;
+                    }
+                    (_, Exchange::Forward) => OutletSpec::Exchange { task: to_chain, partitioning: Partitioning::Forward },
+                    (_, Exchange::Hash { columns }) => {
+                        OutletSpec::Exchange { task: to_chain, partitioning: Partitioning::Hash(columns.clone()) }
+                    }
+                };
+                task.outlets.push(outlet);
+                targets.push(Target::Outlet(task.outlets.len() - 1));
+            }
+        }
+        Ok(targets)
+    }
+
+    fn sink(&self, node: &PlanNode) -> anyhow::Result<OutletSpec> {
+        let sink = self.sinks.get(node.id.as_str()).context("a sink that was not opened")?.clone();
+        Ok(OutletSpec::Sink { node: node.id.clone(), sink })
+    }
+
+    fn operator(&self, node: &PlanNode) -> anyhow::Result<Arc<dyn OperatorFactory>> {
+        let schema = node.outputs.first().context("an operator without output")?.schema.columns().clone();
+        Ok(match &node.kind {
+            NodeKind::Filter(predicate) => {
+                let predicate = predicate.clone();
+                factory(move |_| Ok(Filter(predicate.clone())))
+            }
+            NodeKind::Select(columns) => {
+                let columns: Vec<_> = columns.iter().map(|(_, expression)| expression.clone()).collect();
+                factory(move |_| Ok(Select::new(schema.clone(), columns.clone())))
+            }
+            NodeKind::Union => factory(move |_| Ok(Union(schema.clone()))),
+            NodeKind::Branch(conditions) => {
+                let conditions: Vec<_> = conditions.iter().map(|(_, predicate)| predicate.clone()).collect();
+                factory(move |_| Ok(Branch(conditions.clone())))
+            }
+            NodeKind::Window(_, spec) => {
+                let spec = spec.clone();
+                factory(move |context| Window::new(spec.clone(), context.counters.clone()))
+            }
+            NodeKind::Plugin(plugin) => self.plugin(node, plugin)?,
+            NodeKind::Source(_) | NodeKind::Sink(_) => anyhow::bail!("`{}` is no operator", node.id),
+        })
+    }
+
+    fn plugin(&self, node: &PlanNode, planned: &PluginPlan) -> anyhow::Result<Arc<dyn OperatorFactory>> {
+        let plugin = self.plugins.get(node.id.as_str()).context("a plugin that was not loaded")?.clone();
+        let edge = node.inputs.first().context("a plugin without input")?;
+        let input = self.plan.schema_of(edge).context("an edge without schema")?.columns().clone();
+        // The last output is the dead letters, which are not the plugin's own.
+        let outputs = node.outputs.split_last().map_or(&[][..], |(_, own)| own);
+        let outputs: Vec<_> = outputs.iter().map(|output| output.schema.columns().clone()).collect();
+        let (config, fresh) = (planned.config.clone(), planned.instances == Instances::Fresh);
+        Ok(factory(move |context| {
+            let operator = plugin.operator(context.node.as_str(), &config, &input)?;
+            Ok(PluginOperator::new(context, operator, outputs.clone(), fresh))
+        }))
+    }
+}
+
+fn factory<O: Operator + 'static>(
+    build: impl Fn(&SubtaskContext) -> Result<O, OperatorError> + Send + Sync + 'static,
+) -> Arc<dyn OperatorFactory> {
+    Arc::new(move |context: &SubtaskContext| build(context).map(|operator| Box::new(operator) as Box<dyn Operator>))
+}

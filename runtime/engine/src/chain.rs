@@ -1,0 +1,153 @@
+//! A chain: the operators of one subtask, which call each other as functions.
+//!
+//! Stages are in topological order and form a tree below the head. What enters is passed down depth first; a watermark visits the stages
+//! in order, so that the rows it releases in one stage reach the next before it does; markers leave through the outlets last.
+
+use crate::error::{JobError, OperatorError};
+use crate::metrics::Counters;
+use crate::operator::{CallContext, Dropped, Operator, Output};
+use crate::outlet::Outlet;
+use crate::spec::Target;
+use arrow_array::RecordBatch;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+use stygian_core::{CheckpointId, EventTime, OperatorId, StreamElement, SubtaskId};
+
+/// The stages and outlets of one subtask.
+pub(crate) struct Chain {
+    subtask: SubtaskId,
+    stages: Vec<Stage>,
+    outlets: Vec<Outlet>,
+    watermark: EventTime,
+}
+
+/// One operator and where its outputs go.
+pub(crate) struct Stage {
+    pub(crate) node: OperatorId,
+    pub(crate) operator: Box<dyn Operator>,
+    pub(crate) outputs: Vec<Arc<[Target]>>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl Chain {
+    pub(crate) fn new(subtask: SubtaskId, stages: Vec<Stage>, outlets: Vec<Outlet>) -> Self {
+        Self { subtask, stages, outlets, watermark: EventTime::MIN }
+    }
+
+    /// Passes rows to each of the targets.
+    pub(crate) fn rows(&mut self, targets: &[Target], rows: &RecordBatch) -> Result<(), JobError> {
+        for target in targets {
+            match *target {
+                Target::Stage(stage) => self.stage_rows(stage, rows.clone())?,
+                Target::Outlet(outlet) => {
+                    let queued = self.outlets[outlet].rows(rows.clone(), Instant::now());
+                    queued.map_err(|source| self.failed_outlet(source))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The watermark advanced.
+    pub(crate) fn watermark(&mut self, watermark: EventTime) -> Result<(), JobError> {
+        self.watermark = watermark;
+        for at in 0..self.stages.len() {
+            let mut out = Output::default();
+            let stage = &mut self.stages[at];
+            stage.counters.set_watermark(watermark);
+            let done = stage.operator.watermark(watermark, &mut out);
+            done.map_err(|source| self.failed(at, "advanced its watermark", source))?;
+            self.pass_on(at, &mut out)?;
+        }
+        self.marker(&StreamElement::Watermark(watermark))
+    }
+
+    /// The stream is idle.
+    pub(crate) fn idle(&mut self) -> Result<(), JobError> {
+        self.marker(&StreamElement::Idle)
+    }
+
+    /// All before it belongs to the checkpoint.
+    pub(crate) fn barrier(&mut self, id: CheckpointId) -> Result<(), JobError> {
+        self.marker(&StreamElement::Barrier(id))
+    }
+
+    /// Nothing follows; what the stages still held is dropped.
+    pub(crate) fn end(&mut self) -> Result<Dropped, JobError> {
+        let mut dropped = Dropped::default();
+        for stage in &mut self.stages {
+            let held = stage.operator.end();
+            dropped.windows += held.windows;
+            dropped.rows += held.rows;
+        }
+        self.marker(&StreamElement::EndOfInput)?;
+        Ok(dropped)
+    }
+
+    /// Queues what has waited long enough in an exchange.
+    pub(crate) fn release_due(&mut self) -> Result<(), JobError> {
+        let now = Instant::now();
+        let released = self.outlets.iter_mut().try_for_each(|outlet| outlet.release_due(now));
+        released.map_err(|source| self.failed_outlet(source))
+    }
+
+    /// When something that waits in an exchange must go.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.outlets.iter().filter_map(Outlet::due).min()
+    }
+
+    /// Sends what is queued, waiting for room.
+    pub(crate) async fn send(&mut self) -> Result<(), JobError> {
+        for outlet in &mut self.outlets {
+            outlet.send().await.map_err(|_| JobError::Severed)?;
+        }
+        Ok(())
+    }
+
+    fn stage_rows(&mut self, at: usize, rows: RecordBatch) -> Result<(), JobError> {
+        let context = CallContext { watermark: self.watermark, processing_time: processing_time() };
+        let (mut out, count) = (Output::default(), rows.num_rows());
+        let stage = &mut self.stages[at];
+        stage.counters.add_rows_in(count);
+        let done = stage.operator.process(rows, &context, &mut out);
+        done.map_err(|source| self.failed_rows(at, 0..count, source))?;
+        self.pass_on(at, &mut out)
+    }
+
+    fn pass_on(&mut self, from: usize, out: &mut Output) -> Result<(), JobError> {
+        for (output, rows) in out.take() {
+            let Some(targets) = self.stages[from].outputs.get(output).cloned() else { continue };
+            self.stages[from].counters.add_rows_out(rows.num_rows());
+            self.rows(&targets, &rows)?;
+        }
+        Ok(())
+    }
+
+    fn marker(&mut self, marker: &StreamElement) -> Result<(), JobError> {
+        let queued = self.outlets.iter_mut().try_for_each(|outlet| outlet.marker(marker));
+        queued.map_err(|source| self.failed_outlet(source))
+    }
+
+    fn failed_rows(&self, at: usize, rows: Range<usize>, source: OperatorError) -> JobError {
+        match source {
+            OperatorError::Call(call) => JobError::Call(call),
+            source => JobError::Rows { operator: self.stages[at].node.clone(), subtask: self.subtask, rows, source },
+        }
+    }
+
+    fn failed(&self, at: usize, doing: &'static str, source: OperatorError) -> JobError {
+        JobError::Operator { operator: self.stages[at].node.clone(), subtask: self.subtask, doing, source }
+    }
+
+    fn failed_outlet(&self, source: OperatorError) -> JobError {
+        let operator = self.stages.last().map_or_else(|| OperatorId::new("exchange"), |stage| stage.node.clone());
+        JobError::Operator { operator, subtask: self.subtask, doing: "parted its rows by key", source }
+    }
+}
+
+/// Microseconds since the Unix epoch; 0 on a clock before it.
+fn processing_time() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,116 @@
+//! How a job fails: always with the node's name, and with the rows where they are known.
+
+use std::error::Error;
+use std::ops::Range;
+use stygian_api::ConnectorError;
+use stygian_core::{OperatorId, SubtaskId};
+use stygian_expr::ExprError;
+use stygian_sandbox::{CallError, SandboxError};
+
+/// What an operator could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// An expression, aggregate or window.
+    #[error("could not evaluate an expression")]
+    Expression(#[from] ExprError),
+    /// A call into a plugin; it names the operator and the rows of the call.
+    #[error(transparent)]
+    Call(#[from] Box<CallError>),
+    /// A plugin that could not be made ready.
+    #[error("the plugin could not be opened")]
+    Open(#[from] SandboxError),
+    /// Rows of another shape than was planned: a fault of the engine or of a connector.
+    #[error("rows do not fit together")]
+    Arrow(#[from] arrow_schema::ArrowError),
+    /// A key column that cannot be hashed: a fault of the planner.
+    #[error("the key could not be hashed")]
+    Key(#[from] stygian_core::KeyHashError),
+}
+
+/// Why a job failed. The first failure is the one that is told; what it drags along is not.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// An operator failed on rows.
+    #[error("operator `{operator}` (subtask {subtask}) failed on rows {first} to {last} of a batch", first = rows.start, last = rows.end.saturating_sub(1))]
+    Rows {
+        /// The operator.
+        operator: OperatorId,
+        /// Its subtask.
+        subtask: SubtaskId,
+        /// The rows, counted in the batch that the operator was given.
+        rows: Range<usize>,
+        /// Why.
+        #[source]
+        source: OperatorError,
+    },
+    /// A call into a plugin failed; it names the operator, the rows of the call and what to do.
+    #[error(transparent)]
+    Call(Box<CallError>),
+    /// An operator failed on something else than rows: when it was opened, or when the watermark advanced.
+    #[error("operator `{operator}` (subtask {subtask}) failed while it {doing}")]
+    Operator {
+        /// The operator.
+        operator: OperatorId,
+        /// Its subtask.
+        subtask: SubtaskId,
+        /// What it did: `was opened`, ...
+        doing: &'static str,
+        /// Why.
+        #[source]
+        source: OperatorError,
+    },
+    /// A source could not go on.
+    #[error("source `{source_name}` failed")]
+    Source {
+        /// The source.
+        source_name: OperatorId,
+        /// Why.
+        #[source]
+        source: ConnectorError,
+    },
+    /// A sink could not go on.
+    #[error("sink `{sink}` failed")]
+    Sink {
+        /// The sink.
+        sink: OperatorId,
+        /// Why.
+        #[source]
+        source: ConnectorError,
+    },
+    /// A task panicked: a fault of Stygian or of a library.
+    #[error("task `{task}` panicked: {message}; this is a bug, please report it with the log")]
+    Panic {
+        /// The task.
+        task: String,
+        /// The message.
+        message: String,
+    },
+    /// The parts of the job do not fit: a fault of the planner.
+    #[error("the job cannot be wired: {0}")]
+    Wiring(String),
+    /// The machine refused a thread.
+    #[error("could not start the {0} runtime")]
+    Runtime(&'static str, #[source] std::io::Error),
+    /// Another task has ended first; its error is the one to tell.
+    #[error("a neighbour has stopped")]
+    Severed,
+}
+
+impl JobError {
+    /// Whether this is only the echo of another failure.
+    pub fn is_echo(&self) -> bool {
+        matches!(self, Self::Severed)
+    }
+
+    /// The message with all its causes, for logs.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(inner) = cause {
+            text.push_str(": ");
+            text.push_str(&inner.to_string());
+            cause = inner.source();
+        }
+        text
+    }
+}

@@ -1,0 +1,197 @@
+//! A running job: spawns its tasks on two runtimes, watches over them, stops them.
+//!
+//! Compute threads run subtasks and never wait for anything outside; I/O threads run connectors, so that a slow operator never stalls
+//! a connection. Every task's end reaches the job: done, failed, or panicked. The first failure ends all others.
+
+use crate::error::JobError;
+use crate::metrics::Metrics;
+use crate::operator::Dropped;
+use crate::spec::{Head, JobSpec};
+use crate::{exchange_task, sink_task, split_reader, wiring};
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use stygian_api::Split;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// The two runtimes of a process.
+pub struct Runtimes {
+    compute: Runtime,
+    io: Runtime,
+}
+
+impl Runtimes {
+    /// `threads` compute threads (one a core is right), and two for I/O.
+    ///
+    /// # Errors
+    /// When the machine refuses a thread.
+    pub fn new(threads: usize) -> Result<Self, JobError> {
+        let build = |name: &'static str, threads: usize| {
+            let runtime = Builder::new_multi_thread().worker_threads(threads.max(1)).thread_name(name).enable_all().build();
+            runtime.map_err(|error| JobError::Runtime(name, error))
+        };
+        Ok(Self { compute: build("compute", threads)?, io: build("io", 2)? })
+    }
+
+    /// The I/O runtime, for what else a process has to do there.
+    pub fn io(&self) -> &Handle {
+        self.io.handle()
+    }
+
+    /// Leaves without waiting for threads that are busy.
+    pub fn leave(self) {
+        self.compute.shutdown_background();
+        self.io.shutdown_background();
+    }
+}
+
+/// A request to stop gracefully: sources stop reading, everything read is worked off, open files are finished. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    requested: CancellationToken,
+    drain: Arc<AtomicBool>,
+}
+
+impl Stop {
+    /// A request that has not been made. With `drain`, a stop counts as the end of the data, so that open windows fire.
+    pub fn new(drain: bool) -> Self {
+        Self { requested: CancellationToken::new(), drain: Arc::new(AtomicBool::new(drain)) }
+    }
+
+    /// Makes the request.
+    pub fn request(&self) {
+        self.requested.cancel();
+    }
+
+    /// Whether it has been made.
+    pub fn is_requested(&self) -> bool {
+        self.requested.is_cancelled()
+    }
+
+    /// Waits until it is made.
+    pub async fn requested(&self) {
+        self.requested.cancelled().await;
+    }
+
+    pub(crate) fn drains(&self) -> bool {
+        self.is_requested() && self.drain.load(Ordering::Relaxed)
+    }
+}
+
+/// How a job ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What open windows held when the job was stopped without `drain`.
+    pub dropped: Dropped,
+}
+
+/// A job whose tasks are running.
+pub struct Job {
+    tasks: JoinSet<Result<Dropped, JobError>>,
+    names: HashMap<Id, String>,
+    metrics: Metrics,
+}
+
+impl Job {
+    /// Asks the sources for their splits, wires the job and starts it.
+    ///
+    /// # Errors
+    /// When a source cannot name its splits or an operator cannot be opened; nothing runs then.
+    pub async fn start(spec: JobSpec, runtimes: &Runtimes, stop: &Stop) -> Result<Self, JobError> {
+        let splits = splits_of(&spec, runtimes.io()).await?;
+        let batch_rows = spec.settings.batch_rows;
+        let wired = wiring::wire(spec, splits, stop)?;
+        let mut job = Self { tasks: JoinSet::new(), names: HashMap::new(), metrics: wired.metrics };
+        for (node, committer, finished) in wired.committers {
+            let name = format!("commit {node}");
+            job.spawn(name, runtimes.io(), done(sink_task::commit(node, committer, finished)));
+        }
+        for task in wired.sinks {
+            job.spawn(format!("write {}", task.node), runtimes.io(), done(task.run()));
+        }
+        for (name, inputs, chain) in wired.exchanges {
+            job.spawn(name, runtimes.compute.handle(), exchange_task::run(inputs, chain));
+        }
+        for (task, reading) in wired.sources {
+            let read = split_reader::read_splits(
+                reading.node.clone(),
+                reading.source,
+                reading.splits,
+                batch_rows,
+                reading.to,
+                stop.requested.clone(),
+            );
+            job.spawn(format!("read {}", reading.node), runtimes.io(), done(read));
+            job.spawn(task.node.to_string(), runtimes.compute.handle(), task.run());
+        }
+        Ok(job)
+    }
+
+    /// What the job counts.
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
+    }
+
+    /// Waits for the end. At the first failure all other tasks are ended; what they hold is not committed.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub async fn finish(mut self) -> Result<Report, JobError> {
+        let (mut report, mut failure) = (Report::default(), None::<JobError>);
+        while let Some(ended) = self.tasks.join_next_with_id().await {
+            let error = match ended {
+                Ok((_, Ok(dropped))) => {
+                    report.dropped.windows += dropped.windows;
+                    report.dropped.rows += dropped.rows;
+                    continue;
+                }
+                Ok((_, Err(error))) => error,
+                Err(error) if error.is_cancelled() => continue,
+                Err(error) => self.panicked(error),
+            };
+            if failure.as_ref().is_none_or(JobError::is_echo) {
+                failure = Some(error);
+            }
+            // An echo may come before the failure that caused it, so only a real failure ends the rest.
+            if failure.as_ref().is_some_and(|failure| !failure.is_echo()) {
+                self.tasks.abort_all();
+            }
+        }
+        failure.map_or(Ok(report), Err)
+    }
+
+    fn spawn(&mut self, name: String, on: &Handle, task: impl Future<Output = Result<Dropped, JobError>> + Send + 'static) {
+        let handle = self.tasks.spawn_on(task, on);
+        self.names.insert(handle.id(), name);
+    }
+
+    fn panicked(&self, error: JoinError) -> JobError {
+        let task = self.names.get(&error.id()).cloned().unwrap_or_default();
+        let payload = error.into_panic();
+        let text = payload.downcast_ref::<&str>().map(ToString::to_string).or_else(|| payload.downcast_ref::<String>().cloned());
+        JobError::Panic { task, message: text.unwrap_or_else(|| "no message".to_owned()) }
+    }
+}
+
+async fn done(task: impl Future<Output = Result<(), JobError>>) -> Result<Dropped, JobError> {
+    task.await.map(|()| Dropped::default())
+}
+
+/// The splits of each task's source.
+async fn splits_of(spec: &JobSpec, io: &Handle) -> Result<Vec<Vec<Split>>, JobError> {
+    let mut all = Vec::with_capacity(spec.tasks.len());
+    for task in &spec.tasks {
+        let Head::Source(head) = &task.head else {
+            all.push(Vec::new());
+            continue;
+        };
+        let source = head.source.clone();
+        let asked = io.spawn(async move { source.splits().await }).await;
+        let asked = asked.map_err(|error| JobError::Panic { task: format!("list the splits of {}", head.node), message: error.to_string() })?;
+        all.push(asked.map_err(|source| JobError::Source { source_name: head.node.clone(), source })?);
+    }
+    Ok(all)
+}

@@ -1,0 +1,188 @@
+//! What a job counts: one set of counters a node and subtask, written per batch, read by whoever shows them. All metric names are here.
+
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use stygian_core::{EventTime, OperatorId};
+
+/// The counters of one subtask of a node. They only grow, but for the watermark's start.
+#[derive(Debug)]
+pub struct Counters {
+    rows_in: AtomicU64,
+    rows_out: AtomicU64,
+    dead_letters: AtomicU64,
+    late_rows: AtomicU64,
+    watermark: AtomicI64,
+    first_dead_letter: OnceLock<String>,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            rows_in: AtomicU64::new(0),
+            rows_out: AtomicU64::new(0),
+            dead_letters: AtomicU64::new(0),
+            late_rows: AtomicU64::new(0),
+            watermark: AtomicI64::new(EventTime::MIN.micros()),
+            first_dead_letter: OnceLock::new(),
+        }
+    }
+}
+
+impl Counters {
+    /// Rows that came.
+    pub fn add_rows_in(&self, rows: usize) {
+        self.rows_in.fetch_add(rows as u64, Relaxed);
+    }
+
+    /// Rows passed on, over all outputs but the dead letters.
+    pub fn add_rows_out(&self, rows: usize) {
+        self.rows_out.fetch_add(rows as u64, Relaxed);
+    }
+
+    /// Rows that went to the dead letters; `sample` makes a text of the first one, for people.
+    pub fn add_dead_letters(&self, rows: usize, sample: impl FnOnce() -> String) {
+        if rows > 0 {
+            self.dead_letters.fetch_add(rows as u64, Relaxed);
+            self.first_dead_letter.get_or_init(sample);
+        }
+    }
+
+    /// Rows that came too late for their windows.
+    pub fn add_late_rows(&self, rows: usize) {
+        self.late_rows.fetch_add(rows as u64, Relaxed);
+    }
+
+    pub(crate) fn set_watermark(&self, watermark: EventTime) {
+        self.watermark.store(watermark.micros(), Relaxed);
+    }
+}
+
+/// What a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeKind {
+    /// Reads.
+    Source,
+    /// Works.
+    Operator,
+    /// Writes.
+    Sink,
+}
+
+#[derive(Debug)]
+struct NodeMetrics {
+    node: OperatorId,
+    kind: NodeKind,
+    subtasks: Vec<Arc<Counters>>,
+}
+
+/// All counters of a job. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    nodes: Arc<OnceLock<Vec<NodeMetrics>>>,
+}
+
+/// A node's counters at one moment, over all subtasks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSnapshot {
+    /// The node.
+    pub node: OperatorId,
+    /// What it is.
+    pub kind: NodeKind,
+    /// Rows that came.
+    pub rows_in: u64,
+    /// Rows passed on.
+    pub rows_out: u64,
+    /// Rows that went to the dead letters.
+    pub dead_letters: u64,
+    /// Rows that came too late for their windows.
+    pub late_rows: u64,
+    /// The least watermark of its subtasks.
+    pub watermark: EventTime,
+    /// A dead letter's reason, the first of some subtask.
+    pub first_dead_letter: Option<String>,
+}
+
+/// Collects the counters while a job is wired.
+#[derive(Default)]
+pub(crate) struct MetricsBuilder(Vec<NodeMetrics>);
+
+impl MetricsBuilder {
+    /// Counters for a new subtask of a node.
+    pub(crate) fn subtask(&mut self, node: &OperatorId, kind: NodeKind) -> Arc<Counters> {
+        let counters = Arc::new(Counters::default());
+        match self.0.iter_mut().find(|metrics| metrics.node == *node && metrics.kind == kind) {
+            Some(metrics) => metrics.subtasks.push(counters.clone()),
+            None => self.0.push(NodeMetrics { node: node.clone(), kind, subtasks: vec![counters.clone()] }),
+        }
+        counters
+    }
+
+    pub(crate) fn finish(self) -> Metrics {
+        Metrics { nodes: Arc::new(OnceLock::from(self.0)) }
+    }
+}
+
+impl Metrics {
+    /// The counters now, in the order of the nodes in the job.
+    pub fn snapshot(&self) -> Vec<NodeSnapshot> {
+        self.nodes.get().into_iter().flatten().map(NodeMetrics::snapshot).collect()
+    }
+}
+
+impl NodeMetrics {
+    fn snapshot(&self) -> NodeSnapshot {
+        let sum = |counter: fn(&Counters) -> &AtomicU64| self.subtasks.iter().map(|counters| counter(counters).load(Relaxed)).sum();
+        let watermark = self.subtasks.iter().map(|counters| counters.watermark.load(Relaxed)).min();
+        NodeSnapshot {
+            node: self.node.clone(),
+            kind: self.kind,
+            rows_in: sum(|counters| &counters.rows_in),
+            rows_out: sum(|counters| &counters.rows_out),
+            dead_letters: sum(|counters| &counters.dead_letters),
+            late_rows: sum(|counters| &counters.late_rows),
+            watermark: watermark.map_or(EventTime::MIN, EventTime::from_micros),
+            first_dead_letter: self.subtasks.iter().find_map(|counters| counters.first_dead_letter.get().cloned()),
+        }
+    }
+}
+
+impl prometheus_client::collector::Collector for Metrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let nodes = self.snapshot();
+        counter(&mut encoder, "stygian_rows_in", "Rows that came to a node", &nodes, |node| node.rows_in)?;
+        counter(&mut encoder, "stygian_rows_out", "Rows that a node passed on", &nodes, |node| node.rows_out)?;
+        counter(&mut encoder, "stygian_dead_letters", "Rows that a node could not process", &nodes, |node| node.dead_letters)?;
+        counter(&mut encoder, "stygian_late_rows", "Rows that came too late for their windows", &nodes, |node| node.late_rows)?;
+        let mut metric = encoder.encode_descriptor("stygian_watermark_seconds", "A node's watermark in event time", None, MetricType::Gauge)?;
+        for node in nodes.iter().filter(|node| node.watermark != EventTime::MIN && node.watermark != EventTime::MAX) {
+            #[allow(clippy::cast_precision_loss)] // microseconds of this millennium fit
+            let seconds = ConstGauge::new(node.watermark.micros() as f64 / 1e6);
+            encode(&mut metric, node, &seconds)?;
+        }
+        Ok(())
+    }
+}
+
+fn counter(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    nodes: &[NodeSnapshot],
+    value: fn(&NodeSnapshot) -> u64,
+) -> Result<(), std::fmt::Error> {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    nodes.iter().try_for_each(|node| encode(&mut metric, node, &ConstCounter::new(value(node))))
+}
+
+fn encode(metric: &mut MetricEncoder<'_>, node: &NodeSnapshot, value: &impl EncodeMetric) -> Result<(), std::fmt::Error> {
+    let kind = match node.kind {
+        NodeKind::Source => "source",
+        NodeKind::Operator => "operator",
+        NodeKind::Sink => "sink",
+    };
+    value.encode(metric.encode_family(&[("node", node.node.as_str()), ("kind", kind)])?)
+}

@@ -1,0 +1,93 @@
+//! What the engine asks of an operator.
+
+use crate::error::OperatorError;
+use crate::metrics::Counters;
+use arrow_array::RecordBatch;
+use std::sync::Arc;
+use stygian_core::{EventTime, OperatorId, SubtaskId};
+
+/// The circumstances of a call.
+#[derive(Clone, Copy, Debug)]
+pub struct CallContext {
+    /// The operator's watermark; [`EventTime::MIN`] before the first.
+    pub watermark: EventTime,
+    /// Processing time in microseconds since the Unix epoch.
+    pub processing_time: i64,
+}
+
+/// Who an operator is built for.
+#[derive(Clone, Debug)]
+pub struct SubtaskContext {
+    /// The node's name.
+    pub node: OperatorId,
+    /// Which of its parallel copies.
+    pub subtask: SubtaskId,
+    /// Where the operator counts what only it knows (late rows, dead letters, log lines).
+    pub counters: Arc<Counters>,
+}
+
+/// Rows that an operator passes on, each batch with the index of the output it goes to.
+#[derive(Debug, Default)]
+pub struct Output {
+    batches: Vec<(usize, RecordBatch)>,
+}
+
+impl Output {
+    /// Passes rows on; none are dropped silently but an empty batch, which says nothing.
+    pub fn push(&mut self, output: usize, rows: RecordBatch) {
+        if rows.num_rows() > 0 {
+            self.batches.push((output, rows));
+        }
+    }
+
+    /// Takes what was passed on so far.
+    pub(crate) fn take(&mut self) -> Vec<(usize, RecordBatch)> {
+        std::mem::take(&mut self.batches)
+    }
+}
+
+/// What is lost when a stream is stopped without its final watermark and no checkpoint holds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Windows that had not fired.
+    pub windows: usize,
+    /// Rows in them.
+    pub rows: usize,
+}
+
+/// One subtask's operator. Called on a compute thread, never blocks on anything outside.
+pub trait Operator: Send {
+    /// Works on rows; at least one.
+    ///
+    /// # Errors
+    /// Ends the job.
+    fn process(&mut self, rows: RecordBatch, context: &CallContext, out: &mut Output) -> Result<(), OperatorError>;
+
+    /// The watermark advanced. What is passed on here still goes before the watermark.
+    ///
+    /// # Errors
+    /// Ends the job.
+    fn watermark(&mut self, _watermark: EventTime, _out: &mut Output) -> Result<(), OperatorError> {
+        Ok(())
+    }
+
+    /// Nothing follows: what is still held, and now dropped.
+    fn end(&mut self) -> Dropped {
+        Dropped::default()
+    }
+}
+
+/// Makes the operator of each subtask.
+pub trait OperatorFactory: Send + Sync {
+    /// A new operator.
+    ///
+    /// # Errors
+    /// Keeps the job from starting.
+    fn build(&self, context: &SubtaskContext) -> Result<Box<dyn Operator>, OperatorError>;
+}
+
+impl<F: Fn(&SubtaskContext) -> Result<Box<dyn Operator>, OperatorError> + Send + Sync> OperatorFactory for F {
+    fn build(&self, context: &SubtaskContext) -> Result<Box<dyn Operator>, OperatorError> {
+        self(context)
+    }
+}

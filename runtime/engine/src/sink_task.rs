@@ -1,0 +1,94 @@
+//! The I/O side of a sink: writes what one subtask sends, and makes finished work visible.
+//!
+//! Without checkpoints there is nothing to wait for: what a writer has finished is committed at once. A stream that breaks off without its
+//! end is not committed: what was open stays under its in-progress name.
+
+use crate::channel::Receiver;
+use crate::error::JobError;
+use crate::metrics::Counters;
+use std::sync::Arc;
+use std::time::Duration;
+use stygian_api::{Committer, ConnectorError, Pending, Sink, SinkContext, SinkWriter};
+use stygian_core::{OperatorId, StreamElement};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+/// How often a writer may look at the clock.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Finished work on its way to the committer; so many parcels may wait.
+pub(crate) const PENDING_PARCELS: usize = 16;
+
+/// The writer of one subtask.
+pub(crate) struct SinkTask {
+    pub(crate) node: OperatorId,
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) context: SinkContext,
+    pub(crate) from: Receiver<StreamElement>,
+    pub(crate) finished: mpsc::Sender<Vec<Pending>>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl SinkTask {
+    /// Runs until the stream ends.
+    pub(crate) async fn run(mut self) -> Result<(), JobError> {
+        let mut writer = self.sink.open(self.context.clone()).await.map_err(|error| self.failed(error))?;
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let end = tokio::select! {
+                element = self.from.recv() => self.take(writer.as_mut(), element.ok_or(JobError::Severed)?).await?,
+                _ = tick.tick() => {
+                    writer.tick().await.map_err(|error| self.failed(error))?;
+                    false
+                }
+            };
+            self.hand_over(writer.take_pending()).await?;
+            if end {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Works on an element; true at the end.
+    async fn take(&self, writer: &mut dyn SinkWriter, element: StreamElement) -> Result<bool, JobError> {
+        let end = element == StreamElement::EndOfInput;
+        match element {
+            StreamElement::Batch(rows) => {
+                let count = rows.num_rows();
+                writer.write(rows).await.map_err(|error| self.failed(error))?;
+                self.counters.add_rows_in(count);
+            }
+            StreamElement::Barrier(_) | StreamElement::EndOfInput => {
+                let pending = writer.pre_commit().await.map_err(|error| self.failed(error))?;
+                self.hand_over(pending).await?;
+            }
+            StreamElement::Watermark(watermark) => self.counters.set_watermark(watermark),
+            StreamElement::Idle => {}
+        }
+        Ok(end)
+    }
+
+    async fn hand_over(&self, pending: Vec<Pending>) -> Result<(), JobError> {
+        if pending.is_empty() {
+            return Ok(());
+        }
+        self.finished.send(pending).await.map_err(|_| JobError::Severed)
+    }
+
+    fn failed(&self, source: ConnectorError) -> JobError {
+        JobError::Sink { sink: self.node.clone(), source }
+    }
+}
+
+/// Commits what the writers of one sink have finished, until they are all done.
+pub(crate) async fn commit(
+    node: OperatorId,
+    mut committer: Box<dyn Committer>,
+    mut finished: mpsc::Receiver<Vec<Pending>>,
+) -> Result<(), JobError> {
+    while let Some(pending) = finished.recv().await {
+        committer.commit(&pending).await.map_err(|source| JobError::Sink { sink: node.clone(), source })?;
+    }
+    Ok(())
+}

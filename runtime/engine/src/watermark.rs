@@ -1,0 +1,245 @@
+//! Watermarks: how far a stream has come in event time. Pure; the time of day comes in as an argument.
+//!
+//! A watermark W says that no row before W is expected any more. [`SplitWatermarks`] makes one out of the rows of a source's splits (bounded
+//! disorder per split, the minimum over splits); [`WatermarkMerge`] makes one out of the watermarks of several inputs. Both only ever
+//! grow, and both leave out what is idle; when nothing is left, the stream itself is idle.
+
+use std::time::Duration;
+use std::time::Instant;
+use stygian_core::EventTime;
+
+/// What changed for those downstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// The watermark advanced.
+    Watermark(EventTime),
+    /// Nothing is to be expected for now: do not wait for this stream.
+    Idle,
+}
+
+/// The minimum over inputs, each of which reports its own watermark.
+#[derive(Clone, Debug)]
+pub(crate) struct WatermarkMerge {
+    inputs: Vec<InputState>,
+    told: EventTime,
+    told_idle: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct InputState {
+    watermark: EventTime,
+    /// Idle: it does not hold the others back.
+    idle: bool,
+}
+
+impl WatermarkMerge {
+    pub(crate) fn new(inputs: usize) -> Self {
+        Self {
+            inputs: vec![InputState { watermark: EventTime::MIN, idle: false }; inputs],
+            told: EventTime::MIN,
+            told_idle: false,
+        }
+    }
+
+    /// The last merged watermark.
+    #[cfg(test)]
+    pub(crate) fn current(&self) -> EventTime {
+        self.told
+    }
+
+    /// An input's watermark; one that goes back is ignored.
+    pub(crate) fn watermark(&mut self, input: usize, watermark: EventTime) -> Option<Progress> {
+        let state = &mut self.inputs[input];
+        state.watermark = state.watermark.max(watermark);
+        state.idle = false;
+        self.progress()
+    }
+
+    /// Rows came from an input: it holds the watermark again.
+    pub(crate) fn active(&mut self, input: usize) {
+        self.inputs[input].idle = false;
+        self.told_idle = false;
+    }
+
+    /// An input is idle. (One that has ended is not: at the end of its data it says the last watermark there is, and one that was stopped
+    /// before must go on holding the others back, or half windows would fire.)
+    pub(crate) fn idle(&mut self, input: usize) -> Option<Progress> {
+        self.inputs[input].idle = true;
+        self.progress()
+    }
+
+    fn progress(&mut self) -> Option<Progress> {
+        let present = self.inputs.iter().filter(|input| !input.idle).map(|input| input.watermark).min();
+        // Of inputs that are all idle, the furthest counts: nothing before it can come from any that said so.
+        let merged = present.or_else(|| self.inputs.iter().map(|input| input.watermark).max()).unwrap_or(EventTime::MIN);
+        if merged > self.told {
+            self.told = merged;
+            self.told_idle = false;
+            return Some(Progress::Watermark(merged));
+        }
+        if present.is_none() && !self.told_idle {
+            self.told_idle = true;
+            return Some(Progress::Idle);
+        }
+        None
+    }
+}
+
+/// The watermark of a source's subtask: per split the largest event time seen less the allowed disorder, and the minimum over splits.
+///
+/// A split that is known but not yet read holds the watermark back; one that brings no rows for `idle_after` is left out until it does;
+/// one that is read to its end is left out for good.
+#[derive(Clone, Debug)]
+pub(crate) struct SplitWatermarks {
+    splits: Vec<SplitState>,
+    disorder: Duration,
+    idle_after: Option<Duration>,
+    told: EventTime,
+    told_idle: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SplitState {
+    largest: EventTime,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Unread,
+    /// Rows came last at this time.
+    Read(Instant),
+    Ended,
+}
+
+impl SplitWatermarks {
+    pub(crate) fn new(splits: usize, disorder: Duration, idle_after: Option<Duration>) -> Self {
+        Self {
+            splits: vec![SplitState { largest: EventTime::MIN, phase: Phase::Unread }; splits],
+            disorder,
+            idle_after,
+            told: EventTime::MIN,
+            told_idle: false,
+        }
+    }
+
+    /// The split is being read from now on.
+    pub(crate) fn opened(&mut self, split: usize, now: Instant) {
+        self.splits[split].phase = Phase::Read(now);
+    }
+
+    /// Rows came from a split; `largest` is their largest event time (`None` where no row has one).
+    pub(crate) fn rows(&mut self, split: usize, largest: Option<EventTime>, now: Instant) {
+        let state = &mut self.splits[split];
+        state.largest = state.largest.max(largest.unwrap_or(EventTime::MIN));
+        state.phase = Phase::Read(now);
+        self.told_idle = false;
+    }
+
+    /// The split is at its end.
+    pub(crate) fn ended(&mut self, split: usize) {
+        self.splits[split].phase = Phase::Ended;
+    }
+
+    /// What to tell now, if anything changed since it was asked last.
+    pub(crate) fn progress(&mut self, now: Instant) -> Option<Progress> {
+        let away = |split: &SplitState| match (split.phase, self.idle_after) {
+            (Phase::Ended, _) => true,
+            (Phase::Read(last), Some(idle_after)) => now.saturating_duration_since(last) >= idle_after,
+            _ => false,
+        };
+        let present = self.splits.iter().filter(|split| !away(split)).map(|split| split.largest).min();
+        let all_ended = self.splits.iter().all(|split| split.phase == Phase::Ended);
+        if let Some(largest) = present {
+            let merged = if largest == EventTime::MIN { largest } else { largest.earlier_by(self.disorder) };
+            if merged > self.told {
+                self.told = merged;
+                self.told_idle = false;
+                return Some(Progress::Watermark(merged));
+            }
+        } else if !self.told_idle && !all_ended {
+            self.told_idle = true;
+            return Some(Progress::Idle);
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(micros: i64) -> EventTime {
+        EventTime::from_micros(micros)
+    }
+
+    #[test]
+    fn waits_for_the_slowest_input() {
+        let mut merge = WatermarkMerge::new(2);
+        assert_eq!(merge.watermark(0, at(10)), None);
+        assert_eq!(merge.watermark(1, at(4)), Some(Progress::Watermark(at(4))));
+        assert_eq!(merge.watermark(0, at(7)), None, "a watermark that goes back is ignored");
+        assert_eq!(merge.idle(1), Some(Progress::Watermark(at(10))));
+        assert_eq!(merge.idle(0), Some(Progress::Idle));
+        assert_eq!(merge.idle(0), None);
+    }
+
+    #[test]
+    fn an_input_that_comes_back_does_not_turn_time_back() {
+        let mut merge = WatermarkMerge::new(2);
+        merge.idle(1);
+        assert_eq!(merge.watermark(0, at(10)), Some(Progress::Watermark(at(10))));
+        merge.active(1);
+        assert_eq!(merge.watermark(1, at(5)), None);
+        assert_eq!(merge.watermark(0, at(20)), None, "held back by the input that came back");
+        assert_eq!(merge.watermark(1, at(15)), Some(Progress::Watermark(at(15))));
+    }
+
+    #[test]
+    fn unread_splits_hold_the_watermark_back() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let mut splits = SplitWatermarks::new(2, Duration::from_micros(3), Some(second));
+        splits.rows(0, Some(at(10)), now);
+        assert_eq!(splits.progress(now), None);
+        splits.rows(1, Some(at(100)), now);
+        assert_eq!(splits.progress(now), Some(Progress::Watermark(at(7))));
+        splits.ended(0);
+        assert_eq!(splits.progress(now), Some(Progress::Watermark(at(97))));
+    }
+
+    #[test]
+    fn idle_splits_drop_out_and_come_back() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let mut splits = SplitWatermarks::new(2, Duration::ZERO, Some(second));
+        splits.rows(0, Some(at(10)), now);
+        splits.rows(1, Some(at(20)), now);
+        assert_eq!(splits.progress(now), Some(Progress::Watermark(at(10))));
+        splits.rows(1, Some(at(30)), now + second);
+        assert_eq!(splits.progress(now + second), Some(Progress::Watermark(at(30))), "split 0 brought nothing for a second");
+        assert_eq!(splits.progress(now + 3 * second), Some(Progress::Idle));
+        splits.rows(0, Some(at(15)), now + 3 * second);
+        assert_eq!(splits.progress(now + 3 * second), None, "late, but time does not go back");
+    }
+
+    proptest! {
+        /// Against a slow reference: the merged watermark is the largest minimum over present inputs ever seen, and never goes back.
+        #[test]
+        fn merge_is_the_running_maximum_of_minima(events in prop::collection::vec((0_usize..3, prop::option::of(0_i64..50)), 1..60)) {
+            let mut merge = WatermarkMerge::new(3);
+            let (mut marks, mut idle, mut expected) = ([i64::MIN; 3], [false; 3], i64::MIN);
+            for (input, event) in events {
+                let told = match event {
+                    Some(mark) => { marks[input] = marks[input].max(mark); idle[input] = false; merge.watermark(input, at(mark)) }
+                    None => { idle[input] = true; merge.idle(input) }
+                };
+                let present: Vec<i64> = (0..3).filter(|i| !idle[*i]).map(|i| marks[i]).collect();
+                let now = present.iter().copied().min().unwrap_or_else(|| marks.into_iter().max().unwrap_or(i64::MIN));
+                let before = expected;
+                expected = expected.max(now);
+                prop_assert_eq!(merge.current().micros(), expected);
+                prop_assert_eq!(matches!(told, Some(Progress::Watermark(_))), expected > before);
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! From a [`JobSpec`] to tasks with channels between them: every subtask gets its chain, its inputs and its outlets.
+
+use crate::chain::{Chain, Stage};
+use crate::channel::{Receiver, Sender, channel};
+use crate::error::JobError;
+use crate::exchange::HashPartitioner;
+use crate::inputs::Inputs;
+use crate::job::Stop;
+use crate::metrics::{Metrics, MetricsBuilder, NodeKind};
+use crate::operator::SubtaskContext;
+use crate::outlet::Outlet;
+use crate::sink_task::{PENDING_PARCELS, SinkTask};
+use crate::source_task::SourceTask;
+use crate::spec::{Head, JobSpec, OutletSpec, Partitioning, SourceSpec, TaskSpec};
+use crate::split_reader::{SplitEvent, spread};
+use crate::watermark::SplitWatermarks;
+use crate::{EngineSettings, StageSpec};
+use std::sync::Arc;
+use stygian_api::{Committer, Pending, SinkContext, Source, Split};
+use stygian_core::{OperatorId, Parallelism, StreamElement, SubtaskId};
+use tokio::sync::mpsc;
+
+/// A job that is ready to be spawned.
+pub(crate) struct Wired {
+    pub(crate) sources: Vec<(SourceTask, Reading)>,
+    pub(crate) exchanges: Vec<(String, Inputs, Chain)>,
+    pub(crate) sinks: Vec<SinkTask>,
+    pub(crate) committers: Vec<(OperatorId, Box<dyn Committer>, mpsc::Receiver<Vec<Pending>>)>,
+    pub(crate) metrics: Metrics,
+}
+
+/// What the I/O side of a source's subtask needs.
+pub(crate) struct Reading {
+    pub(crate) node: OperatorId,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) splits: Vec<Split>,
+    pub(crate) to: Sender<SplitEvent>,
+}
+
+/// Wires a job. `splits` are those of each task's source, by the task's index; empty for the others.
+///
+/// # Errors
+/// When an operator cannot be built, or the spec does not fit together.
+pub(crate) fn wire(spec: JobSpec, splits: Vec<Vec<Split>>, stop: &Stop) -> Result<Wired, JobError> {
+    check(&spec)?;
+    let parallelism = spec.tasks.iter().map(|task| task.parallelism).collect();
+    let mut wiring = Wiring {
+        settings: spec.settings,
+        attempt: spec.attempt,
+        inputs: spec.tasks.iter().map(|task| task.parallelism.subtasks().map(|_| Vec::new()).collect()).collect(),
+        parallelism,
+        metrics: MetricsBuilder::default(),
+        wired: Wired {
+            sources: Vec::new(),
+            exchanges: Vec::new(),
+            sinks: Vec::new(),
+            committers: Vec::new(),
+            metrics: Metrics::default(),
+        },
+    };
+    let mut chains = Vec::new();
+    for task in spec.tasks {
+        chains.push(wiring.task(task)?);
+    }
+    for (task, (built, splits)) in chains.into_iter().zip(splits).enumerate() {
+        wiring.head(task, built, splits, stop);
+    }
+    wiring.wired.metrics = wiring.metrics.finish();
+    Ok(wiring.wired)
+}
+
+/// A task whose chains are built, and whose inputs are not complete yet.
+struct Built {
+    name: String,
+    head: Head,
+    chains: Vec<Chain>,
+    source_counters: Vec<Arc<crate::metrics::Counters>>,
+}
+
+struct Wiring {
+    settings: EngineSettings,
+    attempt: String,
+    parallelism: Vec<Parallelism>,
+    /// The receiving ends of each task's subtasks.
+    inputs: Vec<Vec<Vec<Receiver<StreamElement>>>>,
+    metrics: MetricsBuilder,
+    wired: Wired,
+}
+
+impl Wiring {
+    fn task(&mut self, task: TaskSpec) -> Result<Built, JobError> {
+        let subtasks: Vec<SubtaskId> = task.parallelism.subtasks().collect();
+        let source_counters = match &task.head {
+            Head::Source(source) => subtasks.iter().map(|_| self.metrics.subtask(&source.node, NodeKind::Source)).collect(),
+            Head::Exchange => Vec::new(),
+        };
+        let stages = subtasks.iter().map(|subtask| self.stages(&task.stages, *subtask)).collect::<Result<Vec<_>, _>>()?;
+        let mut outlets: Vec<Vec<Outlet>> = subtasks.iter().map(|_| Vec::new()).collect();
+        for outlet in task.outlets {
+            let of_subtasks = match outlet {
+                OutletSpec::Exchange { task: to, partitioning } => self.exchange(task.parallelism, to, &partitioning),
+                OutletSpec::Sink { node, sink } => self.sink(&subtasks, &node, &sink),
+            };
+            outlets.iter_mut().zip(of_subtasks).for_each(|(outlets, outlet)| outlets.push(outlet));
+        }
+        let chains = subtasks.into_iter().zip(stages).zip(outlets);
+        let chains = chains.map(|((subtask, stages), outlets)| Chain::new(subtask, stages, outlets)).collect();
+        Ok(Built { name: task.name, head: task.head, chains, source_counters })
+    }
+
+    fn stages(&mut self, stages: &[StageSpec], subtask: SubtaskId) -> Result<Vec<Stage>, JobError> {
+        let build = |stage: &StageSpec| {
+            let counters = self.metrics.subtask(&stage.node, NodeKind::Operator);
+            let context = SubtaskContext { node: stage.node.clone(), subtask, counters: counters.clone() };
+            let operator = stage.operator.build(&context).map_err(|source| JobError::Operator {
+                operator: stage.node.clone(),
+                subtask,
+                doing: "was opened",
+                source,
+            })?;
+            let outputs = stage.outputs.iter().map(|targets| targets.as_slice().into()).collect();
+            Ok(Stage { node: stage.node.clone(), operator, outputs, counters })
+        };
+        stages.iter().map(build).collect()
+    }
+
+    /// The outlets of every upstream subtask to another task.
+    fn exchange(&mut self, from: Parallelism, to: usize, partitioning: &Partitioning) -> Vec<Outlet> {
+        let (batches, bytes) = (self.settings.channel_batches, self.settings.channel_bytes);
+        let mut connect = |subtask: SubtaskId| {
+            let (sender, receiver) = channel(batches, bytes);
+            self.inputs[to][subtask.index()].push(receiver);
+            sender
+        };
+        let downstream = self.parallelism[to];
+        from.subtasks()
+            .map(|subtask| match partitioning {
+                Partitioning::Forward => Outlet::forward(connect(subtask)),
+                Partitioning::Hash(columns) => {
+                    let partitioner = HashPartitioner::new(columns.clone(), self.settings.max_parallelism, downstream);
+                    let channels = downstream.subtasks().map(&mut connect).collect();
+                    Outlet::hash(channels, partitioner, self.settings.batch_rows, self.settings.max_batch_delay)
+                }
+            })
+            .collect()
+    }
+
+    fn sink(&mut self, subtasks: &[SubtaskId], node: &OperatorId, sink: &Arc<dyn stygian_api::Sink>) -> Vec<Outlet> {
+        let (finished, to_commit) = mpsc::channel(PENDING_PARCELS);
+        self.wired.committers.push((node.clone(), sink.committer(), to_commit));
+        let writer = |subtask: &SubtaskId| {
+            let (to, from) = channel(self.settings.channel_batches, self.settings.channel_bytes);
+            self.wired.sinks.push(SinkTask {
+                node: node.clone(),
+                sink: sink.clone(),
+                context: SinkContext { subtask: *subtask, attempt: self.attempt.clone() },
+                from,
+                finished: finished.clone(),
+                counters: self.metrics.subtask(node, NodeKind::Sink),
+            });
+            Outlet::forward(to)
+        };
+        subtasks.iter().map(writer).collect()
+    }
+
+    fn head(&mut self, task: usize, built: Built, splits: Vec<Split>, stop: &Stop) {
+        match built.head {
+            Head::Exchange => {
+                let inputs = std::mem::take(&mut self.inputs[task]);
+                let parts = inputs.into_iter().zip(built.chains);
+                let parts = parts.map(|(channels, chain)| (built.name.clone(), Inputs::new(channels), chain));
+                self.wired.exchanges.extend(parts);
+            }
+            Head::Source(source) => {
+                let splits = spread(splits, built.chains.len());
+                for ((chain, splits), counters) in built.chains.into_iter().zip(splits).zip(built.source_counters) {
+                    let task = self.source(&source, splits, chain, counters, stop.clone());
+                    self.wired.sources.push(task);
+                }
+            }
+        }
+    }
+
+    fn source(
+        &self,
+        spec: &SourceSpec,
+        splits: Vec<Split>,
+        chain: Chain,
+        counters: Arc<crate::metrics::Counters>,
+        stop: Stop,
+    ) -> (SourceTask, Reading) {
+        let (to, from) = channel(self.settings.channel_batches, self.settings.channel_bytes);
+        let reading = Reading { node: spec.node.clone(), source: spec.source.clone(), splits: splits.clone(), to };
+        let task = SourceTask {
+            node: spec.node.clone(),
+            watermarks: SplitWatermarks::new(splits.len(), spec.disorder, spec.idle_after),
+            splits,
+            from,
+            decoder: spec.source.decoder(),
+            event_time: spec.schema.event_time(),
+            watermark_interval: self.settings.watermark_interval,
+            drain: stop,
+            rows: spec.rows.as_slice().into(),
+            dead_letters: spec.dead_letters.as_slice().into(),
+            counters,
+            chain,
+        };
+        (task, reading)
+    }
+}
+
+/// What the rest takes for granted: targets exist and lie later in the chain, exchanges lead to exchange-headed tasks.
+fn check(spec: &JobSpec) -> Result<(), JobError> {
+    use crate::spec::Target;
+    let wrong = |task: &TaskSpec, what: &str| Err(JobError::Wiring(format!("task `{}`: {what}", task.name)));
+    for task in &spec.tasks {
+        let fits = |from: Option<usize>, target: &Target| match *target {
+            Target::Stage(stage) => stage < task.stages.len() && from.is_none_or(|from| stage > from),
+            Target::Outlet(outlet) => outlet < task.outlets.len(),
+        };
+        let of_stages = task.stages.iter().enumerate().all(|(at, stage)| stage.outputs.iter().flatten().all(|target| fits(Some(at), target)));
+        let of_head = match &task.head {
+            Head::Source(source) => source.rows.iter().chain(&source.dead_letters).all(|target| fits(None, target)),
+            Head::Exchange => !task.stages.is_empty(),
+        };
+        if !of_stages || !of_head {
+            return wrong(task, "a target does not exist or lies before its stage");
+        }
+        for outlet in &task.outlets {
+            let OutletSpec::Exchange { task: to, partitioning } = outlet else { continue };
+            let fits = spec.tasks.get(*to).is_some_and(|to| {
+                matches!(to.head, Head::Exchange) && (*partitioning != Partitioning::Forward || to.parallelism == task.parallelism)
+            });
+            if !fits {
+                return wrong(task, "an exchange leads to no task that takes one");
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! One aggregate function over the rows of a window, compiled once: `avg(amount)`, `count(*)`, `sum(price * quantity)`,
+//! `count(distinct user)`, `quantile(delay, 0.95)`, `count(*) filter (where kind = 'click')`.
+//!
+//! Meaning is DataFusion's: `sum` of integers is 64 bits wide and wraps around on overflow, `avg` of integers is a float, nulls
+//! are left out, an aggregate of nothing is null (a count is 0). Those that end in `approx` or are called `quantile` may differ
+//! in the last digits with the order and the batches of the rows; all others do not but for the rounding of floats.
+
+use crate::compile::{self, Lowered};
+use crate::{ExprError, expression};
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow_schema::{DataType, SchemaRef};
+use datafusion_common::DataFusionError;
+use datafusion_expr::GroupsAccumulator;
+use datafusion_physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion_physical_expr::expressions::Column;
+use datafusion_physical_expr::utils::collect_columns;
+use datafusion_physical_expr::{GroupsAccumulatorAdapter, PhysicalExpr};
+use std::sync::Arc;
+
+/// A compiled aggregate over the columns of one schema. Cheap to clone; shared between threads; holds no rows.
+#[derive(Clone, Debug)]
+pub struct Aggregate {
+    sql: Arc<str>,
+    input: SchemaRef,
+    function: Arc<AggregateFunctionExpr>,
+    arguments: Arc<[Arc<dyn PhysicalExpr>]>,
+    filter: Option<Arc<dyn PhysicalExpr>>,
+    data_type: DataType,
+    nullable: bool,
+}
+
+impl Aggregate {
+    /// Compiles `sql` for rows of `input`.
+    ///
+    /// # Errors
+    /// When the text is not one aggregate, names what there is not, or says what is refused.
+    pub fn compile(sql: &str, input: &SchemaRef) -> Result<Self, ExprError> {
+        let Lowered { lowered, data_type, nullable } = compile::aggregate(sql, input)?;
+        let aggregate = Self {
+            sql: sql.into(),
+            input: input.clone(),
+            arguments: lowered.aggregate.expressions().into(),
+            function: lowered.aggregate,
+            filter: lowered.filter,
+            data_type,
+            nullable,
+        };
+        // Some arguments (the share of a quantile) are only looked at here.
+        aggregate.accumulator().map_err(|error| ExprError::plan(sql, &error))?;
+        if let Ok(mut probe) = aggregate.function.create_accumulator() {
+            probe.evaluate().map_err(|error| ExprError::plan(sql, &error))?;
+        }
+        Ok(aggregate)
+    }
+
+    /// The text it was compiled from.
+    pub fn sql(&self) -> &str {
+        &self.sql
+    }
+
+    /// What it yields.
+    pub fn data_type(&self) -> &DataType {
+        &self.data_type
+    }
+
+    /// Whether it can yield null.
+    pub fn nullable(&self) -> bool {
+        self.nullable
+    }
+
+    /// The input columns it reads, ascending and each once.
+    pub fn columns(&self) -> Vec<usize> {
+        let read = self.arguments.iter().chain(&self.filter).flat_map(collect_columns);
+        let mut columns: Vec<usize> = read.map(|column: Column| column.index()).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        columns
+    }
+
+    /// The schema it was compiled for.
+    pub(crate) fn input(&self) -> &SchemaRef {
+        &self.input
+    }
+
+    /// Its arguments for every row, and which rows count.
+    pub(crate) fn arguments(&self, rows: &RecordBatch) -> Result<Arguments, ExprError> {
+        expression::check_rows(&self.input, rows)?;
+        let evaluate = |expr: &Arc<dyn PhysicalExpr>| {
+            let array = expr.evaluate(rows).and_then(|value| value.into_array(rows.num_rows()));
+            array.map_err(|error| self.failed(&error))
+        };
+        let values = self.arguments.iter().map(evaluate).collect::<Result<_, _>>()?;
+        let filter = self.filter.as_ref().map(evaluate).transpose()?.map(|mask| mask.as_boolean().clone());
+        Ok(Arguments { values, filter })
+    }
+
+    /// A new set of accumulators, one for each group.
+    pub(crate) fn accumulator(&self) -> Result<Box<dyn GroupsAccumulator>, DataFusionError> {
+        if self.function.groups_accumulator_supported() {
+            return self.function.create_groups_accumulator();
+        }
+        let function = self.function.clone();
+        Ok(Box::new(GroupsAccumulatorAdapter::new(move || function.create_accumulator())))
+    }
+
+    pub(crate) fn failed(&self, error: &DataFusionError) -> ExprError {
+        ExprError::evaluate(&self.sql, error)
+    }
+}
+
+/// The arguments of one aggregate for the rows of a batch.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    pub(crate) values: Vec<ArrayRef>,
+    pub(crate) filter: Option<BooleanArray>,
+}

@@ -1,0 +1,89 @@
+//! A scalar SQL expression, compiled once and evaluated a batch at a time.
+
+use crate::{ExprError, compile};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, SchemaRef};
+use datafusion_physical_expr::PhysicalExpr;
+use datafusion_physical_expr::expressions::Column;
+use std::sync::Arc;
+
+/// A compiled scalar expression over the columns of one schema. Cheap to clone; shared between threads.
+///
+/// Names of columns are those of the schema, letter by letter (quoted where they are no plain words); functions are those of
+/// [`crate::function_names`]. Texts come out as `Utf8`, timestamps in microseconds.
+#[derive(Clone, Debug)]
+pub struct Expression {
+    sql: Arc<str>,
+    input: SchemaRef,
+    physical: Arc<dyn PhysicalExpr>,
+    data_type: DataType,
+    nullable: bool,
+}
+
+impl Expression {
+    /// Compiles `sql` for rows of `input`.
+    ///
+    /// # Errors
+    /// When the text is no expression, names what there is not, or says what is refused.
+    pub fn compile(sql: &str, input: &SchemaRef) -> Result<Self, ExprError> {
+        let scalar = compile::scalar(sql, input)?;
+        Ok(Self {
+            sql: sql.into(),
+            input: input.clone(),
+            physical: scalar.physical,
+            data_type: scalar.data_type,
+            nullable: scalar.nullable,
+        })
+    }
+
+    /// The text it was compiled from.
+    pub fn sql(&self) -> &str {
+        &self.sql
+    }
+
+    /// What it yields.
+    pub fn data_type(&self) -> &DataType {
+        &self.data_type
+    }
+
+    /// Whether it can yield null.
+    pub fn nullable(&self) -> bool {
+        self.nullable
+    }
+
+    /// The column's name, if it is nothing but a column.
+    pub fn column_name(&self) -> Option<&str> {
+        self.physical.downcast_ref::<Column>().map(Column::name)
+    }
+
+    /// One value a row.
+    ///
+    /// # Errors
+    /// When a row has no value (a division by zero, a cast that fails), a result is too large, or the rows are of another schema.
+    pub fn evaluate(&self, rows: &RecordBatch) -> Result<ArrayRef, ExprError> {
+        check_rows(&self.input, rows)?;
+        self.physical
+            .evaluate(rows)
+            .and_then(|value| value.into_array(rows.num_rows()))
+            .map_err(|error| ExprError::evaluate(&self.sql, &error))
+    }
+}
+
+/// Checks that `rows` have the columns of `input`; names and nullability may differ, places and types may not.
+pub(crate) fn check_rows(input: &SchemaRef, rows: &RecordBatch) -> Result<(), ExprError> {
+    let schema = rows.schema_ref();
+    if Arc::ptr_eq(input, schema) {
+        return Ok(());
+    }
+    for (index, field) in input.fields().iter().enumerate() {
+        let found = schema.fields().get(index).map(|field| field.data_type());
+        if found != Some(field.data_type()) {
+            return Err(ExprError::WrongRows {
+                column: field.name().clone(),
+                found: found.map_or_else(|| "missing".to_owned(), ToString::to_string),
+                expected: field.data_type().to_string(),
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! SQL expressions, predicates and window aggregates over columns. The only crate that names DataFusion.
+//!
+//! SQL text is parsed, checked against an allow-list, planned and compiled once ([`Expression`], [`Predicate`], [`Aggregate`]) and
+//! then evaluated a batch at a time. [`WindowAggregator`] keeps the open windows of a keyed stream. What is allowed is
+//! deterministic: the same rows give the same result on every replay. Streams, watermarks and routing are the engine's.
+
+mod aggregate;
+mod aggregator;
+mod capped;
+mod check;
+mod compile;
+mod concat;
+mod error;
+mod expression;
+mod functions;
+mod keys;
+mod output;
+mod pane;
+mod parse;
+mod planners;
+mod predicate;
+mod span;
+mod suggest;
+mod window;
+
+pub use aggregate::Aggregate;
+pub use aggregator::WindowAggregator;
+pub use capped::MAX_RESULT_BYTES;
+pub use error::ExprError;
+pub use expression::Expression;
+pub use functions::{aggregate_names, function_names};
+pub use output::MAX_OUTPUT_ROWS;
+pub use parse::{MAX_DEPTH, MAX_SQL_BYTES, MAX_TOKENS};
+pub use predicate::Predicate;
+pub use window::{MAX_WINDOW_MICROS, WindowAggregatorSpec, WindowKind, WindowSpec};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! The keys of nodes as typed. These structs are also the reference: editors' schemas and pages are made of their doc comments.
+//!
+//! Every field is optional here, so that one missing or wrong key hides no other problem; what must be there is checked in `parse`.
+
+use crate::window::WindowKeys;
+use schemars::JsonSchema;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
+use std::fmt;
+use stygian_core::Span;
+use toml::Spanned;
+
+/// Keys that every source has; all others belong to its connector.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct SourceKeys {
+    /// The kind of source, such as "files"; `stygian connectors` lists them.
+    #[schemars(with = "String")]
+    pub(crate) connector: Option<Spanned<String>>,
+    /// The column that says when a row's event happened: a timestamp. Default: none; windows need one.
+    #[schemars(with = "String")]
+    pub(crate) event_time: Option<Spanned<String>>,
+    /// How far a row's event time may lie behind the largest one read before it from the same split; rows that come later still are late.
+    /// Default: "5s". Raise it when rows come more out of order than that; windows then close later. Needs `event_time`.
+    #[schemars(with = "Span")]
+    pub(crate) watermark_delay: Option<Spanned<Span>>,
+    /// After how long without rows a split no longer holds back the watermark. Default: never. Set it for endless sources some of whose
+    /// splits can fall silent. Needs `event_time`.
+    #[schemars(with = "Span")]
+    pub(crate) idle_after: Option<Spanned<Span>>,
+    /// How far in event time a split may run ahead of the slowest before it is paused. Default: no limit. Set it when catching up fills
+    /// the memory with open windows. Needs `event_time`.
+    #[schemars(with = "Span")]
+    pub(crate) max_drift: Option<Spanned<Span>>,
+}
+
+/// Keys that every sink has; all others belong to its connector.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct SinkKeys {
+    /// The stream to write: the name of a source or operator, or one of its outputs as `name.output`.
+    #[schemars(with = "String")]
+    pub(crate) input: Option<Spanned<String>>,
+    /// The kind of sink, such as "files"; `stygian connectors` lists them.
+    #[schemars(with = "String")]
+    pub(crate) connector: Option<Spanned<String>>,
+}
+
+/// Keys of an operator: its input, and those of exactly one kind (`plugin`, `filter`, `select`, `union`, `branch` or `window`).
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct OperatorKeys {
+    /// The stream to read: the name of a source or operator, or one of its outputs as `name.output` (every one has `dead_letters`).
+    #[schemars(with = "String")]
+    pub(crate) input: Option<Spanned<String>>,
+    /// The streams that a `union` reads.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) inputs: Option<Spanned<Vec<Spanned<String>>>>,
+    /// Runs a plugin: a path to a component ("./clean.wasm") or a name and a version ("clean@1.2").
+    #[schemars(with = "String")]
+    pub(crate) plugin: Option<Spanned<String>>,
+    /// The plugin's configuration; which keys it has, the plugin says. Default: empty.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub(crate) config: Option<Spanned<toml::Table>>,
+    /// Sandbox limits of this plugin where they differ from `[limits]`. Default: none.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub(crate) limits: Option<Spanned<toml::Table>>,
+    /// "reuse": an instance of the plugin is kept and called again; "fresh": every call gets a new one, which costs about 10 us a call.
+    /// Default: "reuse". Choose "fresh" where nothing may leak from one call to another.
+    #[schemars(with = "Instances")]
+    pub(crate) instances: Option<Spanned<Instances>>,
+    /// Passes the rows on for which this SQL expression is true ("amount > 0").
+    #[schemars(with = "String")]
+    pub(crate) filter: Option<Spanned<String>>,
+    /// Makes new rows: a table of column names and SQL expressions (`{ user = "user", price = "amount * 1.19" }`), in this order.
+    #[schemars(with = "SqlTable")]
+    pub(crate) select: Option<Spanned<SqlTable>>,
+    /// With `select`: the column that is the event time. Default: the input's, if it is selected under its name.
+    #[schemars(with = "String")]
+    pub(crate) event_time: Option<Spanned<String>>,
+    /// `true`: passes on the rows of all `inputs`, which must have equal columns.
+    #[schemars(with = "bool")]
+    pub(crate) union: Option<Spanned<bool>>,
+    /// Splits the stream: a table of outputs and SQL conditions. A row goes to the first output whose condition is true, else to `other`.
+    #[schemars(with = "SqlTable")]
+    pub(crate) branch: Option<Spanned<SqlTable>>,
+    /// Aggregates by windows of event time: `{ tumbling = "1h" }` or `{ sliding = "1h", slide = "10m" }`, with an optional `offset`. Rows
+    /// that come after their window was closed go to the output `late`.
+    #[schemars(with = "WindowKeys")]
+    pub(crate) window: Option<Spanned<WindowKeys>>,
+    /// With `window`: the columns whose equal values make a group. Default: none, all rows of a window are one group (and one subtask does all the work).
+    #[schemars(with = "Vec<String>")]
+    pub(crate) key_by: Option<Spanned<Vec<Spanned<String>>>>,
+    /// With `window`: a table of column names and SQL aggregates (`{ total = "sum(amount)", n = "count(*)" }`).
+    #[schemars(with = "SqlTable")]
+    pub(crate) aggregate: Option<Spanned<SqlTable>>,
+}
+
+/// How long an instance of a plugin lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Instances {
+    /// It is kept and called again.
+    #[default]
+    Reuse,
+    /// Every call gets a new one.
+    Fresh,
+}
+
+/// A table of names and SQL, in the order of the file. Values of other types are kept for a problem each.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SqlTable(pub(crate) Vec<(Spanned<String>, Spanned<toml::Value>)>);
+
+impl<'de> Deserialize<'de> for SqlTable {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(SqlTableVisitor)
+    }
+}
+
+struct SqlTableVisitor;
+
+impl<'de> Visitor<'de> for SqlTableVisitor {
+    type Value = SqlTable;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table of names and SQL expressions")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SqlTable, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(SqlTable(entries))
+    }
+}
+
+impl JsonSchema for SqlTable {
+    fn schema_name() -> Cow<'static, str> {
+        "sql-table".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "object", "additionalProperties": { "type": "string" }, "minProperties": 1 })
+    }
+}

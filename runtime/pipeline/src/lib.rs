@@ -1,0 +1,30 @@
+//! The pipeline file: TOML as typed, then checked.
+//!
+//! [`Pipeline::parse`] finds every problem of a file at once, each with the place of the faulty text and a hint; [`render`] shows them.
+//! A checked pipeline names nodes that exist, joined without a cycle, each with exactly one kind. What a connector's own keys mean,
+//! which columns a stream has and whether an expression compiles is left to the connectors and the planner: they get the text and
+//! its place. [`apply_set`] edits the text by `--set`, and [`json_schema`] describes the file to editors.
+
+mod graph;
+mod json_schema;
+mod keys;
+mod literal;
+mod nodes;
+mod parse;
+mod parse_operator;
+mod pipeline;
+mod reader;
+mod render;
+mod set;
+mod settings;
+mod window;
+
+pub use json_schema::{ConnectorDoc, json_schema};
+pub use literal::Literal;
+pub use nodes::{InputRef, Instances, NamedSql, OperatorKind, OperatorNode, PluginUse, SelectUse, SinkNode, SourceNode, WindowUse};
+pub use pipeline::{DEAD_LETTERS, LATE, MAX_FILE_BYTES, OTHER, Pipeline};
+pub use render::{Severity, render, render_warnings};
+pub use set::apply_set;
+pub use settings::Settings;
+pub use toml::Spanned;
+pub use window::WindowShape;

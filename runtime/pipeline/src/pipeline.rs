@@ -1,0 +1,48 @@
+//! A checked pipeline.
+
+use crate::nodes::{OperatorNode, SinkNode, SourceNode};
+use crate::parse;
+use crate::settings::Settings;
+use std::sync::Arc;
+use stygian_api::{Options, Problem, Problems};
+
+/// The largest pipeline file that is read, in bytes.
+pub const MAX_FILE_BYTES: usize = 1024 * 1024;
+
+/// The output of every source and operator with the rows it refused.
+pub const DEAD_LETTERS: &str = "dead_letters";
+/// The output of a branch with the rows that meet no condition.
+pub const OTHER: &str = "other";
+/// The output of a window with the rows that came too late.
+pub const LATE: &str = "late";
+
+/// A pipeline whose nodes have unique names, exactly one kind each, and inputs that exist, without a cycle.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    /// What the job is called.
+    pub name: String,
+    /// The whole file.
+    pub text: Arc<str>,
+    /// Settings of the job.
+    pub settings: Settings,
+    /// Limits of all plugins; the sandbox knows the keys.
+    pub limits: Options,
+    /// Where rows come from, in the order of the file.
+    pub sources: Vec<SourceNode>,
+    /// What is done with them, in the order of the file.
+    pub operators: Vec<OperatorNode>,
+    /// Where they go, in the order of the file.
+    pub sinks: Vec<SinkNode>,
+    /// What works, but probably not as it was meant.
+    pub warnings: Vec<Problem>,
+}
+
+impl Pipeline {
+    /// Reads a pipeline file.
+    ///
+    /// # Errors
+    /// Every problem of the file. Only where it is no TOML, just the problems of syntax.
+    pub fn parse(text: &str) -> Result<Self, Problems> {
+        parse::parse(text)
+    }
+}

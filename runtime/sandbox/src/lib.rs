@@ -1,0 +1,53 @@
+//! Plugins in wasmtime: compile and cache, pool, limits, columns in and out. Knows nothing of streams.
+//!
+//! [`Sandbox::load`] makes a [`Plugin`] of a file, [`Plugin::operator`] an [`Operator`] for one subtask, and [`Operator::process`] calls the
+//! guest with slices of a batch. A guest can do nothing but compute and answer: what it hands over is checked before use, what it
+//! takes is limited, and a call that fails has changed nothing. Two files hold `unsafe`: `wire.rs` (types as wasmtime moves them) and
+//! `compiled.rs` (loading code that our own compiler made).
+
+mod cache;
+mod call;
+mod call_error;
+mod clock;
+mod compile;
+mod compiled;
+mod description;
+mod engine;
+mod error;
+#[doc(hidden)]
+pub mod fuzzing;
+mod host;
+mod inspect;
+mod instance;
+mod lift;
+mod limits;
+mod lower;
+mod merge;
+mod operator;
+mod plugin;
+mod sandbox;
+mod wire;
+mod wiring;
+
+pub use call::{CallContext, CallOutput, DeadRow, LogLevel, LogLine, Piece};
+pub use call_error::{BadOutput, CallError, ColumnFault, Situation, Step, TimeLimit};
+pub use compile::{Compiler, compile_worker};
+pub use error::SandboxError;
+pub use limits::{CompileLimits, Limits, MAX_COLUMNS, MAX_NAME_BYTES, PoolLimits};
+pub use operator::Operator;
+pub use plugin::Plugin;
+pub use sandbox::{Sandbox, SandboxConfig};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sandboxes_are_shared_and_operators_move_between_threads() {
+        fn shared<T: Send + Sync + Clone>() {}
+        fn moved<T: Send>() {}
+        shared::<Sandbox>();
+        shared::<Plugin>();
+        moved::<Operator>();
+    }
+}

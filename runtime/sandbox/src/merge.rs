@@ -1,0 +1,95 @@
+//! Puts the outputs of several slices of a batch together, as if it had been one call: row indices become those of the whole batch.
+
+use crate::call::{CallOutput, Piece};
+use crate::host::Output;
+use crate::operator::has_parents;
+use arrow_array::{RecordBatch, UInt32Array};
+use std::ops::Range;
+
+pub(crate) struct Merge {
+    outputs: Vec<OutputMerge>,
+    whole: CallOutput,
+}
+
+/// One output over all slices.
+#[derive(Default)]
+struct OutputMerge {
+    has_parents: bool,
+    selected: Vec<u32>,
+    emitted: Vec<Emitted>,
+}
+
+/// A batch that was emitted in a slice.
+struct Emitted {
+    rows: RecordBatch,
+    parents: Option<UInt32Array>,
+    slice: Range<u32>,
+}
+
+impl Merge {
+    pub(crate) fn new(outputs: &[Output]) -> Self {
+        let outputs = outputs.iter().map(|output| OutputMerge { has_parents: has_parents(output), ..OutputMerge::default() });
+        Self { outputs: outputs.collect(), whole: CallOutput::default() }
+    }
+
+    /// Adds what came of a slice; slices come in order.
+    pub(crate) fn add(&mut self, part: CallOutput, slice: &Range<usize>) {
+        // Batches have fewer rows than 32 bits count: their slices come from `UInt32Array`s.
+        let index = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let slice = index(slice.start)..index(slice.end);
+        for (output, pieces) in self.outputs.iter_mut().zip(part.outputs) {
+            for piece in pieces {
+                match piece {
+                    Piece::Selected(rows) => output.selected.extend(rows.values().iter().map(|row| row + slice.start)),
+                    Piece::Emitted { rows, parents } => output.emitted.push(Emitted { rows, parents, slice: slice.clone() }),
+                }
+            }
+        }
+        let dead = part.dead_letters.into_iter().map(|mut dead| {
+            dead.row += slice.start;
+            dead
+        });
+        self.whole.dead_letters.extend(dead);
+        self.whole.logs.extend(part.logs);
+    }
+
+    /// The whole; the error is Arrow's and cannot happen as long as all batches of an output have one schema.
+    pub(crate) fn finish(mut self) -> Result<CallOutput, String> {
+        self.whole.outputs = self.outputs.into_iter().map(OutputMerge::finish).collect::<Result<_, _>>()?;
+        Ok(self.whole)
+    }
+}
+
+impl OutputMerge {
+    fn finish(self) -> Result<Vec<Piece>, String> {
+        if !self.selected.is_empty() {
+            return Ok(vec![Piece::Selected(self.selected.into())]);
+        }
+        if !self.has_parents {
+            return Ok(self.emitted.into_iter().map(|e| Piece::Emitted { rows: e.rows, parents: None }).collect());
+        }
+        // Each slice of a map gives one batch, row for row: so does the whole.
+        let one_to_one = self.emitted.iter().all(|e| e.parents.is_none()) && contiguous(&self.emitted);
+        if one_to_one && let Some(first) = self.emitted.first() {
+            let rows = arrow_select::concat::concat_batches(&first.rows.schema(), self.emitted.iter().map(|e| &e.rows));
+            return Ok(vec![Piece::Emitted { rows: rows.map_err(|e| e.to_string())?, parents: None }]);
+        }
+        Ok(self.emitted.into_iter().map(Emitted::with_parents).collect())
+    }
+}
+
+/// Whether every slice has exactly one batch, without gaps from the first row on.
+fn contiguous(emitted: &[Emitted]) -> bool {
+    let mut next = 0;
+    emitted.iter().all(|e| e.slice.start == std::mem::replace(&mut next, e.slice.end))
+}
+
+impl Emitted {
+    fn with_parents(self) -> Piece {
+        let parents = match self.parents {
+            Some(parents) => parents.values().iter().map(|row| row + self.slice.start).collect(),
+            None => UInt32Array::from_iter_values(self.slice),
+        };
+        Piece::Emitted { rows: self.rows, parents: Some(parents) }
+    }
+}

@@ -1,0 +1,4 @@
+;; Emits a column that is a row short.
+(func $process (param $rows i32) (param $columns i32) (param $count i32)
+  (i32.store offset=20 (local.get $columns) (i32.const 7))
+  (call $emit (i32.const 1) (local.get $rows) (local.get $columns) (local.get $count) (i32.const 0) (i32.const 0) (i32.const 0)))

@@ -1,0 +1,84 @@
+//! A case: its folder, copied for every run.
+
+use crate::program::{Ended, Program, components, root};
+use crate::rows::{differences, read_json_lines, read_output};
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+
+/// A folder of `cases/`.
+#[derive(Clone, Debug)]
+pub struct Case {
+    folder: PathBuf,
+}
+
+impl Case {
+    /// The case of a name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn named(name: &str) -> Result<Self> {
+        let folder = root().join("tests/e2e/cases").join(name);
+        ensure!(folder.join("pipeline.toml").is_file(), "there is no case {}", folder.display());
+        Ok(Self { folder })
+    }
+
+    /// Runs the case in a new folder and checks what came of it.
+    ///
+    /// # Errors
+    /// What differs from what was expected.
+    pub fn check(&self, parallelism: u16) -> Result<()> {
+        let place = tempfile::tempdir()?;
+        copy(&self.folder, place.path())?;
+        let ended = self.run_in(place.path(), parallelism)?;
+        let error = self.folder.join("error.txt");
+        if error.is_file() {
+            return expect_error(&ended, &std::fs::read_to_string(error)?);
+        }
+        ensure!(ended.status == Some(0), "status {:?}\n{}", ended.status, ended.err);
+        self.compare(place.path())
+    }
+
+    /// Runs the case in a folder that holds a copy of it.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn run_in(&self, place: &Path, parallelism: u16) -> Result<Ended> {
+        let plugins = components().to_str().context("a path that is no text")?;
+        let set = format!("settings.parallelism={parallelism}");
+        Program::find()?.run(place, &["run", "pipeline.toml", "--plugins", plugins, "--set", &set])
+    }
+
+    fn compare(&self, place: &Path) -> Result<()> {
+        let mut compared = 0;
+        for entry in std::fs::read_dir(self.folder.join("expected"))? {
+            let file = entry?.path();
+            let sink = file.file_stem().and_then(|stem| stem.to_str()).context("a sink's name")?;
+            let found = read_output(&place.join("out").join(sink))?;
+            let differences = differences(found, read_json_lines(&file)?);
+            ensure!(differences.is_empty(), "sink `{sink}`:\n{differences}");
+            compared += 1;
+        }
+        ensure!(compared > 0, "the case expects nothing");
+        Ok(())
+    }
+}
+
+fn expect_error(ended: &Ended, expected: &str) -> Result<()> {
+    ensure!(ended.status == Some(2), "status {:?}\n{}", ended.status, ended.err);
+    ensure!(ended.err.trim() == expected.trim(), "found\n{}\nexpected\n{expected}", ended.err);
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let path = entry?.path();
+        let target = to.join(path.file_name().context("a name")?);
+        if path.is_dir() {
+            std::fs::create_dir(&target)?;
+            copy(&path, &target)?;
+        } else {
+            std::fs::copy(&path, &target)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! The harness of the end-to-end cases: runs the real program on a case's folder and compares what it wrote.
+//!
+//! A case is a folder: `pipeline.toml`, its input, and `expected/SINK.jsonl` with the rows that the sink's folder `out/SINK` must hold (in
+//! any order; numbers within a relative 1e-9), or `error.txt` with what standard error must say. Expected rows come from a script
+//! beside the case that is not our code. Every case is run at parallelism 1 and 3, in a folder of its own.
+
+mod case;
+mod program;
+mod rows;
+
+pub use case::Case;
+pub use program::{Ended, Program, components};
+pub use rows::{differences, read_json_lines, read_output};

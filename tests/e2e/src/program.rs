@@ -1,0 +1,83 @@
+//! The program under test and the plugins it uses, as they lie in the target folder.
+
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use stygian_build::{BuildOptions, build_all};
+
+/// The checkout.
+pub(crate) fn root() -> &'static Path {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.ancestors().nth(2).unwrap_or(own)
+}
+
+/// The folder with the components of `plugins/*`, built once a process.
+///
+/// # Panics
+/// When they do not build: nothing can be tested then.
+#[allow(clippy::panic)]
+pub fn components() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| build_components().unwrap_or_else(|error| panic!("the plugins do not build: {error:#}")))
+}
+
+fn build_components() -> Result<PathBuf> {
+    let dirs = ["clean", "enrich", "route"].map(|name| root().join("plugins").join(name));
+    let dirs: Vec<&Path> = dirs.iter().map(PathBuf::as_path).collect();
+    let options = BuildOptions { locked: true, ..BuildOptions::new(root()) };
+    let built = build_all(&dirs, &options, &mut |_| {})?;
+    let first = built.first().and_then(|built| built.component.parent()).context("no component was built")?;
+    Ok(first.to_owned())
+}
+
+/// The `stygian` program.
+#[derive(Clone, Debug)]
+pub struct Program {
+    path: PathBuf,
+    cache: PathBuf,
+}
+
+/// How a run of it ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// The exit status; `None`: a signal.
+    pub status: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Program {
+    /// The one that was built together with this test.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn find() -> Result<Self> {
+        let own = std::env::current_exe()?;
+        // target/<profile>/deps/<this test>
+        let profile = own.ancestors().nth(2).context("the test lies in no target folder")?;
+        let path = profile.join("stygian");
+        ensure!(path.is_file(), "{} is missing; build the whole workspace first", path.display());
+        Ok(Self { path, cache: profile.join("e2e-cache") })
+    }
+
+    /// A command in a folder.
+    pub fn command(&self, folder: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(args).current_dir(folder).env("STYGIAN_CACHE", &self.cache).env("NO_COLOR", "1").env_remove("STYGIAN_LOG");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn run(&self, folder: &Path, args: &[&str]) -> Result<Ended> {
+        let output = self.command(folder, args).output()?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Ended { status: output.status.code(), out: text(output.stdout), err: text(output.stderr) })
+    }
+}

@@ -1,0 +1,116 @@
+//! Rows as JSON values, and whether two sets of them are the same.
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// The rows of a file of JSON lines.
+///
+/// # Errors
+/// When it cannot be read or is none.
+pub fn read_json_lines(path: &Path) -> Result<Vec<Value>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    text.lines().map(|line| serde_json::from_str(line).with_context(|| format!("{}: {line}", path.display()))).collect()
+}
+
+/// The rows of all visible files (JSON lines and Parquet) under a folder; a folder `key=value` adds the key as text.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn read_output(folder: &Path) -> Result<Vec<Value>> {
+    let mut rows = Vec::new();
+    for file in visible_files(folder)? {
+        let read = match file.extension().and_then(|extension| extension.to_str()) {
+            Some("parquet") => read_parquet(&file)?,
+            _ => read_json_lines(&file)?,
+        };
+        let keys: Vec<(String, String)> = file.strip_prefix(folder)?.iter().filter_map(|part| part.to_str()?.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        rows.extend(read.into_iter().map(|mut row| {
+            for (key, value) in &keys {
+                if let Value::Object(row) = &mut row {
+                    row.insert(key.clone(), Value::from(value.as_str()));
+                }
+            }
+            row
+        }));
+    }
+    Ok(rows)
+}
+
+fn visible_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(|| format!("no output folder {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(visible_files(&path)?);
+        } else if !path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with('.')) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_parquet(path: &Path) -> Result<Vec<Value>> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(std::fs::read(path)?))?.build()?;
+    let mut json = arrow_json::LineDelimitedWriter::new(Vec::new());
+    for batch in reader {
+        json.write(&batch?)?;
+    }
+    json.finish()?;
+    let text = String::from_utf8(json.into_inner())?;
+    text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+}
+
+/// How the rows differ, whatever their order; empty if they do not.
+pub fn differences(mut found: Vec<Value>, mut expected: Vec<Value>) -> String {
+    let order = |rows: &mut Vec<Value>| rows.sort_by_cached_key(sort_key);
+    order(&mut found);
+    order(&mut expected);
+    if found.len() != expected.len() {
+        return format!("{} rows found, {} expected; the first found: {:?}", found.len(), expected.len(), found.first());
+    }
+    let differing = found.iter().zip(&expected).filter(|(found, expected)| !same(found, expected));
+    differing.take(5).map(|(found, expected)| format!("found    {found}\nexpected {expected}\n")).collect()
+}
+
+/// The row without what may differ in its last digits: fractions.
+fn sort_key(row: &Value) -> String {
+    match row {
+        Value::Object(row) => row.iter().filter(|(_, value)| !value.is_f64()).map(|(key, value)| format!("{key}={value};")).collect(),
+        other => other.to_string(),
+    }
+}
+
+fn same(found: &Value, expected: &Value) -> bool {
+    match (found, expected) {
+        (Value::Object(found), Value::Object(expected)) => {
+            // A null may be left out.
+            let value = |row: &serde_json::Map<String, Value>, key: &str| row.get(key).cloned().unwrap_or(Value::Null);
+            found.keys().chain(expected.keys()).all(|key| same(&value(found, key), &value(expected, key)))
+        }
+        (Value::Number(found), Value::Number(expected)) => match (found.as_f64(), expected.as_f64()) {
+            (Some(found), Some(expected)) => (found - expected).abs() <= 1e-9 * expected.abs().max(1.0),
+            _ => found == expected,
+        },
+        _ => found == expected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn sees_what_differs_and_nothing_else() {
+        let rows = || vec![json!({"k": "a", "x": 1.5}), json!({"k": "b", "x": 2})];
+        let turned = vec![json!({"x": 2.000_000_000_000_1, "k": "b", "n": null}), json!({"x": 1.5, "k": "a"})];
+        assert_eq!(differences(turned, rows()), "");
+        assert!(differences(rows(), rows()[..1].to_vec()).contains("2 rows found"));
+        assert!(!differences(vec![json!({"k": "a", "x": 1.5001}), rows()[1].clone()], rows()).is_empty());
+        assert!(!differences(vec![json!({"k": "a"}), rows()[1].clone()], rows()).is_empty());
+    }
+}
