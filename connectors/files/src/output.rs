@@ -143,3 +143,41 @@ fn in_format(path: &Path, error: FormatError) -> ConnectorError {
         other => failed("write", path, other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{ArrayRef, StringArray};
+    use std::sync::Arc;
+
+    /// Every write to `/dev/full` fails as on a full disk.
+    fn on_full_disk(writing: &Writing, rows: &RecordBatch) -> Output {
+        let file = File::options().write(true).open("/dev/full").expect("a device");
+        let content = Content::new(file, writing, &rows.schema()).expect("begun");
+        let names = Names { root: "out".into(), folder: "kind=a".into(), name: "part-0".into() };
+        let path = names.path();
+        Output { names, path, content, opened: Instant::now(), last_write: 0 }
+    }
+
+    #[test]
+    fn a_full_disk_is_named() {
+        // Of large values that do not compress, so that they reach the disk before the end, too.
+        let noise = (0..40_000_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_string());
+        let column: ArrayRef = Arc::new(noise.map(Some).collect::<StringArray>());
+        let rows = RecordBatch::try_from_iter([("n", column)]).expect("rows");
+        let small_groups = ParquetWriterOptions { row_group_rows: 1_000, ..ParquetWriterOptions::default() };
+        for writing in [Writing::Json, Writing::Csv(CsvOptions::default()), Writing::Parquet(small_groups)] {
+            let error = match on_full_disk(&writing, &rows).write(&rows) {
+                Err(error) => error,
+                Ok(()) => panic!("{writing:?}: written to a full disk"),
+            };
+            assert_eq!(error.to_string(), "could not write out/kind=a/.part-0.inprogress", "{writing:?}");
+            let cause = std::error::Error::source(&error).expect("a cause").to_string();
+            assert!(cause.contains("No space left on device"), "{writing:?}: {cause}");
+            let mut at_the_end = on_full_disk(&writing, &rows);
+            at_the_end.write(&rows.slice(0, 1)).expect("in memory");
+            let error = at_the_end.finish().expect_err("full");
+            assert_eq!(error.to_string(), "could not write out/kind=a/.part-0.inprogress", "{writing:?}");
+        }
+    }
+}

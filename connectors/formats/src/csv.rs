@@ -27,17 +27,19 @@ impl Default for CsvOptions {
 }
 
 impl CsvOptions {
-    /// The fields of one record, unquoted.
+    /// The fields of the first record, unquoted.
     pub(crate) fn fields(&self, record: &[u8]) -> Vec<Vec<u8>> {
         let mut reader = csv_core::ReaderBuilder::new();
         let mut reader = reader.delimiter(self.delimiter.0).quote(self.quote.0).terminator(csv_core::Terminator::Any(b'\n')).build();
         // Unquoting never makes text longer, and there are at most as many fields as bytes.
         let (mut text, mut ends) = (vec![0; record.len() + 1], vec![0; record.len() + 2]);
-        let (_, read, written, fields) = reader.read_record(record, &mut text, &mut ends);
-        let (_, _, _, more) = reader.read_record(&record[read..], &mut text[written..], &mut ends[fields..]);
+        let (result, _, written, mut count) = reader.read_record(record, &mut text, &mut ends);
+        if result == csv_core::ReadRecordResult::InputEmpty {
+            // No input is the end of input.
+            count += reader.read_record(&[], &mut text[written..], &mut ends[count..]).3;
+        }
         let mut start = 0;
-        let ends = ends[..fields + more].iter();
-        ends.map(|end| text[std::mem::replace(&mut start, *end)..*end].to_vec()).collect()
+        ends[..count].iter().map(|end| text[std::mem::replace(&mut start, *end)..*end].to_vec()).collect()
     }
 }
 

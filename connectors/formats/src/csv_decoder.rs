@@ -152,7 +152,7 @@ impl Attempt for CsvSpec {
     }
 
     fn explain(&self, message: &[u8], reason: String) -> String {
-        if message.len() > self.max_row_bytes || reason == OPEN_QUOTES || reason == EMPTY {
+        if message.len() > self.max_row_bytes || [OPEN_QUOTES, EMPTY, MORE].contains(&reason.as_str()) {
             return reason;
         }
         let fields = self.options.fields(message);
@@ -168,6 +168,7 @@ impl Attempt for CsvSpec {
 
 const OPEN_QUOTES: &str = "the quotes around a field do not close";
 const EMPTY: &str = "empty";
+const MORE: &str = "more than one record";
 
 /// Gives the decoder one record; it must hold exactly one more afterwards.
 fn feed(decoder: &mut ArrowDecoder, record: &[u8]) -> Result<(), String> {
@@ -177,13 +178,13 @@ fn feed(decoder: &mut ArrowDecoder, record: &[u8]) -> Result<(), String> {
     let room = decoder.capacity();
     let read = decoder.decode(record).map_err(|e| e.to_string())?;
     if read < record.len() || decoder.capacity() < room {
-        return Err("more than one record".into());
+        return Err(MORE.into());
     }
     decoder.decode(b"\n").map_err(|e| e.to_string())?;
     match room - decoder.capacity() {
         1 => Ok(()),
         0 => Err(OPEN_QUOTES.into()),
-        _ => Err("more than one record".into()),
+        _ => Err(MORE.into()),
     }
 }
 

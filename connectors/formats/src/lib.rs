@@ -19,6 +19,8 @@ mod json_encoder;
 mod lines;
 mod parquet_pages;
 mod parquet_reader;
+#[cfg(test)]
+mod parquet_tests;
 mod parquet_writer;
 mod salvage;
 mod splitter;

@@ -229,7 +229,8 @@ mod tests {
 
     #[test]
     fn finds_the_module_among_the_files_of_a_message() {
-        let message = r#"{"reason":"compiler-artifact","package_id":"path+file:///p#a@1.0.0","filenames":["/t/liba.rlib","/t/a.wasm"],"fresh":true}"#;
+        let message =
+            r#"{"reason":"compiler-artifact","package_id":"path+file:///p#a@1.0.0","filenames":["/t/liba.rlib","/t/a.wasm"],"fresh":true}"#;
         assert_eq!(module_of(message), Some(("path+file:///p#a@1.0.0".to_owned(), PathBuf::from("/t/a.wasm"))));
         assert_eq!(module_of(r#"{"reason":"build-finished","success":true}"#), None);
         assert_eq!(module_of("not JSON"), None);

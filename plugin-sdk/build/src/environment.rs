@@ -34,7 +34,15 @@ mod tests {
 
     #[test]
     fn drops_what_changes_the_code_and_keeps_what_finds_it() {
-        for name in ["CARGO", "CARGO_BUILD_TARGET", "CARGO_PROFILE_RELEASE_LTO", "RUSTFLAGS", "RUSTC_WRAPPER", "RUSTUP_TOOLCHAIN", "CARGO_ENCODED_RUSTFLAGS"] {
+        for name in [
+            "CARGO",
+            "CARGO_BUILD_TARGET",
+            "CARGO_PROFILE_RELEASE_LTO",
+            "RUSTFLAGS",
+            "RUSTC_WRAPPER",
+            "RUSTUP_TOOLCHAIN",
+            "CARGO_ENCODED_RUSTFLAGS",
+        ] {
             assert!(disturbs(name), "{name}");
         }
         for name in ["PATH", "HOME", "CARGO_HOME", "CARGO_HTTP_PROXY", "CARGO_REGISTRIES_OURS_TOKEN", "CARGO_TARGET_DIR", "RUSTUP_HOME"] {

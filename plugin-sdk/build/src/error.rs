@@ -8,7 +8,9 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum BuildError {
     /// No compiler was found that makes WebAssembly.
-    #[error("no Rust compiler here can make WebAssembly ({tried}); install one: `rustup target add wasm32-unknown-unknown`, or on Debian `apt-get install rustc-web cargo-web rust-web-src lld`")]
+    #[error(
+        "no Rust compiler here can make WebAssembly ({tried}); install one: `rustup target add wasm32-unknown-unknown`, or on Debian `apt-get install rustc-web cargo-web rust-web-src lld`"
+    )]
     NoToolchain {
         /// What was looked at and what it lacks.
         tried: String,
@@ -97,7 +99,9 @@ pub enum BuildError {
 #[derive(Debug, Error)]
 pub enum NewError {
     /// The name does not suit a plugin.
-    #[error("`{name}` cannot be a plugin's name: it has lower-case letters, digits and single hyphens, at most 64, and begins with a letter")]
+    #[error(
+        "`{name}` cannot be a plugin's name: it has lower-case letters, digits and single hyphens, at most 64, and begins with a letter"
+    )]
     Name {
         /// The name.
         name: String,

@@ -32,8 +32,12 @@ impl Toolchain {
         let with_source = sysroots.iter().find(|(.., sysroot)| sysroot.as_deref().is_some_and(has_source));
         match (with_source, linker) {
             (Some((rustc, cargo, _)), Some(linker)) => Ok(Self { rustc, cargo, build_std: Some(linker) }),
-            (Some((rustc, ..)), None) => Err(BuildError::NoToolchain { tried: format!("{rustc} could, but there is no rust-lld or wasm-ld to link with") }),
-            (None, _) => Err(BuildError::NoToolchain { tried: sysroots.map(|(rustc, _, sysroot)| lacking(rustc, sysroot.as_deref())).join(", ") }),
+            (Some((rustc, ..)), None) => {
+                Err(BuildError::NoToolchain { tried: format!("{rustc} could, but there is no rust-lld or wasm-ld to link with") })
+            }
+            (None, _) => {
+                Err(BuildError::NoToolchain { tried: sysroots.map(|(rustc, _, sysroot)| lacking(rustc, sysroot.as_deref())).join(", ") })
+            }
         }
     }
 
@@ -99,6 +103,7 @@ fn linker<'a>(sysroots: impl Iterator<Item = &'a Path>) -> Option<PathBuf> {
         hosts.map(|host| host.path().join("bin/rust-lld"))
     });
     let folders = std::env::var_os("PATH").unwrap_or_default();
-    let of_system = std::env::split_paths(&folders).collect::<Vec<_>>().into_iter().flat_map(|dir| [dir.join("wasm-ld"), dir.join("rust-lld")]);
+    let of_system =
+        std::env::split_paths(&folders).collect::<Vec<_>>().into_iter().flat_map(|dir| [dir.join("wasm-ld"), dir.join("rust-lld")]);
     of_toolchains.chain(of_system).find(|path| path.is_file())
 }

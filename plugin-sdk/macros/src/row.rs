@@ -21,11 +21,17 @@ fn input(input: &DeriveInput) -> Result<TokenStream> {
         let ty = field.ty;
         quote!(<#ty as ::stygian_sdk::ReadValue<#life>>)
     };
-    let columns = fields.iter().map(|field| { let value = value(field); quote!(#value::Column) });
-    let schema = fields.iter().map(|field| { let (ty, name) = (field.ty, &field.name); quote!(<#ty as ::stygian_sdk::ColumnValue>::field(#name)) });
+    let columns = fields.iter().map(|field| {
+        let value = value(field);
+        quote!(#value::Column)
+    });
+    let schema = fields.iter().map(|field| {
+        let (ty, name) = (field.ty, &field.name);
+        quote!(<#ty as ::stygian_sdk::ColumnValue>::field(#name))
+    });
     let binds = fields.iter().enumerate().map(|(at, field)| {
-        let (value, name) = (value(field), &field.name);
-        quote!(::stygian_sdk::bind_column(batch, #at, #name, #value::bind)?)
+        let (ty, name) = (field.ty, &field.name);
+        quote!(::stygian_sdk::bind_column::<#ty>(input, #at, #name)?)
     });
     let reads = fields.iter().enumerate().map(|(at, field)| {
         let (value, ident, at) = (value(field), field.ident, Index::from(at));
@@ -38,7 +44,7 @@ fn input(input: &DeriveInput) -> Result<TokenStream> {
             fn fields() -> ::std::vec::Vec<::stygian_sdk::contract::Field> {
                 ::std::vec![#(#schema),*]
             }
-            fn bind(batch: &#life ::stygian_sdk::contract::Batch) -> ::std::result::Result<Self::Columns, ::std::string::String> {
+            fn bind(input: ::stygian_sdk::Input<#life>) -> ::std::result::Result<Self::Columns, ::std::string::String> {
                 ::std::result::Result::Ok((#(#binds,)*))
             }
             #[inline]

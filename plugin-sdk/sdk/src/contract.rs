@@ -4,6 +4,4 @@ pub use crate::bindings::exports::stygian::plugin::metadata::{
     Description, InputSpec, OutputShape, OutputSpec, RequestedLimits, StreamKind,
 };
 pub use crate::bindings::stygian::plugin::log::Level;
-pub use crate::bindings::stygian::plugin::types::{
-    Batch, CallContext, Column, ColumnType, DecimalType, Field, Values, VarValues,
-};
+pub use crate::bindings::stygian::plugin::types::{Batch, CallContext, Column, ColumnType, DecimalType, Field, Values, VarValues};

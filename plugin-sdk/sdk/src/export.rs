@@ -51,11 +51,12 @@ macro_rules! __export {
                     _context: $crate::contract::CallContext,
                     input: $crate::contract::Batch,
                 ) -> ::std::result::Result<(), ::std::string::String> {
-                    INSTANCE.with(|instance| instance.process(&input))
+                    // SAFETY: the host called.
+                    INSTANCE.with(|instance| unsafe { instance.process(&input) })
                 }
             }
 
-            $crate::bindings::export!(Plugin with_types_in $crate::bindings);
+    $crate::bindings::export!(Plugin with_types_in $crate::bindings);
         };
     };
 }

@@ -1,7 +1,8 @@
 //! Filters: keep a row or not.
 
-use crate::contract::{Batch, Field, OutputShape, OutputSpec};
+use crate::contract::{Field, OutputShape, OutputSpec};
 use crate::host::Host;
+use crate::input::Input;
 use crate::operator::{MAIN_OUTPUT, Operator, append_output};
 use crate::reject::Reject;
 use crate::row::InputRow;
@@ -41,11 +42,11 @@ impl<F: Filter> Operator for FilterOperator<F> {
         vec![append_output(MAIN_OUTPUT, OutputShape::Selected)]
     }
 
-    fn process(&self, input: &Batch, host: &mut dyn Host) -> Result<(), String> {
+    fn process(&self, input: Input<'_>, host: &mut dyn Host) -> Result<(), String> {
         let columns = F::Row::bind(input)?;
         // Every row is written and only counted when kept: no branch to guess wrong when about half of the rows go on.
-        let (mut kept, mut count) = (vec![0; input.rows as usize], 0);
-        for row in 0..input.rows {
+        let (mut kept, mut count) = (vec![0; input.rows() as usize], 0);
+        for row in 0..input.rows() {
             match self.0.keep(F::Row::read(&columns, row as usize)) {
                 Ok(keep) => {
                     kept[count] = row;

@@ -1,7 +1,8 @@
 //! Flat-maps: any number of rows for each row, to any number of outputs.
 
-use crate::contract::{Batch, Field, OutputSpec};
+use crate::contract::{Field, OutputSpec};
 use crate::host::Host;
+use crate::input::Input;
 use crate::operator::Operator;
 use crate::output::Outputs;
 use crate::reject::Reject;
@@ -49,17 +50,17 @@ impl<F: FlatMap> Operator for FlatMapOperator<F> {
         <F::Outputs<'static>>::specs()
     }
 
-    fn process(&self, input: &Batch, host: &mut dyn Host) -> Result<(), String> {
+    fn process(&self, input: Input<'_>, host: &mut dyn Host) -> Result<(), String> {
         let columns = F::Row::bind(input)?;
-        let mut outputs = <F::Outputs<'_>>::with_capacity(input.rows as usize);
-        for row in 0..input.rows {
+        let mut outputs = <F::Outputs<'_>>::with_capacity(input.rows() as usize);
+        for row in 0..input.rows() {
             outputs.begin_row(row);
             if let Err(reject) = self.0.flat_map(F::Row::read(&columns, row as usize), &mut outputs) {
                 outputs.undo_row();
                 host.dead_letter(row, reject.reason());
             }
         }
-        outputs.flush(input.rows, host);
+        outputs.flush(input.rows(), host);
         Ok(())
     }
 }

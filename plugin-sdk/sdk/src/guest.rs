@@ -5,6 +5,7 @@
 use crate::bindings::stygian::plugin::log::panicked;
 use crate::contract::{Batch, Description};
 use crate::host::Imports;
+use crate::input::Input;
 use crate::operator::{self, Operator};
 use std::cell::RefCell;
 
@@ -26,9 +27,14 @@ impl<O: Operator> Instance<O> {
     }
 
     /// `operator.process`
-    pub fn process(&self, input: &Batch) -> Result<(), String> {
+    ///
+    /// # Safety
+    /// The rows come from the host.
+    #[allow(unsafe_code)]
+    pub unsafe fn process(&self, input: &Batch) -> Result<(), String> {
         match &*self.0.borrow() {
-            Some(operator) => operator.process(input, &mut Imports),
+            // SAFETY: the caller's.
+            Some(operator) => operator.process(unsafe { Input::from_host(input) }, &mut Imports),
             None => Err("`process` was called before `open`".to_owned()),
         }
     }

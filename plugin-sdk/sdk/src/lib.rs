@@ -42,6 +42,7 @@ mod filter;
 mod flat_map;
 pub mod guest;
 mod host;
+mod input;
 pub mod log;
 mod map;
 mod operator;
@@ -50,11 +51,13 @@ mod reject;
 mod row;
 mod types;
 mod value;
+mod var;
 
 pub use builder::{BoolBuilder, ColumnBuilder, DecimalBuilder, NullableBuilder, PlainBuilder, PlainValue, VarBuilder, WriteValue};
 pub use filter::{Filter, FilterOperator};
 pub use flat_map::{FlatMap, FlatMapOperator};
 pub use host::{Host, Imports};
+pub use input::{Extent, Input};
 pub use map::{Map, MapOperator};
 pub use operator::{NoConfig, Operator, describe, open};
 pub use output::{ExtendedOutput, Output, OutputPort, Outputs, RowPort, SelectedOutput};
@@ -62,7 +65,8 @@ pub use reject::Reject;
 pub use row::{InputRow, OutputRow, bind_column};
 pub use stygian_macros::{OutputRow, Outputs, Row};
 pub use types::{Date, Decimal, Timestamp, TimestampUtc};
-pub use value::{Bits, ColumnValue, Decimals, Mismatch, Nullable, ReadValue, Texts, Vars};
+pub use value::{Bits, ColumnValue, Decimals, Mismatch, Nullable, ReadValue, Sealed};
+pub use var::{Texts, Vars};
 
 /// What an operator's file needs.
 pub mod prelude {

@@ -1,7 +1,8 @@
 //! Maps: one row out for each row in.
 
-use crate::contract::{Batch, Field, OutputSpec};
+use crate::contract::{Field, OutputSpec};
 use crate::host::Host;
+use crate::input::Input;
 use crate::operator::{MAIN_OUTPUT, Operator};
 use crate::output::{ExtendedOutput, Output, OutputPort, RowPort};
 use crate::reject::Reject;
@@ -39,10 +40,10 @@ pub trait Map: Sized + 'static {
 pub struct MapOperator<M>(M);
 
 impl<M: Map> MapOperator<M> {
-    fn run<'a, P: RowPort<M::Out<'a>>>(&'a self, input: &'a Batch, host: &mut dyn Host) -> Result<(), String> {
+    fn run<'a, P: RowPort<M::Out<'a>>>(&'a self, input: Input<'a>, host: &mut dyn Host) -> Result<(), String> {
         let columns = M::In::bind(input)?;
-        let mut port = P::with_capacity(input.rows as usize);
-        for row in 0..input.rows {
+        let mut port = P::with_capacity(input.rows() as usize);
+        for row in 0..input.rows() {
             match self.0.map(M::In::read(&columns, row as usize)) {
                 Ok(out) => {
                     port.begin_row(row);
@@ -51,7 +52,7 @@ impl<M: Map> MapOperator<M> {
                 Err(reject) => host.dead_letter(row, reject.reason()),
             }
         }
-        port.flush(0, input.rows, host);
+        port.flush(0, input.rows(), host);
         Ok(())
     }
 }
@@ -71,7 +72,7 @@ impl<M: Map> Operator for MapOperator<M> {
         vec![if M::EXTENDS { ExtendedOutput::<M::Out<'static>>::spec(MAIN_OUTPUT) } else { Output::<M::Out<'static>>::spec(MAIN_OUTPUT) }]
     }
 
-    fn process(&self, input: &Batch, host: &mut dyn Host) -> Result<(), String> {
+    fn process(&self, input: Input<'_>, host: &mut dyn Host) -> Result<(), String> {
         if M::EXTENDS { self.run::<ExtendedOutput<M::Out<'_>>>(input, host) } else { self.run::<Output<M::Out<'_>>>(input, host) }
     }
 }

@@ -1,7 +1,8 @@
 //! The common face of filters, maps and flat-maps: what a component's exports and the native harness call.
 
-use crate::contract::{Batch, Description, Field, InputSpec, OutputShape, OutputSpec, RequestedLimits, StreamKind};
+use crate::contract::{Description, Field, InputSpec, OutputShape, OutputSpec, RequestedLimits, StreamKind};
 use crate::host::Host;
+use crate::input::Input;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -26,7 +27,7 @@ pub trait Operator: Sized {
     fn outputs() -> Vec<OutputSpec>;
 
     /// Works on a call's rows. An error fails the call; of such a call nothing is applied.
-    fn process(&self, input: &Batch, host: &mut dyn Host) -> Result<(), String>;
+    fn process(&self, input: Input<'_>, host: &mut dyn Host) -> Result<(), String>;
 }
 
 /// For operators that are not configured: any key in the configuration is an error.

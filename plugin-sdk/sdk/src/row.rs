@@ -1,7 +1,8 @@
 //! Rows over columns: a struct's fields are the columns of a batch, in order. The derives `Row` and `OutputRow` implement both traits.
 
-use crate::contract::{Batch, Column, Field};
-use crate::value::Mismatch;
+use crate::contract::{Column, Field};
+use crate::input::Input;
+use crate::value::ReadValue;
 
 /// A row that borrows from the columns of an input.
 pub trait InputRow<'a>: Sized {
@@ -12,7 +13,7 @@ pub trait InputRow<'a>: Sized {
     fn fields() -> Vec<Field>;
 
     /// Checks the types and lengths of a batch's columns. An error names the column: the host passed what was not declared.
-    fn bind(batch: &'a Batch) -> Result<Self::Columns, String>;
+    fn bind(input: Input<'a>) -> Result<Self::Columns, String>;
 
     /// A row of bound columns. The row must be less than the batch's count.
     fn read(columns: &Self::Columns, row: usize) -> Self;
@@ -40,10 +41,7 @@ pub trait OutputRow: Sized {
 }
 
 /// Binds the column at an index; for generated code.
-pub fn bind_column<'a, C, F>(batch: &'a Batch, at: usize, name: &str, bind: F) -> Result<C, String>
-where
-    F: FnOnce(&'a Column, usize) -> Result<C, Mismatch>,
-{
-    let column = batch.columns.get(at).ok_or_else(|| format!("column `{name}` was not passed"))?;
-    bind(column, batch.rows as usize).map_err(|mismatch| format!("column `{name}` {mismatch}"))
+pub fn bind_column<'a, T: ReadValue<'a>>(input: Input<'a>, at: usize, name: &str) -> Result<T::Column, String> {
+    let column = input.batch().columns.get(at).ok_or_else(|| format!("column `{name}` was not passed"))?;
+    T::bind(column, input.extent()).map_err(|mismatch| format!("column `{name}` {mismatch}"))
 }

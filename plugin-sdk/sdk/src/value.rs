@@ -1,13 +1,18 @@
 //! Reading: how a Rust type sees a column, without copying or allocating.
 //!
-//! `bind` checks type, lengths and nulls once a batch, so that `read` may index: the host checks what it passes, and this module
-//! checks what indexing relies on. A row outside of the batch, or offsets that do not ascend, panic (a trap of this call only).
+//! `bind` checks type, lengths and nulls once a batch, so that `read` may index. A row outside of the batch panics (inside of a component: a
+//! trap of this call only).
 
 use crate::bits;
-use crate::contract::{Column, ColumnType, DecimalType, Field, Values, VarValues};
+use crate::contract::{Column, ColumnType, DecimalType, Field, Values};
+use crate::input::Extent;
 use crate::types::{Date, Decimal, Timestamp, TimestampUtc};
+use crate::var::{Texts, Vars};
 use std::convert::identity;
 use std::fmt;
+
+/// Keeps [`ReadValue`] this crate's.
+pub trait Sealed {}
 
 /// A type that a column's values have.
 pub trait ColumnValue {
@@ -23,22 +28,22 @@ pub trait ColumnValue {
     }
 }
 
-/// A value that can be read from a column.
-pub trait ReadValue<'a>: ColumnValue + Sized {
+/// A value that can be read from a column. Only this crate's types can: they rely on an [`Extent`] that belongs to the column.
+pub trait ReadValue<'a>: ColumnValue + Sealed + Sized {
     /// A column that has been checked.
     type Column;
 
     /// Checks values for type and number of rows.
-    fn bind_values(values: &'a Values, rows: usize) -> Result<Self::Column, Mismatch>;
+    fn bind_values(values: &'a Values, extent: Extent) -> Result<Self::Column, Mismatch>;
 
     /// The value of a row. The row must be less than the number that was bound.
     fn read(column: &Self::Column, row: usize) -> Self;
 
     /// Checks a column, also for nulls.
-    fn bind(column: &'a Column, rows: usize) -> Result<Self::Column, Mismatch> {
-        match validity(column, rows)? {
-            Some(bitmap) if !bits::all_set(bitmap, rows) => Err(Mismatch::Null),
-            _ => Self::bind_values(&column.values, rows),
+    fn bind(column: &'a Column, extent: Extent) -> Result<Self::Column, Mismatch> {
+        match validity(column, extent.rows)? {
+            Some(bitmap) if !bits::all_set(bitmap, extent.rows) => Err(Mismatch::Null),
+            _ => Self::bind_values(&column.values, extent),
         }
     }
 }
@@ -52,6 +57,8 @@ pub enum Mismatch {
     Length,
     /// It lacks a value although it was declared not to.
     Null,
+    /// Its offsets do not ascend within its bytes.
+    Offsets,
     /// Text that is not UTF-8.
     Utf8,
 }
@@ -62,6 +69,7 @@ impl fmt::Display for Mismatch {
             Self::Type => "has another type than was declared",
             Self::Length => "has fewer values than the batch has rows",
             Self::Null => "lacks a value though it is declared as not nullable; read it as an `Option`",
+            Self::Offsets => "has offsets that do not ascend within its bytes",
             Self::Utf8 => "is declared as text but is not UTF-8",
         })
     }
@@ -86,12 +94,14 @@ macro_rules! plain {
             }
         }
 
+        impl Sealed for $value {}
+
         impl<'a> ReadValue<'a> for $value {
             type Column = &'a [$raw];
 
-            fn bind_values(values: &'a Values, rows: usize) -> Result<Self::Column, Mismatch> {
+            fn bind_values(values: &'a Values, extent: Extent) -> Result<Self::Column, Mismatch> {
                 match values {
-                    Values::$values(values) => sized(values, rows),
+                    Values::$values(values) => sized(values, extent.rows),
                     _ => Err(Mismatch::Type),
                 }
             }
@@ -130,12 +140,14 @@ impl ColumnValue for bool {
     }
 }
 
+impl Sealed for bool {}
+
 impl<'a> ReadValue<'a> for bool {
     type Column = Bits<'a>;
 
-    fn bind_values(values: &'a Values, rows: usize) -> Result<Bits<'a>, Mismatch> {
+    fn bind_values(values: &'a Values, extent: Extent) -> Result<Bits<'a>, Mismatch> {
         match values {
-            Values::Boolean(bitmap) => sized(bitmap, bits::bytes_for(rows)).map(Bits),
+            Values::Boolean(bitmap) => sized(bitmap, bits::bytes_for(extent.rows)).map(Bits),
             _ => Err(Mismatch::Type),
         }
     }
@@ -157,12 +169,14 @@ impl<const P: u8, const S: u8> ColumnValue for Decimal<P, S> {
     }
 }
 
+impl<const P: u8, const S: u8> Sealed for Decimal<P, S> {}
+
 impl<'a, const P: u8, const S: u8> ReadValue<'a> for Decimal<P, S> {
     type Column = Decimals<'a>;
 
-    fn bind_values(values: &'a Values, rows: usize) -> Result<Decimals<'a>, Mismatch> {
+    fn bind_values(values: &'a Values, extent: Extent) -> Result<Decimals<'a>, Mismatch> {
         match values {
-            Values::Decimal(words) => sized(words, rows * 2).map(Decimals),
+            Values::Decimal(words) => sized(words, extent.rows * 2).map(Decimals),
             _ => Err(Mismatch::Type),
         }
     }
@@ -174,80 +188,37 @@ impl<'a, const P: u8, const S: u8> ReadValue<'a> for Decimal<P, S> {
     }
 }
 
-/// A column of bytes of variable length.
-#[derive(Clone, Copy, Debug)]
-pub struct Vars<'a> {
-    offsets: &'a [i32],
-    bytes: &'a [u8],
-}
-
-impl<'a> Vars<'a> {
-    fn bind(values: &'a VarValues, rows: usize) -> Result<Self, Mismatch> {
-        Ok(Self { offsets: sized(&values.offsets, rows + 1)?, bytes: &values.bytes })
-    }
-
-    #[inline]
-    fn range(offsets: &[i32], row: usize) -> (usize, usize) {
-        // The contract has no negative offset; one would be an index out of bounds.
-        (offsets[row] as usize, offsets[row + 1] as usize)
-    }
-}
-
-impl ColumnValue for &[u8] {
-    fn column_type() -> ColumnType {
-        ColumnType::Binary
-    }
-}
-
-impl<'a> ReadValue<'a> for &'a [u8] {
-    type Column = Vars<'a>;
-
-    fn bind_values(values: &'a Values, rows: usize) -> Result<Vars<'a>, Mismatch> {
-        match values {
-            Values::Binary(values) => Vars::bind(values, rows),
-            _ => Err(Mismatch::Type),
+macro_rules! variable {
+    ($($value:ty, $column:ident, $column_type:ident;)*) => {$(
+        impl ColumnValue for &$value {
+            fn column_type() -> ColumnType {
+                ColumnType::$column_type
+            }
         }
-    }
 
-    #[inline]
-    fn read(column: &Vars<'a>, row: usize) -> Self {
-        let (start, end) = Vars::range(column.offsets, row);
-        &column.bytes[start..end]
-    }
+        impl Sealed for &$value {}
+
+        impl<'a> ReadValue<'a> for &'a $value {
+            type Column = $column<'a>;
+
+            fn bind_values(values: &'a Values, extent: Extent) -> Result<$column<'a>, Mismatch> {
+                match values {
+                    Values::$column_type(values) => $column::bind(values, extent),
+                    _ => Err(Mismatch::Type),
+                }
+            }
+
+            #[inline]
+            fn read(column: &$column<'a>, row: usize) -> Self {
+                column.get(row)
+            }
+        }
+    )*};
 }
 
-/// A column of text, checked to be UTF-8 as a whole: one pass a batch instead of one a value.
-#[derive(Clone, Copy, Debug)]
-pub struct Texts<'a> {
-    offsets: &'a [i32],
-    text: &'a str,
-    /// Where `text` begins in the column's bytes.
-    start: usize,
-}
-
-impl ColumnValue for &str {
-    fn column_type() -> ColumnType {
-        ColumnType::Text
-    }
-}
-
-impl<'a> ReadValue<'a> for &'a str {
-    type Column = Texts<'a>;
-
-    fn bind_values(values: &'a Values, rows: usize) -> Result<Texts<'a>, Mismatch> {
-        let Values::Text(values) = values else { return Err(Mismatch::Type) };
-        let Vars { offsets, bytes } = Vars::bind(values, rows)?;
-        let (start, end) = (offsets[0] as usize, offsets[rows] as usize);
-        let bytes = bytes.get(start..end).ok_or(Mismatch::Length)?;
-        let text = std::str::from_utf8(bytes).map_err(|_| Mismatch::Utf8)?;
-        Ok(Texts { offsets, text, start })
-    }
-
-    #[inline]
-    fn read(column: &Texts<'a>, row: usize) -> Self {
-        let (start, end) = Vars::range(column.offsets, row);
-        &column.text[start - column.start..end - column.start]
-    }
+variable! {
+    str, Texts, Text;
+    [u8], Vars, Binary;
 }
 
 /// A column whose rows may lack a value.
@@ -265,15 +236,17 @@ impl<T: ColumnValue> ColumnValue for Option<T> {
     }
 }
 
+impl<T: Sealed> Sealed for Option<T> {}
+
 impl<'a, T: ReadValue<'a>> ReadValue<'a> for Option<T> {
     type Column = Nullable<'a, T::Column>;
 
-    fn bind_values(values: &'a Values, rows: usize) -> Result<Self::Column, Mismatch> {
-        Ok(Nullable { validity: None, values: T::bind_values(values, rows)? })
+    fn bind_values(values: &'a Values, extent: Extent) -> Result<Self::Column, Mismatch> {
+        Ok(Nullable { validity: None, values: T::bind_values(values, extent)? })
     }
 
-    fn bind(column: &'a Column, rows: usize) -> Result<Self::Column, Mismatch> {
-        Ok(Nullable { validity: validity(column, rows)?, values: T::bind_values(&column.values, rows)? })
+    fn bind(column: &'a Column, extent: Extent) -> Result<Self::Column, Mismatch> {
+        Ok(Nullable { validity: validity(column, extent.rows)?, values: T::bind_values(&column.values, extent)? })
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use stygian_sdk::contract::{Batch, Column, Level, OutputShape, StreamKind, Values, VarValues};
 use stygian_sdk::prelude::*;
-use stygian_sdk::{FilterOperator, FlatMapOperator, Host, MapOperator, Operator, describe, open};
+use stygian_sdk::{FilterOperator, FlatMapOperator, Host, Input, MapOperator, Operator, describe, open};
 
 /// What was asked.
 #[derive(Debug, PartialEq)]
@@ -32,7 +32,7 @@ impl Host for Recorder {
 
 fn asked<O: Operator>(config: &str, numbers: &[i64]) -> Vec<Asked> {
     let mut host = Recorder::default();
-    open::<O>(config).unwrap().process(&batch(Values::Int64(numbers.to_vec()), numbers.len()), &mut host).unwrap();
+    open::<O>(config).unwrap().process(Input::checked(&batch(Values::Int64(numbers.to_vec()), numbers.len())), &mut host).unwrap();
     host.0
 }
 
@@ -92,7 +92,10 @@ fn a_filter_describes_itself() {
     assert_eq!((description.name.as_str(), description.version.as_str()), ("above", "1.2.3"));
     assert_eq!(description.inputs[0].columns, <Number as stygian_sdk::InputRow<'_>>::fields());
     let [output] = description.outputs.as_slice() else { panic!("one output") };
-    assert_eq!((output.name.as_str(), &output.shape, output.kind, &output.event_time), ("main", &OutputShape::Selected, StreamKind::Append, &None));
+    assert_eq!(
+        (output.name.as_str(), &output.shape, output.kind, &output.event_time),
+        ("main", &OutputShape::Selected, StreamKind::Append, &None)
+    );
     assert!(description.slots.is_empty() && description.timers.is_empty());
 }
 
@@ -128,7 +131,10 @@ impl<const EXTENDS: bool> Map for Double<EXTENDS> {
 fn a_map_that_extends_names_parents_only_where_rows_are_missing() {
     type Op = MapOperator<Double<true>>;
     assert_eq!(asked::<Op>("{}", &[1, 2]), [Asked::Emit(0, numbers(&[2, 4]), None)]);
-    assert_eq!(asked::<Op>("{}", &[1, 13, 3]), [Asked::Dead(1, "13 is unlucky".into()), Asked::Emit(0, numbers(&[2, 6]), Some(vec![0, 2]))]);
+    assert_eq!(
+        asked::<Op>("{}", &[1, 13, 3]),
+        [Asked::Dead(1, "13 is unlucky".into()), Asked::Emit(0, numbers(&[2, 6]), Some(vec![0, 2]))]
+    );
     // As many rows as there are parents, but not all: the last is missing.
     assert_eq!(asked::<Op>("{}", &[1, 13])[1], Asked::Emit(0, numbers(&[2]), Some(vec![0])));
     assert_eq!(asked::<Op>("{}", &[13]).len(), 1);
@@ -239,7 +245,7 @@ impl Map for Borrow {
 fn rows_out_borrow_from_rows_in_and_from_the_operator() {
     let text = |offsets: &[i32], bytes: &str| Values::Text(VarValues { offsets: offsets.to_vec(), bytes: bytes.as_bytes().to_vec() });
     let mut host = Recorder::default();
-    open::<MapOperator<Borrow>>("{}").unwrap().process(&batch(text(&[0, 2, 2, 5], "abcde"), 3), &mut host).unwrap();
+    open::<MapOperator<Borrow>>("{}").unwrap().process(Input::checked(&batch(text(&[0, 2, 2, 5], "abcde"), 3)), &mut host).unwrap();
     let column = |values| Column { validity: None, values };
     let columns = vec![column(text(&[0, 1, 2], "ac")), column(text(&[0, 4, 8], "seenseen"))];
     assert_eq!(host.0, [Asked::Dead(1, "no first letter".into()), Asked::Emit(0, Batch { rows: 2, columns }, None)]);
@@ -248,6 +254,6 @@ fn rows_out_borrow_from_rows_in_and_from_the_operator() {
 #[test]
 fn a_batch_that_does_not_fit_fails_the_call() {
     let operator = open::<FilterOperator<Above>>(r#"{"least":1}"#).unwrap();
-    let error = operator.process(&batch(Values::Float64(vec![1.0]), 1), &mut Recorder::default()).unwrap_err();
+    let error = operator.process(Input::checked(&batch(Values::Float64(vec![1.0]), 1)), &mut Recorder::default()).unwrap_err();
     assert_eq!(error, "column `number` has another type than was declared");
 }

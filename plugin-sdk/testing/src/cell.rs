@@ -117,7 +117,7 @@ pub(crate) fn bit(bits: &[u8], row: usize) -> bool {
 /// How many values there are (bytes, for booleans). None: they are not of this type.
 pub(crate) fn length(values: &Values, column_type: ColumnType) -> Option<usize> {
     Some(match (values, column_type) {
-        (Values::Boolean(list) , ColumnType::Boolean) | (Values::Uint8(list), ColumnType::Uint8) => list.len(),
+        (Values::Boolean(list), ColumnType::Boolean) | (Values::Uint8(list), ColumnType::Uint8) => list.len(),
         (Values::Int8(list), ColumnType::Int8) => list.len(),
         (Values::Int16(list), ColumnType::Int16) => list.len(),
         (Values::Int32(list), ColumnType::Int32) | (Values::Date(list), ColumnType::Date) => list.len(),
@@ -179,8 +179,14 @@ mod tests {
     use serde_json::json;
 
     /// From Python's `datetime`.
-    const DATES: [(&str, i64); 6] =
-        [("2000-02-29", 11016), ("1969-12-31", -1), ("1600-03-01", -135_080), ("2100-03-01", 47_541), ("0001-01-01", -719_162), ("9999-12-31", 2_932_896)];
+    const DATES: [(&str, i64); 6] = [
+        ("2000-02-29", 11016),
+        ("1969-12-31", -1),
+        ("1600-03-01", -135_080),
+        ("2100-03-01", 47_541),
+        ("0001-01-01", -719_162),
+        ("9999-12-31", 2_932_896),
+    ];
 
     #[test]
     fn knows_the_calendar() {
@@ -195,12 +201,15 @@ mod tests {
 
     #[test]
     fn reads_and_writes_times_to_the_microsecond() {
-        for (text, micros) in [("1970-01-01T00:00:00Z", 0), ("1969-12-31T23:59:59.999999Z", -1), ("1970-01-02T01:02:03.5Z", 90_123_500_000)] {
+        for (text, micros) in [("1970-01-01T00:00:00Z", 0), ("1969-12-31T23:59:59.999999Z", -1), ("1970-01-02T01:02:03.5Z", 90_123_500_000)]
+        {
             assert_eq!(timestamp(&json!(text), "Z"), Some(micros), "{text}");
             assert_eq!(timestamp_text(micros, "Z"), text);
             assert_eq!(timestamp(&json!(micros), "Z"), Some(micros));
         }
-        for text in ["1970-01-01T00:00:00", "1970-01-01T24:00:00Z", "1970-01-01T00:00Z", "1970-01-01T00:00:00.Z", "1970-01-01T00:00:00.1234567Z"] {
+        for text in
+            ["1970-01-01T00:00:00", "1970-01-01T24:00:00Z", "1970-01-01T00:00Z", "1970-01-01T00:00:00.Z", "1970-01-01T00:00:00.1234567Z"]
+        {
             assert_eq!(timestamp(&json!(text), "Z"), None, "{text}");
         }
     }
@@ -220,7 +229,10 @@ mod tests {
 
     #[test]
     fn refuses_numbers_out_of_range_and_odd_hexadecimals() {
-        assert_eq!((integer::<u8>(&json!(256)), integer::<i8>(&json!(-128)), integer::<u64>(&json!(u64::MAX))), (None, Some(-128), Some(u64::MAX)));
+        assert_eq!(
+            (integer::<u8>(&json!(256)), integer::<i8>(&json!(-128)), integer::<u64>(&json!(u64::MAX))),
+            (None, Some(-128), Some(u64::MAX))
+        );
         assert_eq!((bytes(&json!("00fF")), bytes(&json!("0")), bytes(&json!("0g"))), (Some(vec![0, 255]), None, None));
     }
 }

@@ -85,5 +85,6 @@ fn value(field: &Field, column: &Column, row: usize) -> Result<Value, String> {
     if is_null(column, row) {
         return Ok(Value::Null);
     }
-    cell::value(&column.values, field.column_type, row).ok_or_else(|| format!("column `{}` has a value at row {row} that cannot be", field.name))
+    cell::value(&column.values, field.column_type, row)
+        .ok_or_else(|| format!("column `{}` has a value at row {row} that cannot be", field.name))
 }

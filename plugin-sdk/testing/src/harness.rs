@@ -8,7 +8,7 @@ use serde_json::{Map as Object, Value};
 use std::fmt;
 use std::marker::PhantomData;
 use stygian_sdk::contract::Description;
-use stygian_sdk::{Filter, FilterOperator, FlatMap, FlatMapOperator, Map, MapOperator, Operator, describe, log, open};
+use stygian_sdk::{Filter, FilterOperator, FlatMap, FlatMapOperator, Input, Map, MapOperator, Operator, describe, log, open};
 
 /// Runs an operator as the host does.
 pub struct Harness<O> {
@@ -85,7 +85,7 @@ impl<O: Operator> Harness<O> {
     fn call(&self, operator: &O, rows: &[Object<String, Value>]) -> Result<Run, TestError> {
         let batch = columns::batch(&O::input(), rows)?;
         let mut host = Recorder::new(&self.description.outputs, rows);
-        let (result, logs) = log::capture(|| operator.process(&batch, &mut host));
+        let (result, logs) = log::capture(|| operator.process(Input::checked(&batch), &mut host));
         result.map_err(TestError::Failed)?;
         host.finish(logs)
     }

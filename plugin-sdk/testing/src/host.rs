@@ -88,7 +88,10 @@ impl<'a> Recorder<'a> {
         if parents.len() != rows.len() {
             return Err(format!("{} rows but {} parents", rows.len(), parents.len()));
         }
-        rows.into_iter().zip(parents).map(|(new, parent)| self.input_row(*parent).map(|row| row.clone().into_iter().chain(new).collect())).collect()
+        rows.into_iter()
+            .zip(parents)
+            .map(|(new, parent)| self.input_row(*parent).map(|row| row.clone().into_iter().chain(new).collect()))
+            .collect()
     }
 }
 
@@ -104,7 +107,11 @@ impl Host for Recorder<'_> {
     }
 
     fn dead_letter(&mut self, row: u32, reason: &str) {
-        let letter = self.input_row(row).map(|value| DeadLetter { row: row as usize, value: Value::Object(value.clone()), reason: reason.to_owned() });
+        let letter = self.input_row(row).map(|value| DeadLetter {
+            row: row as usize,
+            value: Value::Object(value.clone()),
+            reason: reason.to_owned(),
+        });
         let done = letter.map(|letter| self.run.dead_letters.push(letter));
         self.check(done);
     }

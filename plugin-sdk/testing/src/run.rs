@@ -40,7 +40,10 @@ impl Run {
     pub fn rows(&self, output: &str) -> &[Value] {
         match self.outputs.iter().find(|(name, _)| name == output) {
             Some((_, rows)) => rows,
-            None => panic!("no output `{output}`; there are: {}", self.outputs.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")),
+            None => panic!(
+                "no output `{output}`; there are: {}",
+                self.outputs.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+            ),
         }
     }
 

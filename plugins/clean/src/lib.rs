@@ -71,7 +71,8 @@ mod tests {
             { "user": "ann", "kind": "click", "amount": 1.5 },
         ]);
         let run = run.unwrap();
-        let reasons = [(0, "unknown kind `view`"), (1, "amount is absent"), (2, "amount -1.5 makes no sense"), (3, "amount NaN makes no sense")];
+        let reasons =
+            [(0, "unknown kind `view`"), (1, "amount is absent"), (2, "amount -1.5 makes no sense"), (3, "amount NaN makes no sense")];
         assert_eq!(run.dead_reasons(), reasons);
         assert_eq!(run.main().len(), 1);
     }

@@ -31,7 +31,7 @@ fn folder_of(variable: &str) -> Option<PathBuf> {
 pub(crate) fn find_plugin(plugin: &PluginRef, base: &Path, folders: &[PathBuf]) -> Result<PathBuf, String> {
     match plugin {
         PluginRef::Path(path) => {
-            let path = base.join(path);
+            let path = if base == Path::new(".") { path.clone() } else { base.join(path) };
             if path.is_file() { Ok(path) } else { Err(format!("there is no file {}", path.display())) }
         }
         PluginRef::Named { name, .. } => {

@@ -21,7 +21,7 @@ pub(crate) fn explain(args: &PipelineArgs, terminal: &Terminal) -> Result<(), Fa
     let loaded = load_alone(args, terminal)?;
     match args.output {
         OutputStyle::Json => terminal.out(&format!("{:#}\n", loaded.plan.explain_json()))?,
-        OutputStyle::Text => terminal.out(&loaded.plan.explain())?,
+        OutputStyle::Text => terminal.out(&format!("{}\n", loaded.plan.explain().trim_end()))?,
     }
     Ok(())
 }

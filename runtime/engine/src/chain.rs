@@ -58,7 +58,7 @@ impl Chain {
             stage.counters.set_watermark(watermark);
             let done = stage.operator.watermark(watermark, &mut out);
             done.map_err(|source| self.failed(at, "advanced its watermark", source))?;
-            self.pass_on(at, &mut out)?;
+            self.pass_on(at, out)?;
         }
         self.marker(&StreamElement::Watermark(watermark))
     }
@@ -112,13 +112,14 @@ impl Chain {
         stage.counters.add_rows_in(count);
         let done = stage.operator.process(rows, &context, &mut out);
         done.map_err(|source| self.failed_rows(at, 0..count, source))?;
-        self.pass_on(at, &mut out)
+        self.pass_on(at, out)
     }
 
-    fn pass_on(&mut self, from: usize, out: &mut Output) -> Result<(), JobError> {
-        for (output, rows) in out.take() {
+    fn pass_on(&mut self, from: usize, out: Output) -> Result<(), JobError> {
+        let (batches, results) = out.into_parts();
+        self.stages[from].counters.add_rows_out(results);
+        for (output, rows) in batches {
             let Some(targets) = self.stages[from].outputs.get(output).cloned() else { continue };
-            self.stages[from].counters.add_rows_out(rows.num_rows());
             self.rows(&targets, &rows)?;
         }
         Ok(())

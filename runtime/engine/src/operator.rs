@@ -30,6 +30,8 @@ pub struct SubtaskContext {
 #[derive(Debug, Default)]
 pub struct Output {
     batches: Vec<(usize, RecordBatch)>,
+    /// Rows among them that are no results.
+    aside: usize,
 }
 
 impl Output {
@@ -40,9 +42,16 @@ impl Output {
         }
     }
 
-    /// Takes what was passed on so far.
-    pub(crate) fn take(&mut self) -> Vec<(usize, RecordBatch)> {
-        std::mem::take(&mut self.batches)
+    /// Passes on rows that are no results: late rows, dead letters. They have counters of their own.
+    pub fn push_aside(&mut self, output: usize, rows: RecordBatch) {
+        self.aside += rows.num_rows();
+        self.push(output, rows);
+    }
+
+    /// What was passed on, and how many rows of it are results.
+    pub(crate) fn into_parts(self) -> (Vec<(usize, RecordBatch)>, usize) {
+        let rows: usize = self.batches.iter().map(|(_, rows)| rows.num_rows()).sum();
+        (self.batches, rows - self.aside)
     }
 }
 

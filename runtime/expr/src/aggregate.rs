@@ -16,10 +16,11 @@ use datafusion_physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion_physical_expr::expressions::Column;
 use datafusion_physical_expr::utils::collect_columns;
 use datafusion_physical_expr::{GroupsAccumulatorAdapter, PhysicalExpr};
+use std::fmt;
 use std::sync::Arc;
 
 /// A compiled aggregate over the columns of one schema. Cheap to clone; shared between threads; holds no rows.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Aggregate {
     sql: Arc<str>,
     input: SchemaRef,
@@ -28,6 +29,12 @@ pub struct Aggregate {
     filter: Option<Arc<dyn PhysicalExpr>>,
     data_type: DataType,
     nullable: bool,
+}
+
+impl fmt::Debug for Aggregate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aggregate").field("sql", &self.sql).field("data_type", &self.data_type).finish_non_exhaustive()
+    }
 }
 
 impl Aggregate {
@@ -46,11 +53,12 @@ impl Aggregate {
             data_type,
             nullable,
         };
-        // Some arguments (the share of a quantile) are only looked at here.
-        aggregate.accumulator().map_err(|error| ExprError::plan(sql, &error))?;
-        if let Ok(mut probe) = aggregate.function.create_accumulator() {
-            probe.evaluate().map_err(|error| ExprError::plan(sql, &error))?;
-        }
+        // Some arguments (the share of a quantile, the type of a sketch) are only looked at here.
+        let built = match aggregate.function.groups_accumulator_supported() {
+            true => aggregate.function.create_groups_accumulator().map(drop),
+            false => aggregate.function.create_accumulator().map(drop),
+        };
+        built.map_err(|error| ExprError::plan(sql, &error))?;
         Ok(aggregate)
     }
 
@@ -86,10 +94,7 @@ impl Aggregate {
     /// Its arguments for every row, and which rows count.
     pub(crate) fn arguments(&self, rows: &RecordBatch) -> Result<Arguments, ExprError> {
         expression::check_rows(&self.input, rows)?;
-        let evaluate = |expr: &Arc<dyn PhysicalExpr>| {
-            let array = expr.evaluate(rows).and_then(|value| value.into_array(rows.num_rows()));
-            array.map_err(|error| self.failed(&error))
-        };
+        let evaluate = |expr: &Arc<dyn PhysicalExpr>| expression::evaluate(&self.sql, expr, rows);
         let values = self.arguments.iter().map(evaluate).collect::<Result<_, _>>()?;
         let filter = self.filter.as_ref().map(evaluate).transpose()?.map(|mask| mask.as_boolean().clone());
         Ok(Arguments { values, filter })

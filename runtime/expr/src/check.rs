@@ -110,6 +110,10 @@ impl Checker<'_> {
             return self.refuse(&format!("`{}`", function.name), "functions have one plain name", span);
         };
         let shown = format!("`{name}`");
+        // The parser takes some plain names (`user`, `current_date`) for functions without brackets.
+        if function.args == FunctionArguments::None && self.schema.column_with_name(&name).is_some() {
+            return ControlFlow::Continue(());
+        }
         if let Some(reason) = functions::refused(&name) {
             return self.refuse(&shown, reason, span);
         }
@@ -130,12 +134,7 @@ impl Checker<'_> {
         }
         let known = FUNCTIONS.scalars.keys().chain(FUNCTIONS.aggregates.keys().filter(|_| self.aggregates > 0));
         let hint = suggest::hint(&name, "functions", known.map(String::as_str));
-        ControlFlow::Break(Box::new(ExprError::UnknownFunction {
-            sql: self.sql.to_owned(),
-            name,
-            hint,
-            at: span::bytes(self.sql, span),
-        }))
+        ControlFlow::Break(Box::new(ExprError::UnknownFunction { sql: self.sql.to_owned(), name, hint, at: span::bytes(self.sql, span) }))
     }
 
     fn aggregate(&mut self, function: &Function, shown: &str, span: Span) -> Flow {

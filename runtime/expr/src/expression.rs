@@ -1,23 +1,32 @@
 //! A scalar SQL expression, compiled once and evaluated a batch at a time.
 
 use crate::{ExprError, compile};
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, RecordBatch, new_empty_array};
 use arrow_schema::{DataType, SchemaRef};
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::Column;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// A compiled scalar expression over the columns of one schema. Cheap to clone; shared between threads.
 ///
 /// Names of columns are those of the schema, letter by letter (quoted where they are no plain words); functions are those of
-/// [`crate::function_names`]. Texts come out as `Utf8`, timestamps in microseconds.
-#[derive(Clone, Debug)]
+/// [`crate::function_names`]. Texts come out as `Utf8`, timestamps in microseconds. Sums, differences and products of integers
+/// that do not fit wrap around; divisions by zero and casts that fail are errors (`try_cast` makes null of them).
+#[derive(Clone)]
 pub struct Expression {
     sql: Arc<str>,
     input: SchemaRef,
     physical: Arc<dyn PhysicalExpr>,
     data_type: DataType,
     nullable: bool,
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Expression").field("sql", &self.sql).field("data_type", &self.data_type).finish_non_exhaustive()
+    }
 }
 
 impl Expression {
@@ -62,10 +71,23 @@ impl Expression {
     /// When a row has no value (a division by zero, a cast that fails), a result is too large, or the rows are of another schema.
     pub fn evaluate(&self, rows: &RecordBatch) -> Result<ArrayRef, ExprError> {
         check_rows(&self.input, rows)?;
-        self.physical
-            .evaluate(rows)
-            .and_then(|value| value.into_array(rows.num_rows()))
-            .map_err(|error| ExprError::evaluate(&self.sql, &error))
+        // Some functions of DataFusion fail on no rows.
+        if rows.num_rows() == 0 {
+            return Ok(new_empty_array(&self.data_type));
+        }
+        evaluate(&self.sql, &self.physical, rows)
+    }
+}
+
+/// One value a row. An expression changes nothing, so a panic of a function's on strange values can end it like any error.
+pub(crate) fn evaluate(sql: &str, expr: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Result<ArrayRef, ExprError> {
+    let run = || expr.evaluate(rows).and_then(|value| value.into_array(rows.num_rows()));
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(array) => array.map_err(|error| ExprError::evaluate(sql, &error)),
+        Err(_) => Err(ExprError::Evaluate {
+            sql: sql.to_owned(),
+            message: "a function cannot cope with these values; guard it with `case when`".to_owned(),
+        }),
     }
 }
 

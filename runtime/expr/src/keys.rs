@@ -151,13 +151,7 @@ impl KeyIndex {
         }
     }
 
-    fn intern_by<'a>(
-        &mut self,
-        rows: usize,
-        selected: Option<&[u32]>,
-        groups: &mut Vec<usize>,
-        key: impl Fn(usize) -> Option<&'a [u8]>,
-    ) {
+    fn intern_by<'a>(&mut self, rows: usize, selected: Option<&[u32]>, groups: &mut Vec<usize>, key: impl Fn(usize) -> Option<&'a [u8]>) {
         let seed = *SEED;
         let mut one = |row: usize| match key(row) {
             Some(bytes) => self.group_of(bytes, xxh3_64_with_seed(bytes, seed)),

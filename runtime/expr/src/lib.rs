@@ -10,6 +10,7 @@ mod capped;
 mod check;
 mod compile;
 mod concat;
+mod dialect;
 mod error;
 mod expression;
 mod functions;

@@ -3,9 +3,9 @@
 //! A chain such as `a + a + ...` parses without recursion but makes a tree as deep as it is long; so the tokens are counted
 //! before parsing and the depth is measured before anything else looks at the tree.
 
+use crate::dialect::BoundedDialect;
 use crate::{ExprError, span};
 use datafusion_sql::sqlparser::ast::{Expr, Visit, Visitor};
-use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 use std::ops::ControlFlow;
@@ -28,7 +28,7 @@ pub(crate) fn parse(sql: &str) -> Result<Expr, ExprError> {
     if tokens.len() > MAX_TOKENS {
         return Err(too_large(sql, "words and signs", tokens.len(), MAX_TOKENS, "split it over several columns"));
     }
-    let dialect = GenericDialect {};
+    let dialect = BoundedDialect::new(tokens.len());
     let mut parser = Parser::new(&dialect).with_recursion_limit(MAX_BRACKETS).with_tokens_with_locations(tokens);
     let expr = parser.parse_expr().map_err(|error| syntax(sql, &error))?;
     let next = parser.peek_token();
@@ -41,7 +41,7 @@ pub(crate) fn parse(sql: &str) -> Result<Expr, ExprError> {
 }
 
 fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, ExprError> {
-    let mut tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().map_err(|error| ExprError::Syntax {
+    let mut tokens = Tokenizer::new(&BoundedDialect::new(0), sql).tokenize_with_location().map_err(|error| ExprError::Syntax {
         sql: sql.to_owned(),
         message: error.message,
         at: span::word_at(sql, error.location),
@@ -58,7 +58,11 @@ fn syntax(sql: &str, error: &ParserError) -> ExprError {
         ParserError::RecursionLimitExceeded => too_large(sql, "nested brackets", MAX_BRACKETS, MAX_BRACKETS, "nest it less"),
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
             let (message, location) = span::split_message(message);
-            let at = location.and_then(|location| span::word_at(sql, location));
+            let end = sql.trim_end().len();
+            let at = match location {
+                Some(location) => span::word_at(sql, location),
+                None => message.ends_with("found: EOF").then_some(end..end),
+            };
             let message = message.replacen("Expected: ", "expected ", 1).replace(", found: EOF", ", but the text ends");
             ExprError::Syntax { sql: sql.to_owned(), message, at }
         }

@@ -42,9 +42,9 @@ pub fn json_schema(sources: &[ConnectorDoc<'_>], sinks: &[ConnectorDoc<'_>], lim
             "name": { "type": "string", "pattern": NAME, "description": "What the job is called." },
             "settings": settings,
             "limits": limits,
-            "source": nodes("Where rows come from: `[source.NAME]`.", source),
-            "operator": nodes("What is done with them: `[operator.NAME]`.", operator),
-            "sink": nodes("Where they go: `[sink.NAME]`.", sink),
+            "source": nodes("Where rows come from: `[source.NAME]`.", &source),
+            "operator": nodes("What is done with them: `[operator.NAME]`.", &operator),
+            "sink": nodes("Where they go: `[sink.NAME]`.", &sink),
         },
     });
     without_null(&mut schema);
@@ -57,7 +57,7 @@ fn document<T: JsonSchema>() -> Value {
     SchemaGenerator::default().into_root_schema_for::<T>().to_value()
 }
 
-fn nodes(description: &str, node: Value) -> Value {
+fn nodes(description: &str, node: &Value) -> Value {
     json!({ "type": "object", "description": description, "propertyNames": { "pattern": NAME }, "additionalProperties": node })
 }
 

@@ -117,7 +117,7 @@ fn read_kind(
         "plugin" => plugin(keys, name, text, reading).map(OperatorKind::Plugin),
         "filter" => keys.filter.map(|sql| OperatorKind::Filter(Literal::new(sql, reading.file))),
         "select" => select(keys, reading).map(OperatorKind::Select),
-        "union" => union(keys.union?, reading),
+        "union" => union(keys.union.as_ref()?, reading),
         "branch" => branch(keys.branch?, reading).map(OperatorKind::Branch),
         _ => window(keys, name, table, reading).map(OperatorKind::Window),
     }
@@ -177,7 +177,7 @@ fn select(keys: OperatorKeys, reading: &mut Reading<'_>) -> Option<SelectUse> {
     Some(SelectUse { columns, event_time: keys.event_time })
 }
 
-fn union(union: Spanned<bool>, reading: &mut Reading<'_>) -> Option<OperatorKind> {
+fn union(union: &Spanned<bool>, reading: &mut Reading<'_>) -> Option<OperatorKind> {
     if !*union.get_ref() {
         reading.problem(union.span(), "`union` can only be true", Some("leave the key out".into()));
         return None;

@@ -1,5 +1,7 @@
 //! What a good pipeline file is read as.
 
+#![allow(clippy::expect_used, clippy::panic)] // Tests and their helpers say what they expect by failing.
+
 use std::time::Duration;
 use stygian_core::{ByteSize, Span};
 use stygian_pipeline::{Instances, OperatorKind, Pipeline, WindowShape, apply_set};

@@ -1,5 +1,7 @@
 //! The words that people see for every kind of problem.
 
+#![allow(clippy::expect_used, clippy::panic)] // Tests and their helpers say what they expect by failing.
+
 use stygian_api::{Problem, Problems};
 use stygian_pipeline::{Pipeline, render, render_warnings};
 
@@ -681,8 +683,8 @@ fn colours_only_when_told_to() {
 
 #[test]
 fn renders_any_place_of_any_text() {
-    for at in [0..0, 5..5, 3..90, 90..95, 1..2, 4..3] {
-        let problems = Problems(vec![Problem::at(at, "bad\u{1b}[2J").hint("h\ni")]);
+    for (start, end) in [(0, 0), (5, 5), (3, 90), (90, 95), (1, 2), (4, 3)] {
+        let problems = Problems(vec![Problem::at(start..end, "bad\u{1b}[2J").hint("h\ni")]);
         for text in ["", "\n", "äöü\u{1b}[31m\r\n\tx", "a\nb"] {
             let shown = render(&problems, text, "x", false);
             assert!(shown.starts_with("error: bad\\u{1b}[2J\n") && !shown.contains('\u{1b}'), "{shown}");

@@ -1,5 +1,7 @@
 //! The JSON Schema for editors says of every key what it is.
 
+#![allow(clippy::expect_used, clippy::panic)] // Tests and their helpers say what they expect by failing.
+
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::Value;
 use stygian_pipeline::{ConnectorDoc, json_schema};

@@ -3,6 +3,8 @@
 //! `fuzz-corpus/` keeps files that are worth trying again, those that once made trouble among them; the fuzzer of the command line
 //! starts from them too.
 
+#![allow(clippy::expect_used, clippy::panic)] // Tests and their helpers say what they expect by failing.
+
 use proptest::prelude::*;
 use std::path::Path;
 use stygian_api::{Problem, Problems};

@@ -3,7 +3,7 @@
 //! Checked when opened: every folder on the way is a real folder (no symbolic link) of ours or root's that nobody else may write, or sticky
 //! as `/tmp` is (there others cannot replace what is ours); the folder itself is ours with mode 0700. From then on files are
 //! reached through the open folder, without following links, written under a temporary name and renamed. An entry is a header, the
-//! SHA-256 of the code, the code; an entry in doubt counts as absent.
+//! SHA-256 of the code, the code; an entry in doubt counts as absent. The number of entries is bounded.
 
 use crate::SandboxError;
 use crate::compiled::Compiled;
@@ -18,6 +18,8 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const MAGIC: &[u8; 16] = b"stygian-code-1\n\0";
+/// Entries kept; beyond, the ones written longest ago go. A process of many plugins rarely has half as many.
+const MOST_ENTRIES: usize = 256;
 const HEADER: usize = MAGIC.len() + 32;
 
 /// An open cache folder.
@@ -82,7 +84,34 @@ impl Cache {
             // What cannot be written can most likely not be removed; the next `put` has another name.
             let _ = rustix::fs::unlinkat(&self.folder, &temporary, AtFlags::empty());
             failed(&self.path, "writing compiled code", source)
-        })
+        })?;
+        if let Err(error) = self.tidy() {
+            tracing::warn!(folder = %self.path.display(), error = %error, "cannot remove old compiled code");
+        }
+        Ok(())
+    }
+
+    /// Removes the oldest entries beyond [`MOST_ENTRIES`], also what writers left that were killed.
+    fn tidy(&self) -> Result<(), Errno> {
+        let mut entries = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.folder)? {
+            let name = entry?.file_name().to_owned();
+            let stat = rustix::fs::statat(&self.folder, &name, AtFlags::SYMLINK_NOFOLLOW);
+            if let Ok(stat) = stat
+                && FileType::from_raw_mode(stat.st_mode) != FileType::Directory
+            {
+                entries.push((stat.st_mtime, stat.st_mtime_nsec, name));
+            }
+        }
+        entries.sort_unstable();
+        for (.., name) in entries.iter().take(entries.len().saturating_sub(MOST_ENTRIES)) {
+            match rustix::fs::unlinkat(&self.folder, name, AtFlags::empty()) {
+                // Another process tidies too.
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn write(&self, temporary: &str, key: &str, code: &Compiled) -> std::io::Result<()> {
@@ -194,6 +223,19 @@ mod tests {
         assert_eq!(cache.get("key", 100).expect("an entry").bytes(), b"code");
         assert!(cache.get("key", 3).is_none(), "larger than the limit");
         assert_eq!(path.read_dir().expect("a folder").count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn keeps_the_newest_entries() {
+        let root = tempfile::tempdir().expect("a folder");
+        let path = root.path().join("cache");
+        let cache = Cache::open(&path).expect("a cache");
+        for n in 0..MOST_ENTRIES {
+            std::fs::write(path.join(format!("old-{n}")), "").expect("written");
+        }
+        cache.put("new", &Compiled::vouched(b"code".to_vec())).expect("written");
+        assert_eq!(path.read_dir().expect("a folder").count(), MOST_ENTRIES);
+        assert!(cache.get("new", 100).is_some());
     }
 
     #[test]

@@ -36,6 +36,7 @@ fn build_components() -> Result<PathBuf> {
 pub struct Program {
     path: PathBuf,
     cache: PathBuf,
+    data: PathBuf,
 }
 
 /// How a run of it ended.
@@ -60,7 +61,12 @@ impl Program {
         let profile = own.ancestors().nth(2).context("the test lies in no target folder")?;
         let path = profile.join("stygian");
         ensure!(path.is_file(), "{} is missing; build the whole workspace first", path.display());
-        Ok(Self { path, cache: profile.join("e2e-cache") })
+        Ok(Self { path, cache: profile.join("e2e-cache"), data: profile.join("e2e-data") })
+    }
+
+    /// A folder for data that is fetched once.
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     /// A command in a folder.

@@ -53,7 +53,7 @@ impl Operator for PluginOperator {
         if let Some(letters) = dead_letters::of_rows(&self.node, &rows, &returned.dead_letters)? {
             let first = || returned.dead_letters.first().map(|row| row.reason.clone()).unwrap_or_default();
             self.counters.add_dead_letters(letters.num_rows(), first);
-            out.push(self.outputs.len(), letters);
+            out.push_aside(self.outputs.len(), letters);
         }
         Ok(())
     }

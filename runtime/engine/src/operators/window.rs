@@ -30,7 +30,7 @@ impl Operator for Window {
     fn process(&mut self, rows: RecordBatch, _context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
         if let Some(late) = self.aggregator.push(&rows)? {
             self.counters.add_late_rows(late.num_rows());
-            out.push(LATE, late);
+            out.push_aside(LATE, late);
         }
         Ok(())
     }

@@ -68,7 +68,7 @@ const TABLE: &[(&str, [&str; 3])] = &[
     ("round(amount)", ["2.0", "null", "-2.0"]),
     ("floor(amount)", ["1.0", "null", "-2.0"]),
     ("power(2, n + 3)", ["1024.0", "null", "1.0"]),
-    ("sqrt(n + 2)", ["3.0", "null", "NaN"]),
+    ("sqrt(n * n)", ["7.0", "null", "3.0"]),
     ("cast(n as text)", ["7", "null", "-3"]),
     ("n::float64", ["7.0", "null", "-3.0"]),
     ("cast(amount as decimal(6, 1))", ["1.5", "null", "-2.0"]),
@@ -174,7 +174,7 @@ fn selects_where_the_condition_is_true_and_not_null() {
 
 #[test]
 fn a_row_without_a_value_is_an_error_not_a_panic() {
-    for (sql, message) in [("1 / (n - n)", "Divide by zero"), ("cast(kind as int64)", "Cannot cast"), ("n + 9223372036854775807", "verflow")] {
+    for (sql, message) in [("1 / (n - n)", "Divide by zero"), ("cast(kind as int64)", "Cannot cast"), ("sqrt(n)", "square root")] {
         let expression = Expression::compile(sql, &schema()).expect("an expression");
         let error = expression.evaluate(&rows()).expect_err(sql).to_string();
         assert!(error.contains(message), "{sql}: {error}");

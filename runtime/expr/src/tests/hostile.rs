@@ -8,7 +8,7 @@ use proptest::prelude::*;
 fn try_all(sql: &str) {
     let checked = |error: ExprError| {
         let message = error.to_string();
-        assert!(!message.contains("the planner failed"), "{sql}: {message}");
+        assert!(!message.contains("the planner failed") && !message.contains("cannot cope"), "{sql}: {message}");
         if let (Some(at), Some(text)) = (error.at(), error.sql()) {
             assert!(text.get(at.clone()).is_some(), "{sql}: {at:?}");
         }
@@ -51,12 +51,89 @@ const SEEDS: &[&str] = &[
 ];
 
 const PIECES: &[&str] = &[
-    "(", ")", "'", "\"", ",", "+", "-", "*", "/", "%", "||", "::", "=", "<", "null", "not ", " and ", " or ", "case ", "when ", " then ",
-    " end", "cast(", " as int64)", " as text)", "interval ", "0", "-1", "1e308", "9223372036854775807", "99999999999999999999999",
-    "''", "'ä'", "n", "kind", "at", "day", "price", "raw", "flag", "\u{0}", "\u{202e}", "--", "/*", "*/", "$1", "[", "]", "{", "}", ".",
-    " in (", " between ", " like ", " is ", "distinct ", " over (", " filter (where ", " within group (order by ", ";", "@", "->", "|",
-    "repeat(", "lpad(", "power(", "factorial(", "chr(", "date_bin(", "to_timestamp(", "make_date(", "substr(", "left(", "round(",
-    "to_char(", "regexp_like(", "regexp_replace(", "split_part(", "date_trunc(", "date_part(", "trunc(", "levenshtein(", "from_unixtime(",
+    "(",
+    ")",
+    "'",
+    "\"",
+    ",",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "||",
+    "::",
+    "=",
+    "<",
+    "null",
+    "not ",
+    " and ",
+    " or ",
+    "case ",
+    "when ",
+    " then ",
+    " end",
+    "cast(",
+    " as int64)",
+    " as text)",
+    "interval ",
+    "0",
+    "-1",
+    "1e308",
+    "9223372036854775807",
+    "99999999999999999999999",
+    "''",
+    "'ä'",
+    "n",
+    "kind",
+    "at",
+    "day",
+    "price",
+    "raw",
+    "flag",
+    "\u{0}",
+    "\u{202e}",
+    "--",
+    "/*",
+    "*/",
+    "$1",
+    "[",
+    "]",
+    "{",
+    "}",
+    ".",
+    " in (",
+    " between ",
+    " like ",
+    " is ",
+    "distinct ",
+    " over (",
+    " filter (where ",
+    " within group (order by ",
+    ";",
+    "@",
+    "->",
+    "|",
+    "repeat(",
+    "lpad(",
+    "power(",
+    "factorial(",
+    "chr(",
+    "date_bin(",
+    "to_timestamp(",
+    "make_date(",
+    "substr(",
+    "left(",
+    "round(",
+    "to_char(",
+    "regexp_like(",
+    "regexp_replace(",
+    "split_part(",
+    "date_trunc(",
+    "date_part(",
+    "trunc(",
+    "levenshtein(",
+    "from_unixtime(",
 ];
 
 proptest! {
@@ -91,7 +168,8 @@ proptest! {
 
 #[test]
 fn functions_take_extreme_arguments() {
-    let numbers = ["0", "-1", "1", "9223372036854775807", "-9223372036854775808", "1e308", "-1e308", "'x'", "null", "n", "kind", "at", "price"];
+    let numbers =
+        ["0", "-1", "1", "9223372036854775807", "-9223372036854775808", "1e308", "-1e308", "'x'", "null", "n", "kind", "at", "price"];
     for name in crate::function_names() {
         for a in numbers {
             try_all(&format!("{name}({a})"));
@@ -120,7 +198,10 @@ fn deep_and_long_text_is_refused() {
         format!("n{}", " is null".repeat(5_000)),
         format!("address{}", "['city']".repeat(5_000)),
         format!("address{}", ".city".repeat(5_000)),
-        "interval ".repeat(5_000),
+        "interval ".repeat(7_000),
+        "position(".repeat(5_000),
+        "interval position(".repeat(3_000),
+        "(interval -".repeat(3_000),
         format!("1{}", "\n--".repeat(5_000)),
         "x".repeat(MAX_SQL_BYTES + 1),
         "/*".repeat(30_000),

@@ -359,7 +359,8 @@ fn float_keys_are_normalised() {
         Field::new("time", DataType::Timestamp(TimeUnit::Microsecond, None), false),
         Field::new("key", DataType::Float64, true),
     ]));
-    let keys = Float64Array::from(vec![Some(0.0), Some(-0.0), Some(f64::NAN), Some(-f64::NAN), None, Some(f64::from_bits(0x7ff8_0000_0000_0001))]);
+    let keys =
+        Float64Array::from(vec![Some(0.0), Some(-0.0), Some(f64::NAN), Some(-f64::NAN), None, Some(f64::from_bits(0x7ff8_0000_0000_0001))]);
     let columns: Vec<ArrayRef> = vec![Arc::new(TimestampMicrosecondArray::from_value(0, 6)), Arc::new(keys)];
     let rows = RecordBatch::try_new(schema.clone(), columns).expect("rows");
     let aggregates = vec![("n".to_owned(), Aggregate::compile("count(*)", &schema).expect("an aggregate"))];

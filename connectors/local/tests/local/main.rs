@@ -1,0 +1,20 @@
+//! Connectors without an outside, as a job uses them.
+
+mod collect;
+mod console;
+mod generator;
+
+use std::path::PathBuf;
+use stygian_api::ConnectorContext;
+
+fn context() -> ConnectorContext {
+    ConnectorContext { node: "node".into(), base: PathBuf::new() }
+}
+
+/// An error with its causes.
+fn told(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", told(cause)),
+        None => error.to_string(),
+    }
+}
