@@ -14,6 +14,7 @@ use stygian_core::StreamSchema;
 
 /// Options of a sink of kind `collect`: none.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct CollectOptions {}
 
 /// The connector `collect`. All its sinks report to one [`Collected`].

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stygian_api::{ConnectorContext, Options, Problem, Problems, Sink, Source, suggest};
 use stygian_core::{PluginDescription, PluginRef, StreamSchema, escape};
-use stygian_pipeline::{MAX_FILE_BYTES, OperatorKind, Pipeline, PluginUse, apply_set, render, render_warnings};
+use stygian_pipeline::{MAX_FILE_BYTES, OperatorKind, Pipeline, PluginUse, SinkNode, apply_set, render, render_warnings};
 use stygian_plan::{Facts, Plan, SourceFacts};
 use stygian_sandbox::{Compiler, Limits, Plugin, Sandbox, SandboxConfig, SandboxError};
 use toml::Spanned;
@@ -33,8 +33,8 @@ pub(crate) async fn load(args: &PipelineArgs, terminal: &Terminal) -> Result<Loa
     let text = read(&args.pipeline).map_err(Failure::input)?;
     let shown = |problems: &Problems, text: &str| Failure::Input(render(problems, text, &file, terminal.err_has_color()));
     let text = apply_set(&text, &args.sets).map_err(|problems| shown(&problems, &text))?;
-    let pipeline = Pipeline::parse(&text).map_err(|problems| shown(&problems, &text))?;
-    let mut loading = Loading::new(args, terminal, &pipeline);
+    let (pipeline, problems) = Pipeline::parse_sound_parts(&text).map_err(|problems| shown(&problems, &text))?;
+    let mut loading = Loading::new(args, terminal, &pipeline, problems);
     loading.sources().await;
     loading.plugins();
     let loaded = loading.finish().await.map_err(|problems| shown(&problems, &text))?;
@@ -61,11 +61,13 @@ struct Loading<'a> {
     facts: Facts,
     sources: BTreeMap<String, Arc<dyn Source>>,
     plugins: BTreeMap<String, Plugin>,
+    /// Whether the file itself had no problems.
+    whole: bool,
     problems: Vec<Problem>,
 }
 
 impl<'a> Loading<'a> {
-    fn new(args: &PipelineArgs, terminal: &Terminal, pipeline: &'a Pipeline) -> Self {
+    fn new(args: &PipelineArgs, terminal: &Terminal, pipeline: &'a Pipeline, problems: Vec<Problem>) -> Self {
         let base = args.pipeline.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         Self {
             pipeline,
@@ -75,7 +77,8 @@ impl<'a> Loading<'a> {
             facts: Facts::default(),
             sources: BTreeMap::new(),
             plugins: BTreeMap::new(),
-            problems: Vec::new(),
+            whole: problems.is_empty(),
+            problems,
         }
     }
 
@@ -165,12 +168,16 @@ impl<'a> Loading<'a> {
     }
 
     async fn finish(mut self) -> Result<Loaded, Problems> {
-        let plan = match stygian_plan::plan(self.pipeline, &self.facts) {
+        let planned = if self.whole { stygian_plan::plan(self.pipeline, &self.facts) } else { Err(Problems(Vec::new())) };
+        let plan = match planned {
             Ok(plan) => plan,
             Err(problems) => {
                 self.problems.extend(problems.0);
-                self.problems.sort_by_key(|problem| problem.at.as_ref().map_or(usize::MAX, |at| at.start));
-                return Err(Problems(self.problems));
+                // Sinks cannot be asked without a schema; a connector that does not exist is told all the same.
+                let unknown = |sink: &SinkNode| Some(unknown_connector(&sink.connector, &self.registry.get(sink.connector.get_ref()).err()?).0);
+                let unknown: Vec<Problem> = self.pipeline.sinks.iter().filter_map(unknown).flatten().collect();
+                self.problems.extend(unknown);
+                return Err(in_order(self.problems));
             }
         };
         let mut sinks = BTreeMap::new();
@@ -189,10 +196,16 @@ impl<'a> Loading<'a> {
             self.problems.extend(problems.0);
         }
         if !self.problems.is_empty() {
-            return Err(Problems(self.problems));
+            return Err(in_order(self.problems));
         }
         Ok(Loaded { plan, sources: self.sources, sinks, plugins: self.plugins })
     }
+}
+
+/// In the order of the file.
+fn in_order(mut problems: Vec<Problem>) -> Problems {
+    problems.sort_by_key(|problem| problem.at.as_ref().map_or(usize::MAX, |at| at.start));
+    Problems(problems)
 }
 
 fn unknown_connector(connector: &Spanned<String>, known: &[&'static str]) -> Problems {

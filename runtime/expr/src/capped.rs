@@ -70,7 +70,12 @@ impl ScalarUDFImpl for Capped {
         self.function.coerce_types(types)
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+    fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if self.growth == Growth::Padded
+            && let Some(counts) = args.args.get_mut(1)
+        {
+            not_negative(counts)?;
+        }
         let rows = if args.args.iter().any(|arg| matches!(arg, ColumnarValue::Array(_))) { args.number_rows } else { 1 };
         let bounds = self.growth.bounds(&args.args, rows)?;
         let total = bounds.iter().fold(0_u64, |sum, bound| sum.saturating_add(*bound));
@@ -203,6 +208,19 @@ fn lengths(array: &ArrayRef) -> Result<Vec<u64>> {
         DataType::Null => vec![0; array.len()],
         _ => of(arrow_cast::cast(array, &DataType::Utf8)?.as_string::<i32>().iter()),
     })
+}
+
+/// Makes 0 of negative counts, which mean the same: DataFusion reserves memory for the sum of all and overflows on them.
+fn not_negative(counts: &mut ColumnarValue) -> Result<()> {
+    match counts {
+        ColumnarValue::Array(array) => {
+            let numbers = arrow_cast::cast(array, &DataType::Int64)?;
+            *array = Arc::new(numbers.as_primitive::<Int64Type>().unary::<_, Int64Type>(|count| count.max(0)));
+        }
+        ColumnarValue::Scalar(ScalarValue::Int64(Some(count))) => *count = (*count).max(0),
+        ColumnarValue::Scalar(_) => {}
+    }
+    Ok(())
 }
 
 /// Counts, with negative ones and nulls as 0.

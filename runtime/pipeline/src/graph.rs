@@ -71,7 +71,8 @@ impl Declared {
     ) {
         check_name(name.get_ref(), name.span(), reading);
         if let Some(other) = self.nodes.get(name.get_ref()) {
-            let message = format!("there is a {} `{}` already", other.kind, name.get_ref());
+            let article = if other.kind == "operator" { "an" } else { "a" };
+            let message = format!("there is {article} {} `{}` already", other.kind, name.get_ref());
             reading.problem(name.span(), message, Some("names are unique among sources, operators and sinks".into()));
             return;
         }

@@ -22,8 +22,8 @@ const MAX_NODES: usize = 1_000;
 const DEFAULT_WATERMARK_DELAY: Span = Span::secs(5);
 pub(crate) const ROOT_KEYS: [&str; 6] = ["name", "settings", "limits", "source", "operator", "sink"];
 
-/// Reads and checks a file.
-pub(crate) fn parse(text: &str) -> Result<Pipeline, Problems> {
+/// Reads and checks a file: what of it is sound, and every problem. `Err` where it is no TOML or too large.
+pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
     let root = syntax(text)?;
     let shared: Arc<str> = text.into();
     let mut reading = Reading::new(text);
@@ -44,10 +44,8 @@ pub(crate) fn parse(text: &str) -> Result<Pipeline, Problems> {
     graph::check(&declared, &mut reading);
     let (problems, mut warnings) = (reading.take_problems(), std::mem::take(&mut reading.warnings));
     sort(&mut warnings);
-    match name {
-        Some(name) if problems.is_empty() => Ok(Pipeline { name, text: shared, settings, limits, sources, operators, sinks, warnings }),
-        _ => Err(Problems(problems)),
-    }
+    let name = name.unwrap_or_default();
+    Ok((Pipeline { name, text: shared, settings, limits, sources, operators, sinks, warnings }, problems))
 }
 
 /// The table of a file that is TOML and not too large.

@@ -43,6 +43,16 @@ impl Pipeline {
     /// # Errors
     /// Every problem of the file. Only where it is no TOML, just the problems of syntax.
     pub fn parse(text: &str) -> Result<Self, Problems> {
+        let (pipeline, problems) = parse::parse(text)?;
+        if problems.is_empty() { Ok(pipeline) } else { Err(Problems(problems)) }
+    }
+
+    /// As [`Pipeline::parse`], but gives what is sound of a file with problems beside them, so that connectors can be asked about theirs
+    /// and all are told at once. Such a pipeline must not be planned: what a node names need not exist.
+    ///
+    /// # Errors
+    /// Where the file is no TOML, or too large.
+    pub fn parse_sound_parts(text: &str) -> Result<(Self, Vec<Problem>), Problems> {
         parse::parse(text)
     }
 }

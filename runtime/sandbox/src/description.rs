@@ -21,7 +21,8 @@ pub(crate) fn check(said: wire::Description, interfaces: PluginInterfaces) -> Ch
     }
     let version = said.version.len() <= MAX_NAME_BYTES;
     let version = version.then(|| Version::parse(&said.version).ok()).flatten();
-    let version = version.ok_or_else(|| format!("its version is `{}`, which is no semantic version such as 1.2.0", shown(&said.version)))?;
+    let version =
+        version.ok_or_else(|| format!("its version is `{}`, which is no semantic version such as 1.2.0", shown(&said.version)))?;
     for (what, count) in
         [("inputs", said.inputs.len()), ("outputs", said.outputs.len()), ("slots", said.slots.len()), ("timers", said.timers.len())]
     {
@@ -44,8 +45,7 @@ pub(crate) fn check(said: wire::Description, interfaces: PluginInterfaces) -> Ch
     distinct("outputs", outputs.iter().map(|output| &output.name))?;
     distinct("slots", slots.iter().map(|slot| &slot.name))?;
     distinct("timers", timers.iter())?;
-    let limits =
-        RequestedLimits { memory: said.limits.memory_bytes.map(ByteSize), call_millis: said.limits.call_cpu_millis };
+    let limits = RequestedLimits { memory: said.limits.memory_bytes.map(ByteSize), call_millis: said.limits.call_cpu_millis };
     Ok(PluginDescription { name: said.name, version, interfaces, inputs, outputs, slots, timers, limits })
 }
 

@@ -1,9 +1,9 @@
 //! What fuzzers feed: bytes become a declared output and a batch that a guest might hand over for it, mostly right and then wrong in
 //! places. No wasmtime is needed, so a fuzzer gets far.
 
+use crate::BadOutput;
 use crate::lift::Declared;
 use crate::wire::{OutBatch, OutColumn, OutValues, OutVarValues};
-use crate::BadOutput;
 use arrow_array::RecordBatch;
 use stygian_core::{ColumnType, Field};
 

@@ -115,10 +115,8 @@ impl Inner {
     /// Joins a component with the host. Imports of the contract that only keyed plugins have trap when called: such plugins can be
     /// described, but not run.
     fn link(&self, path: &Path, component: &Component) -> Result<InstancePre<HostState>, SandboxError> {
-        let contract = |error: wasmtime::Error| SandboxError::Contract {
-            path: path.to_owned(),
-            reason: escape(&format!("{error:#}"), 500),
-        };
+        let contract =
+            |error: wasmtime::Error| SandboxError::Contract { path: path.to_owned(), reason: escape(&format!("{error:#}"), 500) };
         let mut linker = self.linker.clone();
         linker.define_unknown_imports_as_traps(component).map_err(contract)?;
         linker.instantiate_pre(component).map_err(contract)

@@ -29,7 +29,9 @@ fn column(field: &Field, input: &Schema) -> Result<usize, String> {
         None => return Err(format!("column `{name}` is {physical}, which does not cross into plugins; the plugin reads {wanted}")),
     }
     if column.is_nullable() && !field.nullable {
-        return Err(format!("column `{name}` may be null, the plugin reads it as `not null`: filter on `{name} is not null` or `coalesce` it before"));
+        return Err(format!(
+            "column `{name}` may be null, the plugin reads it as `not null`: filter on `{name} is not null` or `coalesce` it before"
+        ));
     }
     Ok(index)
 }
@@ -42,10 +44,9 @@ fn same_logically(wanted: ColumnType, physical: &DataType) -> bool {
         (ColumnType::Timestamp, DataType::Timestamp(unit, None)) => *unit != TimeUnit::Microsecond,
         (ColumnType::TimestampUtc, DataType::Timestamp(unit, Some(_))) => *unit != TimeUnit::Microsecond,
         (ColumnType::Date, DataType::Date64) => true,
-        (
-            ColumnType::Decimal { precision, scale },
-            DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal256(p, s),
-        ) => precision == *p && scale.cast_signed() == *s,
+        (ColumnType::Decimal { precision, scale }, DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal256(p, s)) => {
+            precision == *p && scale.cast_signed() == *s
+        }
         (_, DataType::Dictionary(_, values)) => same_logically(wanted, values) || wanted.arrow() == **values,
         _ => false,
     }

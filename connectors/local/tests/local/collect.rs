@@ -24,7 +24,7 @@ async fn takes_no_options_and_is_no_source() {
     let rows = all_types(AllTypes { rows: 1, seed: 1, binary: true, empty_texts: true });
     let (collect, _) = Collect::new();
     let problems = collect.sink(&Options::of_text("rows = 1"), &context(), &StreamSchema::append(rows.schema())).await.err();
-    assert_eq!(problems.expect("unknown").to_string(), "unknown key `rows`");
+    assert_eq!(problems.expect("unknown").to_string(), "unknown field `rows`, there are no fields");
     let problems = collect.source(&Options::of_text(""), &context()).await.err();
     assert_eq!(problems.expect("no source").to_string(), "`collect` is a sink and no source");
 }

@@ -37,13 +37,13 @@ async fn shows_the_first_rows_and_how_many_more() {
     assert_eq!(shown(&out), "");
     assert_eq!(one.pre_commit().await.expect("shown"), []);
     let expected = "\
-┌────────────────────┬────────┐
-│ user               ┆ amount │
-╞════════════════════╪════════╡
-│ a\\u{1b}[31m\\n       ┆ 0.0    │
-│ null               ┆ 0.5    │
-│ b                  ┆ 0.0    │
-└────────────────────┴────────┘
+┌───────────────┬────────┐
+│ user          ┆ amount │
+╞═══════════════╪════════╡
+│ a\\u{1b}[31m\\n ┆ 0.0    │
+│ null          ┆ 0.5    │
+│ b             ┆ 0.0    │
+└───────────────┴────────┘
 ... and 2 more rows
 ";
     assert_eq!(shown(&out), expected);

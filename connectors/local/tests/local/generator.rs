@@ -70,7 +70,11 @@ async fn the_first_rows_stay_what_they_are() {
     assert_eq!(found, FIRST);
 }
 
-const FIRST: [&str; 3] = ["", "", ""];
+const FIRST: [&str; 3] = [
+    "user-175 item-537 click 7.28 1767225598407226",
+    "user-109 item-616 click 1.96 1767225599701872",
+    "user-22 item-14 click 85.31 1767225599914331",
+];
 
 #[tokio::test]
 async fn shares_are_as_asked_for() {

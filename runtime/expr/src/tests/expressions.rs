@@ -58,6 +58,7 @@ const TABLE: &[(&str, [&str; 3])] = &[
     ("replace(kind, 'c', 'kk')", ["kklikkk", "buy", "kklikkk"]),
     ("repeat(kind, 2)", ["clickclick", "buybuy", "clickclick"]),
     ("lpad(kind, 6, '*')", ["*click", "***buy", "*click"]),
+    ("lpad(kind, n - 1, '*')", ["*click", "null", ""]),
     ("split_part('a,b,c', ',', 2)", ["b", "b", "b"]),
     ("position('i' in kind)", ["3", "0", "3"]),
     ("overlay(kind placing 'XX' from 2)", ["cXXck", "bXX", "cXXck"]),

@@ -17,7 +17,9 @@ fn explosive(blocks: usize, tables: usize) -> Vec<u8> {
     for _ in 0..tables {
         write!(case, "(block (br_if 0 (local.get 1)) (br_table {targets} (local.get 0)))").expect("a string grows");
     }
-    case.push_str(&") (local.set 0 (i32.mul (local.get 0) (local.get 1))) (local.set 1 (i32.add (local.get 0) (local.get 2)))".repeat(blocks));
+    case.push_str(
+        &") (local.set 0 (i32.mul (local.get 0) (local.get 1))) (local.set 1 (i32.add (local.get 0) (local.get 2)))".repeat(blocks),
+    );
     case.push(')');
     Guest::default().build(&case)
 }

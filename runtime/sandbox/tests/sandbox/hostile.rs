@@ -104,9 +104,12 @@ fn panic_messages_and_errors_are_shown_without_escape_sequences() {
 
 #[test]
 fn only_the_rows_of_the_failed_call_are_named() {
-    let plugin = hostile("late", "(global $calls (mut i32) (i32.const 0)) (func $process (param i32 i32 i32)
+    let plugin = hostile(
+        "late",
+        "(global $calls (mut i32) (i32.const 0)) (func $process (param i32 i32 i32)
         (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
-        (if (i32.eq (global.get $calls) (i32.const 3)) (then unreachable)))");
+        (if (i32.eq (global.get $calls) (i32.const 3)) (then unreachable)))",
+    );
     let plugin = plugin.with_limits(Limits { rows_per_call: 20, ..Limits::default() });
     assert_eq!(run(&plugin).rows, 40..50);
 }

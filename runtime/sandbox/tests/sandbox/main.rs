@@ -10,4 +10,3 @@ mod guests;
 mod host;
 mod hostile;
 mod loading;
-mod scratch;

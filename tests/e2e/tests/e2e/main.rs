@@ -1,0 +1,4 @@
+//! Whole pipelines, run by the real program.
+
+mod cases;
+mod process;

@@ -1,0 +1,166 @@
+//! What a person does to a running job: Ctrl-C, kill -9, a folder deleted under it, metrics asked for.
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+use stygian_e2e::{Program, read_output};
+
+const ENDLESS: &str = r#"
+name = "endless"
+
+[source.shop]
+connector = "generator"
+rate = 20000.0
+event_time = "at"
+
+[sink.events]
+input = "shop"
+connector = "files"
+path = "out/events"
+format = "json"
+roll_bytes = "200 KB"
+"#;
+
+const WINDOWED: &str = r#"
+name = "windowed"
+
+[source.shop]
+connector = "generator"
+rate = 20000.0
+event_time = "at"
+watermark_delay = "5s"
+
+[operator.days]
+input = "shop"
+window = { tumbling = "100days" }
+key_by = ["kind"]
+aggregate = { n = "count(*)" }
+
+[sink.totals]
+input = "days"
+connector = "files"
+path = "out/totals"
+format = "json"
+"#;
+
+fn start(folder: &Path, pipeline: &str, args: &[&str]) -> Child {
+    std::fs::write(folder.join("pipeline.toml"), pipeline).expect("written");
+    let args: Vec<&str> = ["run", "pipeline.toml"].iter().chain(args).copied().collect();
+    Program::find().expect("built").command(folder, &args).spawn().expect("starts")
+}
+
+/// Waits until `seen` finds something, for a minute at most.
+fn wait_for<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = seen() {
+            return found;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn files(folder: &Path, visible: bool) -> Vec<String> {
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| name.starts_with('.') != visible).collect()
+}
+
+fn wait_for_rolled(folder: &Path) {
+    wait_for("two rolled files", || (files(&folder.join("out/events"), true).len() >= 2).then_some(()));
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill runs");
+    assert!(status.success());
+}
+
+/// Standard output, standard error and exit status of a process that ends.
+fn end(mut child: Child) -> (String, String, Option<i32>) {
+    let (mut out, mut err) = (String::new(), String::new());
+    child.stdout.take().expect("piped").read_to_string(&mut out).expect("text");
+    child.stderr.take().expect("piped").read_to_string(&mut err).expect("text");
+    (out, err, child.wait().expect("ends").code())
+}
+
+#[test]
+fn ctrl_c_finishes_and_renames_open_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let child = start(folder.path(), ENDLESS, &["--output", "json"]);
+    wait_for_rolled(folder.path());
+    signal(&child, "-INT");
+    let (out, err, status) = end(child);
+    assert_eq!(status, Some(0), "{err}");
+    let summary: Value = serde_json::from_str(&out).expect("a JSON summary");
+    assert_eq!(summary["status"], "stopped");
+    let written = read_output(&folder.path().join("out/events")).expect("whole files").len();
+    assert_eq!(summary["nodes"][0]["rows_out"], written, "everything that was read is written: {summary}");
+    assert_eq!(files(&folder.path().join("out/events"), false), Vec::<String>::new(), "nothing stays under an in-progress name");
+}
+
+#[test]
+fn kill_9_leaves_renamed_files_whole_and_the_rest_in_progress() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let child = start(folder.path(), ENDLESS, &[]);
+    wait_for_rolled(folder.path());
+    signal(&child, "-KILL");
+    let (_, _, status) = end(child);
+    assert_eq!(status, None);
+    let events = folder.path().join("out/events");
+    // Every line of every visible file parses, or this fails.
+    assert!(read_output(&events).expect("whole files").len() > 1000);
+    let in_progress = files(&events, false);
+    assert!(in_progress.iter().all(|name| name.ends_with(".inprogress")) && !in_progress.is_empty(), "{in_progress:?}");
+}
+
+#[test]
+fn a_stop_says_what_is_dropped_and_drain_drops_nothing() {
+    for (args, dropped) in [(vec!["--output", "json"], true), (vec!["--output", "json", "--drain"], false)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let child = start(folder.path(), WINDOWED, &args);
+        std::thread::sleep(Duration::from_millis(500));
+        signal(&child, "-TERM");
+        let (out, err, status) = end(child);
+        assert_eq!(status, Some(0), "{err}");
+        let summary: Value = serde_json::from_str(&out).expect("a JSON summary");
+        let read = summary["nodes"][0]["rows_out"].as_u64().expect("a count");
+        assert!(read > 0);
+        assert_eq!(summary["dropped_rows"], if dropped { read } else { 0 });
+        let totals = if dropped { Vec::new() } else { read_output(&folder.path().join("out/totals")).expect("totals") };
+        let total: u64 = totals.iter().filter_map(|row| row["n"].as_u64()).sum();
+        assert_eq!(total, if dropped { 0 } else { read });
+    }
+}
+
+#[test]
+fn a_folder_deleted_under_a_job_stops_it_and_names_the_path() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let child = start(folder.path(), ENDLESS, &[]);
+    wait_for_rolled(folder.path());
+    std::fs::rename(folder.path().join("out/events"), folder.path().join("gone")).expect("renamed");
+    let (_, err, status) = end(child);
+    assert_eq!(status, Some(1), "{err}");
+    assert!(err.contains("sink `events` failed") && err.contains("out/events"), "{err}");
+    assert!(read_output(&folder.path().join("gone")).is_ok_and(|rows| !rows.is_empty()), "what was renamed stays");
+}
+
+#[test]
+fn metrics_are_served_while_the_job_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+    let child = start(folder.path(), ENDLESS, &["--metrics", &port.to_string()]);
+    let rows = wait_for("rows in the metrics", || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+        let sample = "stygian_rows_out_total{node=\"shop\",kind=\"source\"} ";
+        let line = BufReader::new(stream).lines().map_while(Result::ok).find(|line| line.starts_with(sample))?;
+        line.strip_prefix(sample)?.parse::<u64>().ok().filter(|rows| *rows > 0)
+    });
+    assert!(rows > 0);
+    signal(&child, "-INT");
+    assert_eq!(end(child).2, Some(0));
+}
