@@ -1,7 +1,11 @@
 # Stygian: build, test and look. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint
+.PHONY: help setup build plugins demo test lint bench fuzz audit
 timed := .ci/timed
+target := $(or $(CARGO_TARGET_DIR),target)
+stygian := $(abspath $(target))/debug/stygian
+demo := $(abspath $(target))/demo
+FUZZ_MINUTES ?= 10
 
 help: ## this list
 	@grep -hE "^[a-z]+:.*##" $(MAKEFILE_LIST) | sed "s/:.*## /\t/" | expand -t 12
@@ -12,9 +16,29 @@ setup: ## install what is missing
 build: setup ## everything, in the one profile
 	@$(timed) build cargo build --workspace --all-targets --locked
 
-test: build ## every test
+plugins: build ## the plugins as components, in target/wasm/plugins
+	@$(timed) plugins $(stygian) plugin build --locked plugins/clean plugins/enrich plugins/route
+
+demo: plugins ## make 2 million events and run the reference job on them
+	@rm -rf $(demo) && mkdir -p $(demo) && cp tests/demo/*.toml $(demo)
+	@cd $(demo) && $(timed) events $(stygian) run make-events.toml
+	@cd $(demo) && $(timed) report $(stygian) run report.toml --plugins $(abspath $(target))/wasm/plugins
+	@cd $(demo) && echo "the report:" && find report -type f | sort
+
+test: plugins ## every test
 	@$(timed) test cargo test --workspace --locked
 
-lint: setup ## formatting and clippy, warnings are errors
+lint: setup ## formatting and clippy, warnings are errors; cargo deny where it is installed
 	@$(timed) format cargo fmt --all --check
 	@$(timed) clippy cargo clippy --workspace --all-targets --locked -- -D warnings
+	@if command -v cargo-deny >/dev/null; then $(timed) deny cargo deny --locked --offline check bans licenses sources; fi
+
+bench: ## figures, one JSON line each (release build; takes minutes)
+	@tests/bench/run
+
+fuzz: ## fuzz what guests hand over and pipeline files (needs nightly and cargo-fuzz); FUZZ_MINUTES=10
+	@tests/fuzz/run $(FUZZ_MINUTES)
+
+audit: ## known vulnerabilities of dependencies (needs cargo-deny and the network)
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny"; exit 1; }
+	cargo deny check advisories

@@ -92,7 +92,7 @@ impl JsonSpec {
 
     /// Feeds the messages one by one into a decoder that is empty and has room for them.
     fn run(&self, decoder: &mut ArrowDecoder, messages: &Messages, range: Range<usize>) -> Result<RecordBatch, Fault> {
-        for (rows, at) in range.clone().enumerate() {
+        for (rows, at) in range.enumerate() {
             let message = &messages.buffer[messages.ranges[at].clone()];
             let fault = |reason: String| Fault { message: Some(at), reason };
             if message.len() > self.max_row_bytes {
@@ -191,7 +191,8 @@ mod tests {
     }
 
     fn reason(message: &[u8]) -> String {
-        let messages = Messages { buffer: Bytes::copy_from_slice(message), ranges: vec![0..message.len()], offsets: vec![0] };
+        let messages =
+            Messages { buffer: Bytes::copy_from_slice(message), ranges: std::iter::once(0..message.len()).collect(), offsets: vec![0] };
         let decoded = decoder().decode(&messages);
         assert_eq!((decoded.rows.num_rows(), decoded.bad.len()), (0, 1), "{}", String::from_utf8_lossy(message));
         decoded.bad[0].reason.clone()

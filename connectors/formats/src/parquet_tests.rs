@@ -1,4 +1,5 @@
 //! Parquet written and read back, and files that lie about themselves.
+#![allow(clippy::needless_pass_by_value, clippy::cast_possible_truncation, clippy::redundant_clone, reason = "tests")]
 
 use crate::{FormatError, ParquetLimits, ParquetReader, ParquetWriter, ParquetWriterOptions, RangeReader, parquet_schema};
 use arrow_array::{ArrayRef, RecordBatch};

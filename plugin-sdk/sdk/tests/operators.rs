@@ -1,4 +1,5 @@
 //! What operators ask of their host, call by call.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation)] // helpers of tests
 
 use serde::Deserialize;
 use stygian_sdk::contract::{Batch, Column, Level, OutputShape, StreamKind, Values, VarValues};

@@ -141,7 +141,7 @@ impl Growth {
             Self::Padded => number(1)?.into_iter().map(|count| count.saturating_mul(4)).collect(),
             Self::Repeated => zip(text(0)?, number(1)?, u64::saturating_mul),
             Self::Replaced => {
-                let found = zip(text(0)?, text(1)?, |length, from| if from == 0 { length + 1 } else { length / from });
+                let found = zip(text(0)?, text(1)?, |length, from| length.checked_div(from).unwrap_or(length + 1));
                 let added = zip(found, text(2)?, u64::saturating_mul);
                 zip(text(0)?, added, u64::saturating_add)
             }

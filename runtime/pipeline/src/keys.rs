@@ -29,10 +29,6 @@ pub(crate) struct SourceKeys {
     /// splits can fall silent. Needs `event_time`.
     #[schemars(with = "Span")]
     pub(crate) idle_after: Option<Spanned<Span>>,
-    /// How far in event time a split may run ahead of the slowest before it is paused. Default: no limit. Set it when catching up fills
-    /// the memory with open windows. Needs `event_time`.
-    #[schemars(with = "Span")]
-    pub(crate) max_drift: Option<Spanned<Span>>,
 }
 
 /// Keys that every sink has; all others belong to its connector.

@@ -25,8 +25,6 @@ pub struct SourceNode {
     pub watermark_delay: Duration,
     /// After how long without rows a split no longer holds the watermark back; `None`: never.
     pub idle_after: Option<Duration>,
-    /// How far a split may run ahead of the slowest one; `None`: any.
-    pub max_drift: Option<Duration>,
     /// The connector's own keys.
     pub options: Options,
 }

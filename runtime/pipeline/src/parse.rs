@@ -123,7 +123,6 @@ fn sources(root: &DeTable<'_>, text: &Arc<str>, reading: &mut Reading<'_>, decla
             event_time: keys.event_time,
             watermark_delay: duration(keys.watermark_delay).unwrap_or(DEFAULT_WATERMARK_DELAY.0),
             idle_after: duration(keys.idle_after),
-            max_drift: duration(keys.max_drift),
             options: node_options::<SourceKeys>(text, "source", name.get_ref()),
             name,
         });
@@ -132,7 +131,7 @@ fn sources(root: &DeTable<'_>, text: &Arc<str>, reading: &mut Reading<'_>, decla
 }
 
 fn needs_event_time(keys: &SourceKeys, reading: &mut Reading<'_>) {
-    let all = [("watermark_delay", &keys.watermark_delay), ("idle_after", &keys.idle_after), ("max_drift", &keys.max_drift)];
+    let all = [("watermark_delay", &keys.watermark_delay), ("idle_after", &keys.idle_after)];
     for (key, value) in all {
         if let Some(value) = value {
             let hint = "add `event_time = \"COLUMN\"`";

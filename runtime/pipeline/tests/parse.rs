@@ -30,7 +30,7 @@ fn reads_sources_with_the_connectors_keys_apart() {
     let source = &pipeline.sources[0];
     assert_eq!((source.name.get_ref().as_str(), source.connector.get_ref().as_str()), ("events", "files"));
     assert_eq!(source.watermark_delay, Duration::from_secs(2));
-    assert_eq!((source.idle_after, source.max_drift), (Some(Duration::from_secs(30)), Some(Duration::from_secs(3600))));
+    assert_eq!(source.idle_after, Some(Duration::from_secs(30)));
     #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
     struct Files {
         path: String,

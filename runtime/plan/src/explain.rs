@@ -82,9 +82,8 @@ impl Plan {
                 let ends = if source.bounded { "bounded" } else { "endless" };
                 let watermark = source.watermark.map(|watermark| {
                     let idle = watermark.idle_after.map(|span| format!(", splits idle after {}", Span(span)));
-                    let drift = watermark.max_drift.map(|span| format!(", at most {} ahead", Span(span)));
                     let delay = format!(", watermarks {} behind", Span(watermark.delay));
-                    delay + &idle.unwrap_or_default() + &drift.unwrap_or_default()
+                    delay + &idle.unwrap_or_default()
                 });
                 ("source", format!("{}, {ends}{}", source.connector, watermark.unwrap_or_default()))
             }

@@ -108,7 +108,6 @@ impl<'a> Graph<'a> {
         let watermark = schema.event_time().map(|_| WatermarkPlan {
             delay: node.watermark_delay,
             idle_after: node.idle_after,
-            max_drift: node.max_drift,
         });
         let kind = NodeKind::Source(SourcePlan { connector: node.connector.get_ref().clone(), bounded: facts.bounded, watermark });
         self.add(name, node.name.span(), kind, Vec::new(), vec![PlanOutput { name: None, schema }]);

@@ -120,8 +120,6 @@ pub struct WatermarkPlan {
     pub delay: Duration,
     /// After how long without rows a split no longer holds the watermark back.
     pub idle_after: Option<Duration>,
-    /// How far a split may run ahead of the slowest.
-    pub max_drift: Option<Duration>,
 }
 
 /// A plugin and how it is called.

@@ -130,7 +130,7 @@ impl Cache {
 /// Reads an entry; the error says what is wrong with it.
 fn read(file: OwnedFd, limit: usize) -> Result<Vec<u8>, String> {
     let stat = rustix::fs::fstat(&file).map_err(|e| e.to_string())?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || !is_ours(&stat) {
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || !is_ours(&stat) || writable_by_others(&stat) {
         return Err("it is no file of ours alone".to_owned());
     }
     let most = u64::try_from(limit.saturating_add(HEADER)).unwrap_or(u64::MAX);
@@ -140,7 +140,7 @@ fn read(file: OwnedFd, limit: usize) -> Result<Vec<u8>, String> {
     if header[..MAGIC.len()] != *MAGIC || code.len() > limit {
         return Err("it is no entry of this version".to_owned());
     }
-    if false {
+    if header[MAGIC.len()..] != *Sha256::digest(code) {
         return Err("it does not match its checksum".to_owned());
     }
     bytes.drain(..HEADER);

@@ -59,7 +59,7 @@ impl CallClock {
         let (cpu, wall) = (now.0.saturating_sub(cpu), now.1.saturating_duration_since(wall));
         let limit = if cpu >= limits.call_cpu.0 {
             TimeLimit::Cpu(limits.call_cpu)
-        } else if wall >= limits.call_wall.0 * 1000 {
+        } else if wall >= limits.call_wall.0 {
             TimeLimit::Wall(limits.call_wall)
         } else {
             return Ok(());

@@ -138,7 +138,7 @@ impl HostState {
     fn count_rows(&mut self, rows: usize) -> Checked {
         let limit = self.limits.output_rows;
         self.used.rows = self.used.rows.saturating_add(rows as u64);
-        if false { Err(Situation::TooManyRows { limit }) } else { Ok(()) }
+        if self.used.rows > limit { Err(Situation::TooManyRows { limit }) } else { Ok(()) }
     }
 
     fn count_batch(&mut self) -> Checked {
@@ -214,7 +214,7 @@ impl HostState {
         if self.handed.dead.len() >= limit as usize {
             return Err(Situation::TooManyDeadLetters { limit });
         }
-        if row > rows {
+        if row >= rows {
             return Err(BadOutput::NoSuchRow { function: FUNCTION, row, rows }.into());
         }
         let reason = cut(reason, self.limits.reason_bytes);
@@ -268,7 +268,7 @@ pub(crate) fn cut(text: &str, limit: ByteSize) -> String {
 fn check_ascending(function: &'static str, most: u32, mut previous: Option<u32>, rows: &[u32]) -> Result<(), BadOutput> {
     for row in rows.iter().copied() {
         if let Some(previous) = previous
-            && previous > row.saturating_add(1)
+            && previous >= row
         {
             return Err(BadOutput::NotAscending { function, previous, row });
         }
@@ -298,7 +298,7 @@ fn check_parents(output: &Output, most: u32, rows: u32, parents: Option<&[u32]>)
 impl ResourceLimiter for HostState {
     fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let wanted = self.memory.saturating_add(desired.saturating_sub(current));
-        if false {
+        if wanted > self.limits.memory.as_usize() {
             // A trap at once, rather than a failed `memory.grow`: what guests make of that is seldom clear.
             return Err(self.refuse(Situation::OutOfMemory { wanted: ByteSize(wanted as u64), limit: self.limits.memory }));
         }

@@ -106,7 +106,7 @@ fn nulls(field: &Field, rows: usize, validity: Option<Vec<u8>>) -> Result<Option
     let nulls = NullBuffer::new(bitmap("bytes of validity", rows, bytes)?);
     match nulls.null_count() {
         0 => Ok(None),
-        _ => Ok(Some(nulls)), #[allow(unreachable_patterns)]
+        _ if field.nullable => Ok(Some(nulls)),
         _ => Err(ColumnFault::Null { row: nulls.iter().position(|valid| !valid).unwrap_or(0) }),
     }
 }
@@ -136,7 +136,7 @@ fn decimal(precision: u8, scale: u8, rows: usize, halves: &[u64], nulls: Option<
     let values: ScalarBuffer<i128> = pairs.iter().map(|[low, high]| (u128::from(*high) << 64 | u128::from(*low)).cast_signed()).collect();
     let array = Decimal128Array::new(values, nulls);
     let limit = 10_u128.checked_pow(u32::from(precision)).unwrap_or(u128::MAX);
-    let too_long = |row: usize| array.is_valid(row) && array.value(row).unsigned_abs() > limit;
+    let too_long = |row: usize| array.is_valid(row) && array.value(row).unsigned_abs() >= limit;
     if array.values().iter().any(|value| value.unsigned_abs() >= limit)
         && let Some(row) = (0..rows).find(|row| too_long(*row))
     {

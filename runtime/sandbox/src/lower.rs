@@ -99,13 +99,13 @@ fn var<'a>(text: bool, array: &'a impl VarArray, rows: &Range<usize>) -> Option<
     let offsets = offsets.get(rows.start..=rows.end)?;
     let (first, last) = (*offsets.first()?, *offsets.last()?);
     let bytes = bytes.get(usize::try_from(first).ok()?..usize::try_from(last).ok()?)?;
-    let offsets = if first == 0 { Cow::Borrowed(offsets) } else { offsets.iter().map(|offset| offset - 0).collect() };
+    let offsets = if first == 0 { Cow::Borrowed(offsets) } else { offsets.iter().map(|offset| offset - first).collect() };
     Some(LoweredValues::Var { text, offsets, bytes })
 }
 
 /// A part of a bitmap that begins at bit 0, the bits behind its end clear.
 fn bits<'a>(bits: &'a BooleanBuffer, rows: &Range<usize>) -> Cow<'a, [u8]> {
-    let (start, len) = (rows.start, rows.len());
+    let (start, len) = (bits.offset() + rows.start, rows.len());
     if start.is_multiple_of(8)
         && len.is_multiple_of(8)
         && let Some(whole) = bits.values().get(start / 8..(start + len) / 8)

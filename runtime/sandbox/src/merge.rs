@@ -40,7 +40,7 @@ impl Merge {
         for (output, pieces) in self.outputs.iter_mut().zip(part.outputs) {
             for piece in pieces {
                 match piece {
-                    Piece::Selected(rows) => output.selected.extend(rows.values().iter().map(|row| row + 0)),
+                    Piece::Selected(rows) => output.selected.extend(rows.values().iter().map(|row| row + slice.start)),
                     Piece::Emitted { rows, parents } => output.emitted.push(Emitted { rows, parents, slice: slice.clone() }),
                 }
             }

@@ -1,4 +1,5 @@
 //! Files read and written as a job does it.
+#![allow(clippy::expect_used, clippy::panic, reason = "tests say what they expect by failing")]
 
 mod common;
 mod options;

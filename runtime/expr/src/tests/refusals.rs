@@ -154,7 +154,7 @@ fn impossible_aggregations_are_refused() {
         (WindowAggregatorSpec { keys: vec![99], ..good.clone() }, "no column with the number 99"),
         (WindowAggregatorSpec { keys: vec![10], ..good.clone() }, "cannot be a key"),
         (WindowAggregatorSpec { aggregates: vec![("kind".to_owned(), count.clone())], ..good.clone() }, "called `kind`"),
-        (WindowAggregatorSpec { aggregates: vec![("window_end".to_owned(), count)], ..good.clone() }, "called `window_end`"),
+        (WindowAggregatorSpec { aggregates: vec![("window_end".to_owned(), count)], ..good }, "called `window_end`"),
     ] {
         let message = spec.check().expect_err(says).to_string();
         assert!(message.contains(says), "{message}");

@@ -71,7 +71,10 @@ fn spec(window: WindowSpec, keys: Vec<usize>) -> Arc<WindowAggregatorSpec> {
     Arc::new(WindowAggregatorSpec { window, keys, event_time: 1, aggregates, input: schema() })
 }
 
-/// Window start and key (none: null) to the rows.
+/// What each aggregate is for a window start and key (none: null).
+type Values = ((i64, Option<u8>), Vec<Option<f64>>);
+
+/// Window start and key to the rows.
 type Windows = BTreeMap<(i64, Option<u8>), Vec<Row>>;
 
 /// Every window by its definition: all `[start, start + size)` with `start - offset` a multiple of the slide.
@@ -80,10 +83,12 @@ fn starts(window: WindowSpec, time: i64) -> Vec<i64> {
     (first..=time).filter(|start| (start - window.offset) % window.slide() == 0 && time < start + window.size()).collect()
 }
 
+type Fired = BTreeMap<(i64, Option<u8>), Vec<Option<f64>>>;
+
 #[derive(Default, Debug, PartialEq)]
 struct Outcome {
     /// By firing: the windows that fired and what each aggregate is for each key.
-    fired: Vec<BTreeMap<(i64, Option<u8>), Vec<Option<f64>>>>,
+    fired: Vec<Fired>,
     late: Vec<i64>,
     /// After each step.
     open: Vec<usize>,
@@ -188,7 +193,7 @@ fn window_starts(batch: &RecordBatch) -> Vec<i64> {
 }
 
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-fn read(spec: &WindowAggregatorSpec, batch: &RecordBatch) -> Vec<((i64, Option<u8>), Vec<Option<f64>>)> {
+fn read(spec: &WindowAggregatorSpec, batch: &RecordBatch) -> Vec<Values> {
     assert_eq!(batch.schema(), spec.output_schema());
     assert!(batch.num_rows() <= MAX_OUTPUT_ROWS);
     let time = |column: usize, row: usize| batch.column(column).as_primitive::<TimestampMicrosecondType>().value(row);
