@@ -35,7 +35,8 @@ pub(crate) fn find_plugin(plugin: &PluginRef, base: &Path, folders: &[PathBuf]) 
             if path.is_file() { Ok(path) } else { Err(format!("there is no file {}", path.display())) }
         }
         PluginRef::Named { name, .. } => {
-            let candidates = folders.iter().flat_map(|folder| versions_in(folder, plugin).into_iter().chain([folder.join(format!("{name}.wasm"))]));
+            let candidates =
+                folders.iter().flat_map(|folder| versions_in(folder, plugin).into_iter().chain([folder.join(format!("{name}.wasm"))]));
             candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| {
                 let searched: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
                 format!("there is no plugin `{plugin}` in {}", searched.join(", "))

@@ -110,7 +110,13 @@ impl<'a> Loading<'a> {
         found.source(options, &self.context(name)).await
     }
 
-    async fn sink(&self, name: &str, connector: &Spanned<String>, options: &Options, schema: &StreamSchema) -> Result<Arc<dyn Sink>, Problems> {
+    async fn sink(
+        &self,
+        name: &str,
+        connector: &Spanned<String>,
+        options: &Options,
+        schema: &StreamSchema,
+    ) -> Result<Arc<dyn Sink>, Problems> {
         let found = self.registry.get(connector.get_ref()).map_err(|known| unknown_connector(connector, &known))?;
         if found.sink_options().is_none() {
             return Err(Problem::at(connector.span(), format!("`{}` cannot be written to: it is a source", found.name())).into());
@@ -142,7 +148,10 @@ impl<'a> Loading<'a> {
     fn plugin(&self, sandbox: &mut Option<Sandbox>, wanted: &PluginUse) -> Result<(Plugin, PluginDescription), Problems> {
         let at = |message: String| Problems::from(Problem::at(wanted.plugin_at.clone(), message));
         let path = folders::find_plugin(&wanted.plugin, &self.base, &self.plugin_folders).map_err(|reason| {
-            Problems::from(Problem::at(wanted.plugin_at.clone(), reason).hint("build it with `stygian plugin build`, or say where it is with `--plugins`"))
+            Problems::from(
+                Problem::at(wanted.plugin_at.clone(), reason)
+                    .hint("build it with `stygian plugin build`, or say where it is with `--plugins`"),
+            )
         })?;
         let sandbox = match sandbox {
             Some(sandbox) => sandbox,
@@ -174,7 +183,8 @@ impl<'a> Loading<'a> {
             Err(problems) => {
                 self.problems.extend(problems.0);
                 // Sinks cannot be asked without a schema; a connector that does not exist is told all the same.
-                let unknown = |sink: &SinkNode| Some(unknown_connector(&sink.connector, &self.registry.get(sink.connector.get_ref()).err()?).0);
+                let unknown =
+                    |sink: &SinkNode| Some(unknown_connector(&sink.connector, &self.registry.get(sink.connector.get_ref()).err()?).0);
                 let unknown: Vec<Problem> = self.pipeline.sinks.iter().filter_map(unknown).flatten().collect();
                 self.problems.extend(unknown);
                 return Err(in_order(self.problems));

@@ -40,7 +40,8 @@ async fn run_on(runtimes: &Runtimes, args: &RunArgs, terminal: &Terminal) -> Res
     if let Some(live) = live {
         live.finish();
     }
-    let summary = Summary { name, seconds: start.elapsed().as_secs_f64(), nodes: counters.snapshot(), stopped: stop.is_requested(), ended: &ended };
+    let summary =
+        Summary { name, seconds: start.elapsed().as_secs_f64(), nodes: counters.snapshot(), stopped: stop.is_requested(), ended: &ended };
     match args.pipeline.output {
         OutputStyle::Json => terminal.out(&format!("{}\n", summary.json()))?,
         OutputStyle::Text if !args.quiet => terminal.err(&summary.text()),

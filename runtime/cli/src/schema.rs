@@ -11,9 +11,7 @@ use stygian_pipeline::{ConnectorDoc, json_schema};
 pub(crate) fn print(terminal: &Terminal) -> Result<(), Failure> {
     let registry = Registry::new(terminal);
     let docs = |options: fn(&dyn Connector) -> Option<OptionsDoc>| {
-        let doc = move |connector: &dyn Connector| {
-            options(connector).map(|options| (connector.name(), connector.about(), options))
-        };
+        let doc = move |connector: &dyn Connector| options(connector).map(|options| (connector.name(), connector.about(), options));
         registry.all().filter_map(doc).collect::<Vec<_>>()
     };
     let (sources, sinks) = (docs(|connector| connector.source_options()), docs(|connector| connector.sink_options()));

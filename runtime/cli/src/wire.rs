@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use stygian_api::{Sink, Source};
 use stygian_engine::operators::{Branch, Filter, PluginOperator, Select, Union, Window};
 use stygian_engine::{
-    EngineSettings, Head, JobSpec, Operator, OperatorError, OperatorFactory, OutletSpec, Partitioning, SourceSpec, StageSpec, SubtaskContext,
-    Target, TaskSpec,
+    EngineSettings, Head, JobSpec, Operator, OperatorError, OperatorFactory, OutletSpec, Partitioning, SourceSpec, StageSpec,
+    SubtaskContext, Target, TaskSpec,
 };
 use stygian_pipeline::Instances;
 use stygian_plan::{Exchange, NodeIndex, NodeKind, Plan, PlanNode, PluginPlan};

@@ -22,7 +22,7 @@ pub use ids::{CheckpointId, OperatorId, Parallelism, ParallelismError, SubtaskId
 pub use key_group::{KeyGroup, KeyGroupRange, KeyHashError, KeyHasher, MaxParallelism};
 pub use plugin::{
     InputSpec, OutputShape, OutputSpec, PluginDescription, PluginInterfaces, PluginRef, PluginRefError, RequestedLimits, SlotKind,
-    StateSlot,
+    StateSlot, TimerClock, TimerSpec,
 };
 pub use schema::{OPERATION_COLUMN, SchemaError, StreamKind, StreamSchema};
 pub use split::{Offset, SplitId};

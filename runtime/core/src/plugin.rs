@@ -34,8 +34,8 @@ pub struct PluginDescription {
     pub outputs: Vec<OutputSpec>,
     /// Declared state.
     pub slots: Vec<StateSlot>,
-    /// Declared timer names.
-    pub timers: Vec<String>,
+    /// Declared timers, in the order of their indices.
+    pub timers: Vec<TimerSpec>,
     /// Limits it would like raised.
     pub limits: RequestedLimits,
 }
@@ -84,6 +84,24 @@ pub struct StateSlot {
     pub version: u32,
     /// How long a value lives after its last write, in milliseconds of event time; `None`: for ever.
     pub ttl_millis: Option<u64>,
+}
+
+/// A kind of timer that a plugin may set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimerSpec {
+    /// The timer's name.
+    pub name: String,
+    /// What it waits for.
+    pub clock: TimerClock,
+}
+
+/// The clock of a timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimerClock {
+    /// Fires when the watermark passes its time.
+    EventTime,
+    /// Fires when the machine's clock passes its time.
+    ProcessingTime,
 }
 
 /// What a state slot holds for each key.

@@ -114,7 +114,9 @@ mod tests {
             let element = inputs.next().await.expect("in order");
             let end = element == StreamElement::EndOfInput;
             seen.push(element);
-            if end { break; }
+            if end {
+                break;
+            }
         }
         assert_eq!(seen, [row(1), barrier, row(2), StreamElement::EndOfInput]);
     }

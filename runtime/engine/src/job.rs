@@ -190,7 +190,8 @@ async fn splits_of(spec: &JobSpec, io: &Handle) -> Result<Vec<Vec<Split>>, JobEr
         };
         let source = head.source.clone();
         let asked = io.spawn(async move { source.splits().await }).await;
-        let asked = asked.map_err(|error| JobError::Panic { task: format!("list the splits of {}", head.node), message: error.to_string() })?;
+        let asked =
+            asked.map_err(|error| JobError::Panic { task: format!("list the splits of {}", head.node), message: error.to_string() })?;
         all.push(asked.map_err(|source| JobError::Source { source_name: head.node.clone(), source })?);
     }
     Ok(all)

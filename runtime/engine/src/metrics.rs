@@ -157,7 +157,8 @@ impl prometheus_client::collector::Collector for Metrics {
         counter(&mut encoder, "stygian_rows_out", "Rows that a node passed on", &nodes, |node| node.rows_out)?;
         counter(&mut encoder, "stygian_dead_letters", "Rows that a node could not process", &nodes, |node| node.dead_letters)?;
         counter(&mut encoder, "stygian_late_rows", "Rows that came too late for their windows", &nodes, |node| node.late_rows)?;
-        let mut metric = encoder.encode_descriptor("stygian_watermark_seconds", "A node's watermark in event time", None, MetricType::Gauge)?;
+        let mut metric =
+            encoder.encode_descriptor("stygian_watermark_seconds", "A node's watermark in event time", None, MetricType::Gauge)?;
         for node in nodes.iter().filter(|node| node.watermark != EventTime::MIN && node.watermark != EventTime::MAX) {
             #[allow(clippy::cast_precision_loss)] // microseconds of this millennium fit
             let seconds = ConstGauge::new(node.watermark.micros() as f64 / 1e6);

@@ -76,7 +76,9 @@ impl Outlet {
 
     fn release(&mut self, which: impl Fn(&MergeBuffer) -> bool) -> Result<(), OperatorError> {
         for (to, buffer) in self.waiting.iter_mut().enumerate() {
-            if which(buffer) && let Some(batch) = buffer.take()? {
+            if which(buffer)
+                && let Some(batch) = buffer.take()?
+            {
                 self.queue.push((to, StreamElement::Batch(batch)));
             }
         }

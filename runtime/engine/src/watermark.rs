@@ -34,11 +34,7 @@ struct InputState {
 
 impl WatermarkMerge {
     pub(crate) fn new(inputs: usize) -> Self {
-        Self {
-            inputs: vec![InputState { watermark: EventTime::MIN, idle: false }; inputs],
-            told: EventTime::MIN,
-            told_idle: false,
-        }
+        Self { inputs: vec![InputState { watermark: EventTime::MIN, idle: false }; inputs], told: EventTime::MIN, told_idle: false }
     }
 
     /// The last merged watermark.

@@ -50,13 +50,7 @@ pub(crate) fn wire(spec: JobSpec, splits: Vec<Vec<Split>>, stop: &Stop) -> Resul
         inputs: spec.tasks.iter().map(|task| task.parallelism.subtasks().map(|_| Vec::new()).collect()).collect(),
         parallelism,
         metrics: MetricsBuilder::default(),
-        wired: Wired {
-            sources: Vec::new(),
-            exchanges: Vec::new(),
-            sinks: Vec::new(),
-            committers: Vec::new(),
-            metrics: Metrics::default(),
-        },
+        wired: Wired { sources: Vec::new(), exchanges: Vec::new(), sinks: Vec::new(), committers: Vec::new(), metrics: Metrics::default() },
     };
     let mut chains = Vec::new();
     for task in spec.tasks {
@@ -218,7 +212,8 @@ fn check(spec: &JobSpec) -> Result<(), JobError> {
             Target::Stage(stage) => stage < task.stages.len() && from.is_none_or(|from| stage > from),
             Target::Outlet(outlet) => outlet < task.outlets.len(),
         };
-        let of_stages = task.stages.iter().enumerate().all(|(at, stage)| stage.outputs.iter().flatten().all(|target| fits(Some(at), target)));
+        let of_stages =
+            task.stages.iter().enumerate().all(|(at, stage)| stage.outputs.iter().flatten().all(|target| fits(Some(at), target)));
         let of_head = match &task.head {
             Head::Source(source) => source.rows.iter().chain(&source.dead_letters).all(|target| fits(None, target)),
             Head::Exchange => !task.stages.is_empty(),

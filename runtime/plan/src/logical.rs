@@ -105,10 +105,7 @@ impl<'a> Graph<'a> {
                 }
             },
         };
-        let watermark = schema.event_time().map(|_| WatermarkPlan {
-            delay: node.watermark_delay,
-            idle_after: node.idle_after,
-        });
+        let watermark = schema.event_time().map(|_| WatermarkPlan { delay: node.watermark_delay, idle_after: node.idle_after });
         let kind = NodeKind::Source(SourcePlan { connector: node.connector.get_ref().clone(), bounded: facts.bounded, watermark });
         self.add(name, node.name.span(), kind, Vec::new(), vec![PlanOutput { name: None, schema }]);
     }

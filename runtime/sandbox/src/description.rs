@@ -6,7 +6,7 @@ use semver::Version;
 use std::collections::HashSet;
 use stygian_core::{
     ByteSize, ColumnType, Field, InputSpec, OutputShape, OutputSpec, PluginDescription, PluginInterfaces, RequestedLimits, SlotKind,
-    StateSlot, StreamKind, escape,
+    StateSlot, StreamKind, TimerClock, TimerSpec, escape,
 };
 
 /// Most inputs, outputs, slots or timers a plugin may declare.
@@ -40,11 +40,11 @@ pub(crate) fn check(said: wire::Description, interfaces: PluginInterfaces) -> Ch
     let inputs = said.inputs.into_iter().map(input).collect::<Checked<Vec<_>>>()?;
     let outputs = said.outputs.into_iter().map(output).collect::<Checked<Vec<_>>>()?;
     let slots = said.slots.into_iter().map(slot).collect::<Checked<Vec<_>>>()?;
-    let timers = said.timers.into_iter().map(|timer| name("timer", timer.name)).collect::<Checked<Vec<_>>>()?;
+    let timers = said.timers.into_iter().map(timer).collect::<Checked<Vec<_>>>()?;
     distinct("inputs", inputs.iter().map(|input| &input.name))?;
     distinct("outputs", outputs.iter().map(|output| &output.name))?;
     distinct("slots", slots.iter().map(|slot| &slot.name))?;
-    distinct("timers", timers.iter())?;
+    distinct("timers", timers.iter().map(|timer| &timer.name))?;
     let limits = RequestedLimits { memory: said.limits.memory_bytes.map(ByteSize), call_millis: said.limits.call_cpu_millis };
     Ok(PluginDescription { name: said.name, version, interfaces, inputs, outputs, slots, timers, limits })
 }
@@ -85,6 +85,14 @@ fn check_event_time(of: &str, column: &str, columns: &[Field], all: bool) -> Che
         None if all => Err(format!("{of}: the event time `{column}` is none of its columns")),
         None => Ok(()),
     }
+}
+
+fn timer(said: wire::TimerSpec) -> Checked<TimerSpec> {
+    let clock = match said.clock {
+        wire::Clock::EventTime => TimerClock::EventTime,
+        wire::Clock::ProcessingTime => TimerClock::ProcessingTime,
+    };
+    Ok(TimerSpec { name: name("timer", said.name)?, clock })
 }
 
 fn slot(said: wire::StateSlot) -> Checked<StateSlot> {

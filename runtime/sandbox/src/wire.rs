@@ -306,7 +306,6 @@ pub(crate) enum Clock {
 #[component(record)]
 pub(crate) struct TimerSpec {
     pub(crate) name: String,
-    #[allow(dead_code)] // the engine has no timers yet
     pub(crate) clock: Clock,
 }
 

@@ -26,7 +26,12 @@ pub fn read_output(folder: &Path) -> Result<Vec<Value>> {
             Some("parquet") => read_parquet(&file)?,
             _ => read_json_lines(&file)?,
         };
-        let keys: Vec<(String, String)> = file.strip_prefix(folder)?.iter().filter_map(|part| part.to_str()?.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let keys: Vec<(String, String)> = file
+            .strip_prefix(folder)?
+            .iter()
+            .filter_map(|part| part.to_str()?.split_once('='))
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .collect();
         rows.extend(read.into_iter().map(|mut row| {
             for (key, value) in &keys {
                 if let Value::Object(row) = &mut row {
@@ -79,7 +84,9 @@ pub fn differences(mut found: Vec<Value>, mut expected: Vec<Value>) -> String {
 /// The row without what may differ in its last digits (fractions) or be left out (nulls).
 fn sort_key(row: &Value) -> String {
     match row {
-        Value::Object(row) => row.iter().filter(|(_, value)| !value.is_f64() && !value.is_null()).map(|(key, value)| format!("{key}={value};")).collect(),
+        Value::Object(row) => {
+            row.iter().filter(|(_, value)| !value.is_f64() && !value.is_null()).map(|(key, value)| format!("{key}={value};")).collect()
+        }
         other => other.to_string(),
     }
 }

@@ -17,7 +17,8 @@ pub(crate) fn inspect(args: &InspectArgs, terminal: &Terminal) -> Result<(), Fai
         OutputStyle::Json => {
             let described = description.as_ref().map(describe_json).map_err(|error| format!("{error}"));
             let described = described.map_or_else(|error| json!({ "error": error }), |description| description);
-            let all = json!({ "sha256": plugin.digest(), "imports": plugin.imports(), "exports": plugin.exports(), "description": described });
+            let all =
+                json!({ "sha256": plugin.digest(), "imports": plugin.imports(), "exports": plugin.exports(), "description": described });
             terminal.out(&format!("{all:#}\n"))?;
         }
         OutputStyle::Text => {

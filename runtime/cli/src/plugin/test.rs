@@ -57,7 +57,13 @@ fn read(args: &TestArgs, schema: &SchemaRef) -> anyhow::Result<Vec<RecordBatch>>
 }
 
 /// Prints what came of a batch as JSON lines: `{"output": ..., "row": ...}` and `{"dead_letter": ..., "row": ...}`.
-fn show(terminal: &Terminal, description: &PluginDescription, input: &RecordBatch, output: &CallOutput, totals: &mut [usize]) -> anyhow::Result<()> {
+fn show(
+    terminal: &Terminal,
+    description: &PluginDescription,
+    input: &RecordBatch,
+    output: &CallOutput,
+    totals: &mut [usize],
+) -> anyhow::Result<()> {
     let mut text = String::new();
     for ((spec, pieces), total) in description.outputs.iter().zip(&output.outputs).zip(totals) {
         for piece in pieces {

@@ -82,7 +82,12 @@ fn select(input: &RecordBatch, rows: &UInt32Array) -> Result<RecordBatch, ArrowE
 }
 
 /// Emitted columns, and the input's where the schema has columns that were not emitted.
-fn extend(input: &RecordBatch, emitted: &RecordBatch, parents: Option<&UInt32Array>, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+fn extend(
+    input: &RecordBatch,
+    emitted: &RecordBatch,
+    parents: Option<&UInt32Array>,
+    schema: &SchemaRef,
+) -> Result<RecordBatch, ArrowError> {
     let column = |name: &str| -> Result<ArrayRef, ArrowError> {
         if let Some(own) = emitted.column_by_name(name) {
             return Ok(own.clone());

@@ -73,13 +73,13 @@ proptest! {
 fn filters_and_selects_in_one_chain() {
     let out = Collect::default();
     let predicate = Predicate::compile("n % 2 = 0", &schema()).expect("a predicate");
-    let (key, double) = (Expression::compile("key", &schema()).expect("a column"), Expression::compile("n * 2", &schema()).expect("a number"));
+    let (key, double) =
+        (Expression::compile("key", &schema()).expect("a column"), Expression::compile("n * 2", &schema()).expect("a number"));
     let fields = vec![schema().field(0).clone(), arrow_schema::Field::new("n", double.data_type().clone(), double.nullable())];
     let selected = Arc::new(arrow_schema::Schema::new(fields));
     let even = stage("even", vec![vec![Target::Stage(1)]], move |_| Ok(Filter(predicate.clone())));
-    let doubled = stage("doubled", vec![vec![Target::Outlet(0)]], move |_| {
-        Ok(Select::new(selected.clone(), vec![key.clone(), double.clone()]))
-    });
+    let doubled =
+        stage("doubled", vec![vec![Target::Outlet(0)]], move |_| Ok(Select::new(selected.clone(), vec![key.clone(), double.clone()])));
     let fixed = Fixed::of(vec![vec![batch(&[("a", 1, 0), ("b", 2, 1), ("c", 4, 2)])]]);
     run(job(vec![task("all", 1, source(fixed, vec![Target::Stage(0)]), vec![even, doubled], vec![sink("out", &out)])])).expect("runs");
     assert_eq!(keyed_numbers(&out.rows(), "key", "n"), [("b".to_owned(), 4), ("c".to_owned(), 8)]);

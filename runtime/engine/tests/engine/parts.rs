@@ -50,7 +50,8 @@ pub(crate) fn keyed_numbers(batches: &[RecordBatch], key: &str, number: &str) ->
 }
 
 pub(crate) fn times(batches: &[RecordBatch], column: &str) -> Vec<i64> {
-    let column = |batch: &RecordBatch| batch.column_by_name(column).expect("a column").as_primitive::<TimestampMicrosecondType>().values().to_vec();
+    let column =
+        |batch: &RecordBatch| batch.column_by_name(column).expect("a column").as_primitive::<TimestampMicrosecondType>().values().to_vec();
     batches.iter().flat_map(column).collect()
 }
 
@@ -236,7 +237,11 @@ pub(crate) fn job(tasks: Vec<TaskSpec>) -> JobSpec {
 }
 
 /// Runs a job to its end; `meanwhile` may stop it.
-pub(crate) fn run_with<F: Future<Output = ()>>(spec: JobSpec, stop: &Stop, meanwhile: impl FnOnce(Metrics) -> F) -> Result<Report, JobError> {
+pub(crate) fn run_with<F: Future<Output = ()>>(
+    spec: JobSpec,
+    stop: &Stop,
+    meanwhile: impl FnOnce(Metrics) -> F,
+) -> Result<Report, JobError> {
     let runtimes = Runtimes::new(2).expect("two runtimes");
     let outer = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let result = outer.block_on(async {

@@ -86,7 +86,9 @@ fn compare(figure: &str, limit: f64, mut native: impl FnMut(), operator: &mut Op
         }
     }
     let (plain, guarded) = (median(natives), median(sandboxed));
-    tell(&serde_json::json!({ "figure": figure, "native_ns_per_row": plain, "sandbox_ns_per_row": guarded, "ratio": guarded / plain, "at_most": limit }))
+    tell(
+        &serde_json::json!({ "figure": figure, "native_ns_per_row": plain, "sandbox_ns_per_row": guarded, "ratio": guarded / plain, "at_most": limit }),
+    )
 }
 
 fn main() -> Result<()> {

@@ -21,7 +21,7 @@ pub struct Scale;
 impl Map for Scale {
     type Config = NoConfig;
     type In<'a> = Measured;
-    type Out = Scaled;
+    type Out<'a> = Scaled;
     const EXTENDS: bool = true;
 
     fn open(_config: NoConfig) -> Result<Self, String> {
@@ -29,7 +29,7 @@ impl Map for Scale {
     }
 
     #[allow(clippy::cast_precision_loss)] // the weights are small
-    fn map(&self, row: Measured) -> Result<Scaled, Reject> {
+    fn map<'a>(&'a self, row: Measured) -> Result<Scaled, Reject> {
         Ok(Scaled { scaled: row.value * row.weight as f64 + 1.0 })
     }
 }
