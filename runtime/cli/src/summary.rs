@@ -69,8 +69,8 @@ impl Summary<'_> {
     fn tell_losses(&self, text: &mut String) {
         for node in &self.nodes {
             if let Some(reason) = &node.first_dead_letter {
-                let rows = HumanCount(node.dead_letters);
-                text.push_str(&format!("{} dead letters of `{name}`, the first: {reason}\n", rows, name = node.node));
+                let letters = if node.dead_letters == 1 { "dead letter" } else { "dead letters" };
+                text.push_str(&format!("{} {letters} of `{}`, the first: {reason}\n", HumanCount(node.dead_letters), node.node));
             }
         }
         if let Ok(Report { dropped }) = self.ended

@@ -133,17 +133,17 @@ impl Chain {
     fn failed_rows(&self, at: usize, rows: Range<usize>, source: OperatorError) -> JobError {
         match source {
             OperatorError::Call(call) => JobError::Call(call),
-            source => JobError::Rows { operator: self.stages[at].node.clone(), subtask: self.subtask, rows, source },
+            source => JobError::Rows { operator: self.stages[at].node.clone(), subtask: self.subtask, rows, source: source.into() },
         }
     }
 
     fn failed(&self, at: usize, doing: &'static str, source: OperatorError) -> JobError {
-        JobError::Operator { operator: self.stages[at].node.clone(), subtask: self.subtask, doing, source }
+        JobError::Operator { operator: self.stages[at].node.clone(), subtask: self.subtask, doing, source: source.into() }
     }
 
     fn failed_outlet(&self, source: OperatorError) -> JobError {
         let operator = self.stages.last().map_or_else(|| OperatorId::new("exchange"), |stage| stage.node.clone());
-        JobError::Operator { operator, subtask: self.subtask, doing: "parted its rows by key", source }
+        JobError::Operator { operator, subtask: self.subtask, doing: "parted its rows by key", source: source.into() }
     }
 }
 

@@ -41,7 +41,7 @@ pub enum JobError {
         rows: Range<usize>,
         /// Why.
         #[source]
-        source: OperatorError,
+        source: Box<OperatorError>,
     },
     /// A call into a plugin failed; it names the operator, the rows of the call and what to do.
     #[error(transparent)]
@@ -57,7 +57,7 @@ pub enum JobError {
         doing: &'static str,
         /// Why.
         #[source]
-        source: OperatorError,
+        source: Box<OperatorError>,
     },
     /// A source could not go on.
     #[error("source `{source_name}` failed")]

@@ -7,6 +7,7 @@ use crate::error::JobError;
 use crate::metrics::Metrics;
 use crate::operator::Dropped;
 use crate::spec::{Head, JobSpec};
+use crate::wiring::Committing;
 use crate::{exchange_task, sink_task, split_reader, wiring};
 use std::collections::HashMap;
 use std::future::Future;
@@ -105,7 +106,7 @@ impl Job {
         let batch_rows = spec.settings.batch_rows;
         let wired = wiring::wire(spec, splits, stop)?;
         let mut job = Self { tasks: JoinSet::new(), names: HashMap::new(), metrics: wired.metrics };
-        for (node, committer, finished) in wired.committers {
+        for Committing { node, committer, finished } in wired.committers {
             let name = format!("commit {node}");
             job.spawn(name, runtimes.io(), done(sink_task::commit(node, committer, finished)));
         }

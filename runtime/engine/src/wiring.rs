@@ -25,8 +25,15 @@ pub(crate) struct Wired {
     pub(crate) sources: Vec<(SourceTask, Reading)>,
     pub(crate) exchanges: Vec<(String, Inputs, Chain)>,
     pub(crate) sinks: Vec<SinkTask>,
-    pub(crate) committers: Vec<(OperatorId, Box<dyn Committer>, mpsc::Receiver<Vec<Pending>>)>,
+    pub(crate) committers: Vec<Committing>,
     pub(crate) metrics: Metrics,
+}
+
+/// A sink's committer, and where finished work comes from.
+pub(crate) struct Committing {
+    pub(crate) node: OperatorId,
+    pub(crate) committer: Box<dyn Committer>,
+    pub(crate) finished: mpsc::Receiver<Vec<Pending>>,
 }
 
 /// What the I/O side of a source's subtask needs.
@@ -110,7 +117,7 @@ impl Wiring {
                 operator: stage.node.clone(),
                 subtask,
                 doing: "was opened",
-                source,
+                source: source.into(),
             })?;
             let outputs = stage.outputs.iter().map(|targets| targets.as_slice().into()).collect();
             Ok(Stage { node: stage.node.clone(), operator, outputs, counters })
@@ -141,7 +148,7 @@ impl Wiring {
 
     fn sink(&mut self, subtasks: &[SubtaskId], node: &OperatorId, sink: &Arc<dyn stygian_api::Sink>) -> Vec<Outlet> {
         let (finished, to_commit) = mpsc::channel(PENDING_PARCELS);
-        self.wired.committers.push((node.clone(), sink.committer(), to_commit));
+        self.wired.committers.push(Committing { node: node.clone(), committer: sink.committer(), finished: to_commit });
         let writer = |subtask: &SubtaskId| {
             let (to, from) = channel(self.settings.channel_batches, self.settings.channel_bytes);
             self.wired.sinks.push(SinkTask {

@@ -70,6 +70,16 @@ fn corpus_is_read_without_a_panic() {
     assert_eq!(try_out(WHOLE), 0);
 }
 
+/// What fuzzing has found to reach new code; one file a line, in hexadecimal digits.
+#[test]
+fn found_files_are_read_without_a_panic() {
+    for line in include_str!("../fuzz-corpus/found.hex").lines() {
+        let byte = |at: usize| u8::from_str_radix(&line[at..at + 2], 16).expect("two digits");
+        let bytes: Vec<u8> = (0..line.len()).step_by(2).map(byte).collect();
+        try_out(&String::from_utf8_lossy(&bytes));
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Change {
     Cut(usize, usize),

@@ -139,6 +139,21 @@ impl Source<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What fuzzing has found to reach new code; one input a line, in hexadecimal digits.
+    const CORPUS: &str = include_str!("../fuzz-corpus.hex");
+
+    #[test]
+    fn the_corpus_leads_to_sound_columns_or_faults() {
+        for line in CORPUS.lines() {
+            let byte = |at: usize| u8::from_str_radix(&line[at..at + 2], 16).expect("two digits");
+            let bytes: Vec<u8> = (0..line.len()).step_by(2).map(byte).collect();
+            if let Ok(rows) = check_output(&bytes) {
+                rows.columns().iter().for_each(|column| column.to_data().validate_full().expect("a sound column"));
+            }
+        }
+    }
+
     use crate::ColumnFault;
     use arrow_array::Array;
     use arrow_array::cast::AsArray;

@@ -1,4 +1,5 @@
 //! Whole jobs on the engine, between a source and a sink that live in memory.
+#![allow(clippy::expect_used, clippy::panic)] // helpers of tests
 
 mod failure;
 mod flow;

@@ -1,4 +1,5 @@
 //! Whole pipelines, run by the real program.
+#![allow(clippy::expect_used, clippy::panic)] // helpers of tests
 
 mod cases;
 mod plugin;

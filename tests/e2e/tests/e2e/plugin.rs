@@ -67,7 +67,7 @@ fn a_new_plugin_is_built_inspected_tested_and_run() {
     assert_eq!(tested.out, expected);
 
     let run = succeeds(folder, &["run", "pipeline.toml"]);
-    assert!(run.err.contains("1 dead letters of `large`, the first: amount is absent"), "{}", run.err);
+    assert!(run.err.contains("1 dead letter of `large`, the first: amount is absent"), "{}", run.err);
     let kept = read_output(&folder.join("out/kept")).expect("rows");
     assert_eq!(serde_json::to_string(&kept).expect("JSON"), r#"[{"amount":12.5,"note":"x","user":"a"},{"amount":10.0,"user":"d"}]"#);
 

@@ -29,7 +29,7 @@ impl Map for Scale {
     }
 
     #[allow(clippy::cast_precision_loss)] // the weights are small
-    fn map<'a>(&'a self, row: Measured) -> Result<Scaled, Reject> {
+    fn map(&self, row: Measured) -> Result<Scaled, Reject> {
         Ok(Scaled { scaled: row.value * row.weight as f64 + 1.0 })
     }
 }
