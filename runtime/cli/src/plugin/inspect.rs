@@ -15,8 +15,10 @@ pub(crate) fn inspect(args: &InspectArgs, terminal: &Terminal) -> Result<(), Fai
     let description = plugin.describe(&args.config);
     match args.output {
         OutputStyle::Json => {
-            let described = description.as_ref().map(describe_json).map_err(|error| format!("{error}"));
-            let described = described.map_or_else(|error| json!({ "error": error }), |description| description);
+            let described = match &description {
+                Ok(description) => describe_json(description),
+                Err(error) => json!({ "error": error.to_string() }),
+            };
             let all =
                 json!({ "sha256": plugin.digest(), "imports": plugin.imports(), "exports": plugin.exports(), "description": described });
             terminal.out(&format!("{all:#}\n"))?;
