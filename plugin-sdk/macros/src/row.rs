@@ -81,6 +81,10 @@ pub(crate) fn output(input: &DeriveInput) -> Result<TokenStream> {
             fn push(self, builders: &mut Self::Builders) {
                 #(::stygian_sdk::WriteValue::write(self.#idents, &mut builders.#at);)*
             }
+            #[inline]
+            fn push_reserved(self, builders: &mut Self::Builders) {
+                #(::stygian_sdk::WriteValue::write_reserved(self.#idents, &mut builders.#at);)*
+            }
             fn truncate(builders: &mut Self::Builders, rows: usize) {
                 #(::stygian_sdk::ColumnBuilder::truncate(&mut builders.#at, rows);)*
             }

@@ -9,12 +9,18 @@ use std::borrow::Cow;
 use std::convert::identity;
 
 /// A value that can be written to a column.
-pub trait WriteValue: ColumnValue {
+pub trait WriteValue: ColumnValue + Sized {
     /// Collects values of this type.
     type Builder: ColumnBuilder;
 
     /// Adds this value.
     fn write(self, builder: &mut Self::Builder);
+
+    /// Adds this value to a builder that was made with room for it. Without a way to grow, a loop over rows stays tight.
+    #[inline]
+    fn write_reserved(self, builder: &mut Self::Builder) {
+        self.write(builder);
+    }
 }
 
 /// A column that grows.
@@ -83,6 +89,12 @@ macro_rules! plain {
             #[inline]
             fn write(self, builder: &mut PlainBuilder<Self>) {
                 Vec::push(&mut builder.0, $unwrap(self)); // not `WriteValue::push`, which a vector of bytes has too
+            }
+
+            #[inline]
+            fn write_reserved(self, builder: &mut PlainBuilder<Self>) {
+                assert!(builder.0.len() < builder.0.capacity(), "a builder without room");
+                self.write(builder);
             }
         }
     )*};

@@ -60,7 +60,7 @@ pub use host::{Host, Imports};
 pub use input::{Extent, Input};
 pub use map::{Map, MapOperator};
 pub use operator::{NoConfig, Operator, describe, open};
-pub use output::{ExtendedOutput, Output, OutputPort, Outputs, RowPort, SelectedOutput};
+pub use output::{ExtendedOutput, Output, OutputPort, Outputs, SelectedOutput};
 pub use reject::Reject;
 pub use row::{InputRow, OutputRow, bind_column};
 pub use stygian_macros::{OutputRow, Outputs, Row};

@@ -1,10 +1,9 @@
 //! Maps: one row out for each row in.
 
-use crate::contract::{Field, OutputSpec};
+use crate::contract::{Batch, Field, OutputShape, OutputSpec};
 use crate::host::Host;
 use crate::input::Input;
-use crate::operator::{MAIN_OUTPUT, Operator};
-use crate::output::{ExtendedOutput, Output, OutputPort, RowPort};
+use crate::operator::{MAIN_OUTPUT, Operator, append_output};
 use crate::reject::Reject;
 use crate::row::{InputRow, OutputRow};
 use serde::de::DeserializeOwned;
@@ -40,21 +39,32 @@ pub trait Map: Sized + 'static {
 pub struct MapOperator<M>(M);
 
 impl<M: Map> MapOperator<M> {
-    fn run<'a, P: RowPort<M::Out<'a>>>(&'a self, input: Input<'a>, host: &mut dyn Host) -> Result<(), String> {
+    /// One row out for one row in, so there is room for all from the start, and parents are only told when a row was refused.
+    fn run<'a>(&'a self, input: Input<'a>, host: &mut dyn Host) -> Result<(), String> {
         let columns = M::In::bind(input)?;
-        let mut port = P::with_capacity(input.rows() as usize);
+        let mut builders = M::Out::builders(input.rows() as usize);
+        let mut refused: Vec<u32> = Vec::new();
         for row in 0..input.rows() {
             match self.0.map(M::In::read(&columns, row as usize)) {
-                Ok(out) => {
-                    port.begin_row(row);
-                    port.push(out);
+                Ok(out) => out.push_reserved(&mut builders),
+                Err(reject) => {
+                    refused.push(row);
+                    host.dead_letter(row, reject.reason());
                 }
-                Err(reject) => host.dead_letter(row, reject.reason()),
             }
         }
-        port.flush(0, input.rows(), host);
+        let rows = input.rows() - u32::try_from(refused.len()).unwrap_or(input.rows());
+        if rows > 0 {
+            let parents = (M::EXTENDS && !refused.is_empty()).then(|| rows_without(input.rows(), &refused));
+            host.emit(0, &Batch { rows, columns: M::Out::finish(builders) }, parents.as_deref());
+        }
         Ok(())
     }
+}
+
+/// The rows below `rows` but those refused, which ascend.
+fn rows_without(rows: u32, refused: &[u32]) -> Vec<u32> {
+    (0..rows).filter(|row| refused.binary_search(row).is_err()).collect()
 }
 
 impl<M: Map> Operator for MapOperator<M> {
@@ -69,10 +79,11 @@ impl<M: Map> Operator for MapOperator<M> {
     }
 
     fn outputs() -> Vec<OutputSpec> {
-        vec![if M::EXTENDS { ExtendedOutput::<M::Out<'static>>::spec(MAIN_OUTPUT) } else { Output::<M::Out<'static>>::spec(MAIN_OUTPUT) }]
+        let columns = M::Out::<'static>::fields();
+        vec![append_output(MAIN_OUTPUT, if M::EXTENDS { OutputShape::Extended(columns) } else { OutputShape::Own(columns) })]
     }
 
     fn process(&self, input: Input<'_>, host: &mut dyn Host) -> Result<(), String> {
-        if M::EXTENDS { self.run::<ExtendedOutput<M::Out<'_>>>(input, host) } else { self.run::<Output<M::Out<'_>>>(input, host) }
+        self.run(input, host)
     }
 }

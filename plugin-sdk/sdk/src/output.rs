@@ -43,12 +43,6 @@ pub trait OutputPort: Sized {
     fn flush(self, index: u32, rows: u32, host: &mut dyn Host);
 }
 
-/// An output that rows of a type are pushed to.
-pub trait RowPort<T>: OutputPort {
-    /// Adds a row.
-    fn push(&mut self, row: T);
-}
-
 /// Rows that are collected, and how many there were when the present input row began.
 struct Collected<T: OutputRow> {
     builders: T::Builders,
@@ -115,17 +109,11 @@ impl<T: OutputRow> OutputPort for Output<T> {
     }
 }
 
-impl<T: OutputRow> RowPort<T> for Output<T> {
-    #[inline]
-    fn push(&mut self, row: T) {
-        self.0.push(row);
-    }
-}
-
 /// Rows with all columns of the input row they come from, and those of `T` besides.
 pub struct ExtendedOutput<T: OutputRow> {
     collected: Collected<T>,
-    parents: Vec<u32>,
+    /// The input row of each row; `None` as long as row i comes from input row i, as it does in most maps.
+    parents: Option<Vec<u32>>,
     row: u32,
 }
 
@@ -133,14 +121,16 @@ impl<T: OutputRow> ExtendedOutput<T> {
     /// Adds a row that extends the present input row.
     #[inline]
     pub fn push(&mut self, row: T) {
+        if self.parents.is_some() || self.collected.rows != self.row {
+            self.parents.get_or_insert_with(|| (0..self.collected.rows).collect()).push(self.row);
+        }
         self.collected.push(row);
-        self.parents.push(self.row);
     }
 }
 
 impl<T: OutputRow> OutputPort for ExtendedOutput<T> {
     fn with_capacity(rows: usize) -> Self {
-        Self { collected: Collected::with_capacity(rows), parents: Vec::with_capacity(rows), row: 0 }
+        Self { collected: Collected::with_capacity(rows), parents: None, row: 0 }
     }
 
     fn spec(name: &str) -> OutputSpec {
@@ -155,19 +145,19 @@ impl<T: OutputRow> OutputPort for ExtendedOutput<T> {
 
     fn undo_row(&mut self) {
         self.collected.undo();
-        self.parents.truncate(self.collected.rows as usize);
+        if let Some(parents) = &mut self.parents {
+            parents.truncate(self.collected.rows as usize);
+        }
     }
 
     fn flush(self, index: u32, rows: u32, host: &mut dyn Host) {
-        let one_to_one = self.parents.iter().copied().eq(0..rows);
-        self.collected.emit(index, (!one_to_one).then_some(self.parents.as_slice()), host);
-    }
-}
-
-impl<T: OutputRow> RowPort<T> for ExtendedOutput<T> {
-    #[inline]
-    fn push(&mut self, row: T) {
-        self.push(row);
+        let one_to_one = |parents: &Vec<u32>| parents.iter().copied().eq(0..rows);
+        let parents = match self.parents {
+            None if self.collected.rows == rows => None,
+            None => Some((0..self.collected.rows).collect()),
+            Some(parents) => Some(parents).filter(|parents| !one_to_one(parents)),
+        };
+        self.collected.emit(index, parents.as_deref(), host);
     }
 }
 

@@ -33,6 +33,9 @@ pub trait OutputRow: Sized {
     /// Adds this row.
     fn push(self, builders: &mut Self::Builders);
 
+    /// Adds this row to builders that were made with room for it.
+    fn push_reserved(self, builders: &mut Self::Builders);
+
     /// Drops all rows but the first `rows`.
     fn truncate(builders: &mut Self::Builders, rows: usize);
 

@@ -40,6 +40,7 @@ pub trait ReadValue<'a>: ColumnValue + Sealed + Sized {
     fn read(column: &Self::Column, row: usize) -> Self;
 
     /// Checks a column, also for nulls.
+    #[inline]
     fn bind(column: &'a Column, extent: Extent) -> Result<Self::Column, Mismatch> {
         match validity(column, extent.rows)? {
             Some(bitmap) if !bits::all_set(bitmap, extent.rows) => Err(Mismatch::Null),
@@ -82,8 +83,10 @@ fn validity(column: &Column, rows: usize) -> Result<Option<&[u8]>, Mismatch> {
     }
 }
 
-fn sized<T>(values: &[T], least: usize) -> Result<&[T], Mismatch> {
-    if values.len() < least { Err(Mismatch::Length) } else { Ok(values) }
+/// Exactly so many values: a loop over the rows then needs no check a row.
+#[inline]
+fn sized<T>(values: &[T], rows: usize) -> Result<&[T], Mismatch> {
+    values.get(..rows).ok_or(Mismatch::Length)
 }
 
 macro_rules! plain {
@@ -99,6 +102,7 @@ macro_rules! plain {
         impl<'a> ReadValue<'a> for $value {
             type Column = &'a [$raw];
 
+            #[inline]
             fn bind_values(values: &'a Values, extent: Extent) -> Result<Self::Column, Mismatch> {
                 match values {
                     Values::$values(values) => sized(values, extent.rows),
@@ -201,6 +205,7 @@ macro_rules! variable {
         impl<'a> ReadValue<'a> for &'a $value {
             type Column = $column<'a>;
 
+            #[inline]
             fn bind_values(values: &'a Values, extent: Extent) -> Result<$column<'a>, Mismatch> {
                 match values {
                     Values::$column_type(values) => $column::bind(values, extent),
@@ -245,6 +250,7 @@ impl<'a, T: ReadValue<'a>> ReadValue<'a> for Option<T> {
         Ok(Nullable { validity: None, values: T::bind_values(values, extent)? })
     }
 
+    #[inline]
     fn bind(column: &'a Column, extent: Extent) -> Result<Self::Column, Mismatch> {
         Ok(Nullable { validity: validity(column, extent.rows)?, values: T::bind_values(&column.values, extent)? })
     }

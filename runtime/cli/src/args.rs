@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// Run streaming pipelines whose operators are WebAssembly components.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, arg_required_else_help = true, max_term_width = 110)]
+#[command(name = "stygian", version, propagate_version = true, arg_required_else_help = true, max_term_width = 110)]
 #[command(after_help = "Examples:
   stygian plugin new clean            make a crate for an operator
   stygian plugin build clean          compile it to a component

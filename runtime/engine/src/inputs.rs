@@ -133,6 +133,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn rows_of_an_idle_input_hold_the_watermark_again() {
+        let (a, b, mut inputs) = two();
+        let mark = |micros| StreamElement::Watermark(EventTime::from_micros(micros));
+        send(&a, [mark(5), StreamElement::Idle, row(1)]).await;
+        send(&b, [mark(3), mark(9)]).await;
+        let mut last = None;
+        while inputs.watermarks.current() < EventTime::from_micros(5) || last != Some(row(1)) {
+            last = Some(inputs.next().await.expect("in order"));
+        }
+        let before = inputs.watermarks.current();
+        send(&b, [mark(30)]).await;
+        send(&a, [mark(12)]).await;
+        assert_eq!(inputs.next().await.expect("in order"), mark(12), "not 30: input a is back, with nothing said beyond {before}");
+    }
+
+    #[tokio::test]
     async fn a_severed_input_is_an_error() {
         let (a, _b, mut inputs) = two();
         drop(a);

@@ -153,13 +153,11 @@ impl Job {
                 Err(error) if error.is_cancelled() => continue,
                 Err(error) => self.panicked(error),
             };
-            if failure.as_ref().is_none_or(JobError::is_echo) {
-                failure = Some(error);
-            }
-            // An echo may come before the failure that caused it, so only a real failure ends the rest.
-            if failure.as_ref().is_some_and(|failure| !failure.is_echo()) {
+            let told = first_failure(failure, error);
+            if !told.is_echo() {
                 self.tasks.abort_all();
             }
+            failure = Some(told);
         }
         failure.map_or(Ok(report), Err)
     }
@@ -174,6 +172,14 @@ impl Job {
         let payload = error.into_panic();
         let text = payload.downcast_ref::<&str>().map(ToString::to_string).or_else(|| payload.downcast_ref::<String>().cloned());
         JobError::Panic { task, message: text.unwrap_or_else(|| "no message".to_owned()) }
+    }
+}
+
+/// The failure to tell: the first, but a real one rather than an echo, which may come before the failure that caused it.
+fn first_failure(known: Option<JobError>, next: JobError) -> JobError {
+    match known {
+        Some(known) if !known.is_echo() || next.is_echo() => known,
+        _ => next,
     }
 }
 
@@ -196,4 +202,17 @@ async fn splits_of(spec: &JobSpec, io: &Handle) -> Result<Vec<Vec<Split>>, JobEr
         all.push(asked.map_err(|source| JobError::Source { source_name: head.node.clone(), source })?);
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_echo_gives_way_to_the_failure_that_caused_it() {
+        let real = |what: &str| JobError::Wiring(what.to_owned());
+        let told = [JobError::Severed, JobError::Severed, real("first"), JobError::Severed, real("second")];
+        let told = told.into_iter().fold(None, |known, next| Some(first_failure(known, next)));
+        assert!(matches!(told, Some(JobError::Wiring(what)) if what == "first"));
+    }
 }
