@@ -7,26 +7,7 @@ use crate::wire::{OutBatch, OutColumn, OutValues, OutVarValues};
 use arrow_array::RecordBatch;
 use stygian_core::{ColumnType, Field};
 
-const TYPES: [ColumnType; 18] = [
-    ColumnType::Bool,
-    ColumnType::Int8,
-    ColumnType::Int16,
-    ColumnType::Int32,
-    ColumnType::Int64,
-    ColumnType::UInt8,
-    ColumnType::UInt16,
-    ColumnType::UInt32,
-    ColumnType::UInt64,
-    ColumnType::Float32,
-    ColumnType::Float64,
-    ColumnType::Text,
-    ColumnType::Binary,
-    ColumnType::Date,
-    ColumnType::Timestamp,
-    ColumnType::TimestampUtc,
-    ColumnType::Decimal { precision: 38, scale: 3 },
-    ColumnType::Decimal { precision: 5, scale: 2 },
-];
+const TYPES: [ColumnType; 18] = ColumnType::EVERY;
 
 /// Makes an output and a batch of the bytes and checks one against the other. Never panics, whatever the bytes are.
 ///

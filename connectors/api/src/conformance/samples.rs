@@ -35,28 +35,8 @@ const TEXTS: [&str; 9] = ["plain", " spaces ", "line\nfeed\r\n", "\"quoted\", \\
 /// Never: the columns are made for the schema.
 pub fn all_types(spec: AllTypes) -> RecordBatch {
     let mut chance = Chance(spec.seed);
-    let types = [
-        ColumnType::Bool,
-        ColumnType::Int8,
-        ColumnType::Int16,
-        ColumnType::Int32,
-        ColumnType::Int64,
-        ColumnType::UInt8,
-        ColumnType::UInt16,
-        ColumnType::UInt32,
-        ColumnType::UInt64,
-        ColumnType::Float32,
-        ColumnType::Float64,
-        ColumnType::Text,
-        ColumnType::Date,
-        ColumnType::Timestamp,
-        ColumnType::TimestampUtc,
-        ColumnType::Decimal { precision: 38, scale: 9 },
-        ColumnType::Decimal { precision: 5, scale: 0 },
-        ColumnType::Binary,
-    ];
     let (mut fields, mut columns) = (Vec::new(), Vec::new());
-    for column_type in types.into_iter().filter(|t| spec.binary || *t != ColumnType::Binary) {
+    for column_type in ColumnType::EVERY.into_iter().filter(|t| spec.binary || *t != ColumnType::Binary) {
         for nullable in [false, true] {
             let name = format!("{}{}", column_type.to_string().replace(['(', ')', ',', ' '], "_"), if nullable { "_null" } else { "" });
             fields.push(Field { name, column_type, nullable }.arrow());

@@ -12,26 +12,7 @@ use std::sync::{Arc, LazyLock};
 use stygian_core::{ColumnType, Field, OutputShape};
 use stygian_sandbox::{Limits, Piece, Plugin};
 
-const TYPES: [ColumnType; 18] = [
-    ColumnType::Bool,
-    ColumnType::Int8,
-    ColumnType::Int16,
-    ColumnType::Int32,
-    ColumnType::Int64,
-    ColumnType::UInt8,
-    ColumnType::UInt16,
-    ColumnType::UInt32,
-    ColumnType::UInt64,
-    ColumnType::Float32,
-    ColumnType::Float64,
-    ColumnType::Text,
-    ColumnType::Binary,
-    ColumnType::Date,
-    ColumnType::Timestamp,
-    ColumnType::TimestampUtc,
-    ColumnType::Decimal { precision: 38, scale: 0 },
-    ColumnType::Decimal { precision: 20, scale: 7 },
-];
+const TYPES: [ColumnType; 18] = ColumnType::EVERY;
 
 /// A column of each type that may be null, and one that may not.
 static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| {
