@@ -3,6 +3,7 @@
 use crate::contract::{Batch, Field, OutputShape, OutputSpec};
 use crate::host::Host;
 use crate::input::Input;
+use crate::operator::for_each_row;
 use crate::operator::{MAIN_OUTPUT, Operator, append_output};
 use crate::reject::Reject;
 use crate::row::{InputRow, OutputRow};
@@ -44,15 +45,13 @@ impl<M: Map> MapOperator<M> {
         let columns = M::In::bind(input)?;
         let mut builders = M::Out::builders(input.rows() as usize);
         let mut refused: Vec<u32> = Vec::new();
-        for row in 0..input.rows() {
-            match self.0.map(M::In::read(&columns, row as usize)) {
-                Ok(out) => out.push_reserved(&mut builders),
-                Err(reject) => {
-                    refused.push(row);
-                    host.dead_letter(row, reject.reason());
-                }
+        for_each_row(input.rows(), |row| match self.0.map(M::In::read(&columns, row as usize)) {
+            Ok(out) => out.push_reserved(&mut builders),
+            Err(reject) => {
+                refused.push(row);
+                host.dead_letter(row, reject.reason());
             }
-        }
+        });
         let rows = input.rows() - u32::try_from(refused.len()).unwrap_or(input.rows());
         if rows > 0 {
             let parents = (M::EXTENDS && !refused.is_empty()).then(|| rows_without(input.rows(), &refused));

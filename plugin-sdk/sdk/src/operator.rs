@@ -64,3 +64,21 @@ pub fn describe<O: Operator>(name: &str, version: &str, config: &str) -> Result<
 pub(crate) fn append_output(name: &str, shape: OutputShape) -> OutputSpec {
     OutputSpec { name: name.to_owned(), kind: StreamKind::Append, shape, event_time: None }
 }
+
+/// Rows that are worked on between two looks at the clock: the sandbox puts one into every turn of a loop, and a loop of constant length is
+/// unrolled where its body is small.
+const BLOCK: u32 = 16;
+
+/// Works on every row.
+#[inline(always)]
+pub(crate) fn for_each_row(rows: u32, mut work: impl FnMut(u32)) {
+    let whole = rows / BLOCK * BLOCK;
+    for block in (0..whole).step_by(BLOCK as usize) {
+        for row in 0..BLOCK {
+            work(block + row);
+        }
+    }
+    for row in whole..rows {
+        work(row);
+    }
+}
