@@ -1,7 +1,7 @@
 # Stygian: build, test and look. `make help` lists the targets.
 .DEFAULT_GOAL := help
 .PHONY: help setup build plugins demo test lint bench fuzz audit
-timed := .ci/timed
+timed := $(abspath .ci/timed)
 target := $(or $(CARGO_TARGET_DIR),target)
 stygian := $(abspath $(target))/debug/stygian
 demo := $(abspath $(target))/demo
