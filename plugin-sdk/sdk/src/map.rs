@@ -3,8 +3,7 @@
 use crate::contract::{Batch, Field, OutputShape, OutputSpec};
 use crate::host::Host;
 use crate::input::Input;
-use crate::operator::for_each_row;
-use crate::operator::{MAIN_OUTPUT, Operator, append_output};
+use crate::operator::{MAIN_OUTPUT, Operator, append_output, for_each_row};
 use crate::reject::Reject;
 use crate::row::{InputRow, OutputRow};
 use serde::de::DeserializeOwned;
