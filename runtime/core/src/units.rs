@@ -19,7 +19,7 @@ pub enum UnitError {
 }
 
 /// A number of bytes, written as `"8 MiB"` (powers of 1,024) or `"8 MB"` (powers of 1,000).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 
 impl ByteSize {

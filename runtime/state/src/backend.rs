@@ -1,0 +1,104 @@
+//! What a store of keyed state has to do.
+//!
+//! One subtask owns a backend and calls it from one thread at a time. Reads take the watermark and never return what has expired. Writes
+//! come a call at a time, checked and complete: a backend applies them or returns an error, after which the job ends.
+
+use crate::key::DistinctKeys;
+use crate::slot::SlotId;
+use crate::values::VarBytes;
+use crate::writes::{CallWrites, Stored};
+use crate::StateError;
+use std::fmt::Debug;
+use stygian_core::{ByteSize, EventTime};
+
+/// Entries of a list, from some place on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListPage {
+    /// The entries, in the order in which they were appended.
+    pub entries: VarBytes,
+    /// Where the next page begins; `None`: these were the last.
+    pub next: Option<u64>,
+}
+
+/// Entries of a map, from some map key on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MapPage {
+    /// Map keys, ascending.
+    pub keys: VarBytes,
+    /// The value of each.
+    pub values: VarBytes,
+    /// Whether there are entries behind the last one.
+    pub more: bool,
+}
+
+/// What is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StateSize {
+    /// Keys that have state; one that has values, lists and maps may count once for each.
+    pub keys: u64,
+    /// Bytes that they take, the room of tables included.
+    pub bytes: ByteSize,
+}
+
+/// A store of keyed state.
+pub trait StateBackend: Send + Debug {
+    /// Looks up the value slots of keys: `into.values` gets one [`crate::Values`] a slot, which stays empty for lists and maps.
+    /// `into.places` may hold what the backend likes to know when the same keys are written.
+    ///
+    /// # Errors
+    /// When stored bytes cannot be read.
+    fn load(&mut self, keys: &DistinctKeys, watermark: EventTime, into: &mut Stored) -> Result<(), StateError>;
+
+    /// Entries of a list, from the place that the last page named (0 at first) up to about `most_bytes`; at least one, if there is one.
+    ///
+    /// # Errors
+    /// When stored bytes cannot be read.
+    fn list(
+        &self,
+        slot: SlotId,
+        keys: &DistinctKeys,
+        key: usize,
+        from: u64,
+        most_bytes: usize,
+        watermark: EventTime,
+    ) -> Result<ListPage, StateError>;
+
+    /// An entry of a map.
+    ///
+    /// # Errors
+    /// When stored bytes cannot be read.
+    fn entry(
+        &self,
+        slot: SlotId,
+        keys: &DistinctKeys,
+        key: usize,
+        map_key: &[u8],
+        watermark: EventTime,
+    ) -> Result<Option<Vec<u8>>, StateError>;
+
+    /// Entries of a map behind `after` (from the first on where there is none) up to about `most_bytes`; at least one, if there is one.
+    ///
+    /// # Errors
+    /// When stored bytes cannot be read.
+    fn entries(
+        &self,
+        slot: SlotId,
+        keys: &DistinctKeys,
+        key: usize,
+        after: Option<&[u8]>,
+        most_bytes: usize,
+        watermark: EventTime,
+    ) -> Result<MapPage, StateError>;
+
+    /// Applies the writes of a call on these keys, which were loaded as `stored` since the last write.
+    ///
+    /// # Errors
+    /// When it cannot; what is stored is undefined then.
+    fn write(&mut self, keys: &DistinctKeys, stored: &Stored, writes: &CallWrites) -> Result<(), StateError>;
+
+    /// Drops some of what has expired; called now and then, so that keys that never come again do not stay for ever.
+    fn sweep(&mut self, watermark: EventTime);
+
+    /// What is kept.
+    fn size(&self) -> StateSize;
+}

@@ -1,0 +1,172 @@
+//! The state of one operator's subtask: backend, timers and limits, and the room that calls use again and again.
+
+use crate::backend::{StateBackend, StateSize};
+use crate::call::StateCall;
+use crate::key::{DistinctKeys, KeyBatch};
+use crate::slot::Slot;
+use crate::timers::{FiredTimer, TimerStore};
+use crate::values::Values;
+use crate::writes::{CallWrites, Stored};
+use crate::{MemoryBackend, StateError};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::ops::Range;
+use std::sync::Arc;
+use stygian_core::{ByteSize, EventTime, SlotKind, TimerClock};
+
+/// What the state of one subtask may take. Past a limit the job fails with a message that names slot and number of keys.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StateLimits {
+    /// Bytes of all keys and values of a subtask, 1 GiB by default.
+    pub bytes: ByteSize,
+    /// Keys of a subtask, 50,000,000 by default.
+    pub keys: u64,
+    /// Bytes of one value, list entry or map entry, 1 MiB by default. Larger things belong into maps, entry by entry.
+    pub value_bytes: ByteSize,
+    /// Timers of a subtask that wait, 10,000,000 by default.
+    pub timers: u64,
+}
+
+impl Default for StateLimits {
+    fn default() -> Self {
+        Self { bytes: ByteSize::mib(1024), keys: 50_000_000, value_bytes: ByteSize::mib(1), timers: 10_000_000 }
+    }
+}
+
+/// The state of one subtask.
+#[derive(Debug)]
+pub struct KeyedState {
+    pub(crate) backend: Box<dyn StateBackend>,
+    pub(crate) timers: TimerStore,
+    pub(crate) slots: Arc<[Slot]>,
+    pub(crate) clocks: Arc<[TimerClock]>,
+    pub(crate) limits: StateLimits,
+    pub(crate) loaded: Arc<Loaded>,
+    pub(crate) writes: CallWrites,
+}
+
+/// What a call begins with: its distinct keys, and what is stored of them.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub(crate) slots: Arc<[Slot]>,
+    pub(crate) keys: DistinctKeys,
+    pub(crate) stored: Stored,
+}
+
+impl Loaded {
+    /// The distinct keys.
+    pub fn keys(&self) -> &DistinctKeys {
+        &self.keys
+    }
+
+    /// The values of each value slot, in the order of declaration; one a key.
+    pub fn value_slots(&self) -> impl Iterator<Item = &Values> {
+        self.slots.iter().zip(&self.stored.values).filter(|(slot, _)| slot.kind == SlotKind::Value).map(|(_, values)| values)
+    }
+}
+
+impl KeyedState {
+    /// State in memory, of these slots and timers (by the clock of each).
+    pub fn in_memory(slots: impl Into<Arc<[Slot]>>, clocks: impl Into<Arc<[TimerClock]>>, limits: StateLimits) -> Self {
+        let slots = slots.into();
+        Self::new(Box::new(MemoryBackend::new(slots.clone())), slots, clocks.into(), limits)
+    }
+
+    /// State in a backend.
+    pub fn new(backend: Box<dyn StateBackend>, slots: Arc<[Slot]>, clocks: Arc<[TimerClock]>, limits: StateLimits) -> Self {
+        let writes = CallWrites::new(slots.len());
+        let loaded = Loaded { slots: slots.clone(), keys: DistinctKeys::default(), stored: Stored::new(slots.len()) };
+        Self { backend, timers: TimerStore::default(), slots, clocks, limits, loaded: Arc::new(loaded), writes }
+    }
+
+    /// The slots.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// Whether values of any slot expire.
+    pub fn expires(&self) -> bool {
+        self.slots.iter().any(|slot| slot.ttl_micros.is_some())
+    }
+
+    /// What is kept.
+    pub fn size(&self) -> StateSize {
+        self.backend.size()
+    }
+
+    /// The timers that wait.
+    pub fn timers(&self) -> &TimerStore {
+        &self.timers
+    }
+
+    /// Begins a call on rows: finds their distinct keys and loads the value slots of each. `watermark` is what state is judged by (processing
+    /// time where there is no event time), `times` the time of each row of the slice, by which its writes are dated.
+    ///
+    /// # Errors
+    /// When stored state cannot be read.
+    pub fn begin(
+        mut self: Box<Self>,
+        all: &KeyBatch,
+        rows: Range<usize>,
+        watermark: EventTime,
+        times: impl Fn(usize) -> i64,
+    ) -> Result<StateCall, StateError> {
+        self.load(watermark, |keys| keys.find(all, rows.clone()))?;
+        let keys = &self.loaded.keys;
+        let mut written = vec![i64::MIN; if self.expires() { keys.len() } else { 0 }];
+        if self.expires() {
+            for (row, key) in rows.zip(keys.key_of_row()) {
+                if let Some(written) = written.get_mut(*key as usize) {
+                    *written = (*written).max(times(row));
+                }
+            }
+        }
+        self.writes.clear(keys.len(), written.into_iter());
+        Ok(StateCall::new(self, Vec::new()))
+    }
+
+    /// Begins a call on timers that are due at `now`, at most `most` of them; the state alone where none is.
+    ///
+    /// # Errors
+    /// When stored state cannot be read.
+    pub fn begin_timers(
+        mut self: Box<Self>,
+        clock: TimerClock,
+        now: i64,
+        most: usize,
+        watermark: EventTime,
+    ) -> Result<Result<StateCall, Box<Self>>, StateError> {
+        let due = self.timers.due(clock, now, most);
+        if due.is_empty() {
+            return Ok(Err(self));
+        }
+        self.load(watermark, |keys| keys.find_keys(due.iter().map(|timer| (&*timer.key, timer.group))))?;
+        let keys = &self.loaded.keys;
+        let mut written = vec![i64::MIN; keys.len()];
+        for (timer, key) in due.iter().zip(keys.key_of_row()) {
+            if let Some(written) = written.get_mut(*key as usize) {
+                *written = timer.at;
+            }
+        }
+        self.writes.clear(keys.len(), written.into_iter());
+        let fired = due.iter().zip(keys.key_of_row());
+        let fired = fired.map(|(timer, key)| FiredTimer { timer: timer.timer, key: *key, at: timer.at }).collect();
+        Ok(Ok(StateCall::new(self, fired)))
+    }
+
+    /// Drops some of what has expired at this watermark.
+    pub fn sweep(&mut self, watermark: EventTime) {
+        if self.expires() {
+            self.backend.sweep(watermark);
+        }
+    }
+
+    fn load(&mut self, watermark: EventTime, find: impl FnOnce(&mut DistinctKeys)) -> Result<(), StateError> {
+        // Shared with nobody by now, unless somebody kept what a call began with: then that stays, and this is a copy.
+        let loaded = Arc::make_mut(&mut self.loaded);
+        find(&mut loaded.keys);
+        loaded.stored.clear(watermark);
+        self.backend.load(&loaded.keys, watermark, &mut loaded.stored)
+    }
+}

@@ -1,0 +1,33 @@
+//! Keyed state: what an operator remembers of each key, filed by key group, and the timers it has set.
+//!
+//! The sandbox is stateless; this is where the state is instead. A call of an operator takes three steps: the distinct keys of its rows are
+//! looked up once ([`KeyedState::begin`]), the call reads and writes through a [`StateCall`], which buffers every write and shows it to later
+//! reads of the same call, and [`StateCall::commit`] applies the writes when the call went well. A call that is dropped has changed nothing.
+//!
+//! Keys are bytes ([`KeyCodec`]), values are bytes of the plugin's own making with the version of their slot beside them. A
+//! [`StateBackend`] stores them; every backend must pass the suite in [`conformance`]. Watermarks come from the caller: nothing here
+//! knows a clock or a stream.
+
+mod backend;
+mod call;
+pub mod conformance;
+mod error;
+mod key;
+mod keyed;
+mod memory;
+mod seed;
+mod slot;
+mod timers;
+mod values;
+mod writes;
+
+pub use backend::{ListPage, MapPage, StateBackend, StateSize};
+pub use call::{Entries, StateCall};
+pub use error::StateError;
+pub use key::{DistinctKeys, KeyBatch, KeyCodec, KeyCodecError};
+pub use keyed::{KeyedState, Loaded, StateLimits};
+pub use memory::MemoryBackend;
+pub use slot::{Slot, SlotId};
+pub use timers::{FiredTimer, Timer, TimerStore};
+pub use values::{Values, VarBytes};
+pub use writes::{CallWrites, Change, ListWrites, MapWrites, Stored};
