@@ -80,6 +80,7 @@ impl Chain {
             let held = stage.operator.end();
             dropped.windows += held.windows;
             dropped.rows += held.rows;
+            dropped.timers += held.timers;
         }
         self.marker(&StreamElement::EndOfInput)?;
         Ok(dropped)
@@ -148,7 +149,7 @@ impl Chain {
 }
 
 /// Microseconds since the Unix epoch; 0 on a clock before it.
-fn processing_time() -> i64 {
+pub(crate) fn processing_time() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

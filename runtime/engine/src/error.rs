@@ -22,6 +22,23 @@ pub enum OperatorError {
     /// Rows of another shape than was planned: a fault of the engine or of a connector.
     #[error("rows do not fit together")]
     Arrow(#[from] arrow_schema::ArrowError),
+    /// Keyed state: a limit that was passed, or a backend that failed.
+    #[error(transparent)]
+    State(#[from] stygian_state::StateError),
+    /// Key columns of another type than was planned: a fault of the planner.
+    #[error("the key could not be encoded")]
+    KeyCodec(#[from] stygian_state::KeyCodecError),
+    /// A call after one that failed and ended the job: a fault of the engine.
+    #[error("the state went with a call that failed")]
+    StateLost,
+    /// Timers that set timers for times that have come, again and again.
+    #[error("timers were called {calls} times at the watermark {watermark} and still set new ones that are due; at the end of the input every timer is due at once: do not set another one when the watermark is at its end")]
+    TimersWithoutEnd {
+        /// Calls.
+        calls: usize,
+        /// The watermark.
+        watermark: stygian_core::EventTime,
+    },
     /// A key column that cannot be hashed: a fault of the planner.
     #[error("the key could not be hashed")]
     Key(#[from] stygian_core::KeyHashError),

@@ -147,6 +147,7 @@ impl Job {
                 Ok((_, Ok(dropped))) => {
                     report.dropped.windows += dropped.windows;
                     report.dropped.rows += dropped.rows;
+                    report.dropped.timers += dropped.timers;
                     continue;
                 }
                 Ok((_, Err(error))) => error,

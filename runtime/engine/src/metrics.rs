@@ -7,14 +7,18 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use stygian_core::{EventTime, OperatorId};
+use stygian_state::StateSize;
 
-/// The counters of one subtask of a node. They only grow, but for the watermark's start.
+/// The counters of one subtask of a node. They only grow, but for the watermark's start and what tells of the state.
 #[derive(Debug)]
 pub struct Counters {
     rows_in: AtomicU64,
     rows_out: AtomicU64,
     dead_letters: AtomicU64,
     late_rows: AtomicU64,
+    state_keys: AtomicU64,
+    state_bytes: AtomicU64,
+    timers: AtomicU64,
     watermark: AtomicI64,
     first_dead_letter: OnceLock<String>,
 }
@@ -26,6 +30,9 @@ impl Default for Counters {
             rows_out: AtomicU64::new(0),
             dead_letters: AtomicU64::new(0),
             late_rows: AtomicU64::new(0),
+            state_keys: AtomicU64::new(0),
+            state_bytes: AtomicU64::new(0),
+            timers: AtomicU64::new(0),
             watermark: AtomicI64::new(EventTime::MIN.micros()),
             first_dead_letter: OnceLock::new(),
         }
@@ -54,6 +61,13 @@ impl Counters {
     /// Rows that came too late for their windows.
     pub fn add_late_rows(&self, rows: usize) {
         self.late_rows.fetch_add(rows as u64, Relaxed);
+    }
+
+    /// What the state holds now, and how many timers wait.
+    pub fn set_state(&self, size: StateSize, timers: usize) {
+        self.state_keys.store(size.keys, Relaxed);
+        self.state_bytes.store(size.bytes.0, Relaxed);
+        self.timers.store(timers as u64, Relaxed);
     }
 
     pub(crate) fn set_watermark(&self, watermark: EventTime) {
@@ -100,6 +114,12 @@ pub struct NodeSnapshot {
     pub dead_letters: u64,
     /// Rows that came too late for their windows.
     pub late_rows: u64,
+    /// Keys that have state.
+    pub state_keys: u64,
+    /// Bytes that their state takes.
+    pub state_bytes: u64,
+    /// Timers that wait.
+    pub timers: u64,
     /// The least watermark of its subtasks.
     pub watermark: EventTime,
     /// A dead letter's reason, the first of some subtask.
@@ -144,6 +164,9 @@ impl NodeMetrics {
             rows_out: sum(|counters| &counters.rows_out),
             dead_letters: sum(|counters| &counters.dead_letters),
             late_rows: sum(|counters| &counters.late_rows),
+            state_keys: sum(|counters| &counters.state_keys),
+            state_bytes: sum(|counters| &counters.state_bytes),
+            timers: sum(|counters| &counters.timers),
             watermark: watermark.map_or(EventTime::MIN, EventTime::from_micros),
             first_dead_letter: self.subtasks.iter().find_map(|counters| counters.first_dead_letter.get().cloned()),
         }
@@ -157,6 +180,9 @@ impl prometheus_client::collector::Collector for Metrics {
         counter(&mut encoder, "stygian_rows_out", "Rows that a node passed on", &nodes, |node| node.rows_out)?;
         counter(&mut encoder, "stygian_dead_letters", "Rows that a node could not process", &nodes, |node| node.dead_letters)?;
         counter(&mut encoder, "stygian_late_rows", "Rows that came too late for their windows", &nodes, |node| node.late_rows)?;
+        gauge(&mut encoder, "stygian_state_keys", "Keys that a node keeps state of", &nodes, |node| node.state_keys)?;
+        gauge(&mut encoder, "stygian_state_bytes", "Bytes of a node's state", &nodes, |node| node.state_bytes)?;
+        gauge(&mut encoder, "stygian_timers", "Timers of a node that wait", &nodes, |node| node.timers)?;
         let mut metric =
             encoder.encode_descriptor("stygian_watermark_seconds", "A node's watermark in event time", None, MetricType::Gauge)?;
         for node in nodes.iter().filter(|node| node.watermark != EventTime::MIN && node.watermark != EventTime::MAX) {
@@ -177,6 +203,18 @@ fn counter(
 ) -> Result<(), std::fmt::Error> {
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
     nodes.iter().try_for_each(|node| encode(&mut metric, node, &ConstCounter::new(value(node))))
+}
+
+/// What only nodes with state have.
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    nodes: &[NodeSnapshot],
+    value: fn(&NodeSnapshot) -> u64,
+) -> Result<(), std::fmt::Error> {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    nodes.iter().filter(|node| value(node) > 0).try_for_each(|node| encode(&mut metric, node, &ConstGauge::new(value(node))))
 }
 
 fn encode(metric: &mut MetricEncoder<'_>, node: &NodeSnapshot, value: &impl EncodeMetric) -> Result<(), std::fmt::Error> {

@@ -62,6 +62,8 @@ pub struct Dropped {
     pub windows: usize,
     /// Rows in them.
     pub rows: usize,
+    /// Timers that had not fired.
+    pub timers: usize,
 }
 
 /// One subtask's operator. Called on a compute thread, never blocks on anything outside.

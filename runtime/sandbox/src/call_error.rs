@@ -32,8 +32,16 @@ pub enum Step {
     Describe,
     /// `operator.open`
     Open,
-    /// `operator.process`
+    /// `operator.process` or `keyed-operator.process`
     Process,
+    /// `keyed-operator.on-timers`
+    OnTimers,
+    /// `aggregate.accumulate`
+    Accumulate,
+    /// `aggregate.merge`
+    Merge,
+    /// `aggregate.finish`
+    Finish,
 }
 
 impl fmt::Display for Step {
@@ -43,6 +51,10 @@ impl fmt::Display for Step {
             Self::Describe => "`describe`",
             Self::Open => "`open`",
             Self::Process => "`process`",
+            Self::OnTimers => "`on-timers`",
+            Self::Accumulate => "`accumulate`",
+            Self::Merge => "`merge`",
+            Self::Finish => "`finish`",
         })
     }
 }
@@ -62,7 +74,8 @@ impl fmt::Display for During<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Range { start, end } = self.0.rows;
         match self.0.step {
-            Step::Process => write!(f, "`process` of rows {start} to {last}", last = end.saturating_sub(1)),
+            step @ (Step::Process | Step::Accumulate) => write!(f, "{step} of rows {start} to {last}", last = end.saturating_sub(1)),
+            Step::OnTimers => write!(f, "`on-timers` of {end} timers"),
             other => other.fmt(f),
         }
     }
@@ -153,6 +166,21 @@ pub enum Situation {
         /// `dead_letters`
         limit: u32,
     },
+    /// It read or wrote too much state.
+    #[error("the plugin read and wrote more than {limit} of state in one call")]
+    TooMuchState {
+        /// `state_bytes`
+        limit: ByteSize,
+    },
+    /// It set or cleared too many timers.
+    #[error("the plugin set and cleared more than {limit} timers in one call")]
+    TooManyTimers {
+        /// `timers`
+        limit: u32,
+    },
+    /// The state refused what it read or wrote.
+    #[error("the state refused it: {0}")]
+    State(stygian_state::StateError),
     /// What it handed over breaks the contract.
     #[error("the plugin handed over what breaks the contract: {0}")]
     BadOutput(BadOutput),
@@ -202,6 +230,9 @@ impl Situation {
             Self::TooManyLogs { .. } => "the plugin should log once a call, not once a row",
             Self::TooManyHostCalls { .. } => "the plugin should hand over whole columns, not rows",
             Self::TooManyDeadLetters { .. } => "raise `dead_letters` if so many rows may be bad",
+            Self::TooMuchState { .. } => "where it needs that much, raise `state_bytes` or lower `rows_per_call`; scan in pages",
+            Self::TooManyTimers { .. } => "one timer a key is most often enough; else raise `timers` or lower `rows_per_call`",
+            Self::State(_) => "see the reason",
             Self::BadOutput(_) => "a fault of the plugin or of the SDK it was built with: build it anew with the present SDK",
             Self::GuestError(_) => "the plugin refused the whole call; its author knows what the text means",
             Self::WrongInput(_) => "a fault of the host: please report it",
@@ -291,7 +322,55 @@ pub enum BadOutput {
         /// The output's name.
         output: String,
     },
-    /// `emit`, `select` or `dead-letter` outside `process`.
+    /// There is no such slot.
+    #[error("slot {index} in `{function}` does not exist, `describe` declared {declared}")]
+    NoSuchSlot {
+        /// The imported function.
+        function: &'static str,
+        /// The index it used.
+        index: u32,
+        /// How many there are.
+        declared: usize,
+    },
+    /// A function that a slot of this kind does not have.
+    #[error("`{function}` was called for slot `{slot}`, which `describe` declared as a {kind}")]
+    WrongSlot {
+        /// The imported function.
+        function: &'static str,
+        /// The slot's name.
+        slot: String,
+        /// Its kind.
+        kind: &'static str,
+    },
+    /// A key index that is no key of the call.
+    #[error("key {key} in `{function}` does not exist, the call has {keys} keys")]
+    NoSuchKey {
+        /// The imported function.
+        function: &'static str,
+        /// The index.
+        key: u32,
+        /// How many keys the call has.
+        keys: usize,
+    },
+    /// Lists that should be of one length.
+    #[error("`{function}` was given {found} values for {expected} keys")]
+    ValueCount {
+        /// The imported function.
+        function: &'static str,
+        /// As due.
+        expected: usize,
+        /// As given.
+        found: usize,
+    },
+    /// There is no such timer.
+    #[error("timer {index} does not exist, `describe` declared {declared}")]
+    NoSuchTimer {
+        /// The index it used.
+        index: u32,
+        /// How many there are.
+        declared: usize,
+    },
+    /// `emit`, `select`, `dead-letter` or a function of state outside of a call on rows or timers.
     #[error("`{function}` was called outside `process`")]
     OutsideProcess {
         /// The imported function.

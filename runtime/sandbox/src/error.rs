@@ -137,9 +137,17 @@ pub enum SandboxError {
         /// What is wrong.
         reason: String,
     },
-    /// The plugin is of a kind that this host does not run.
-    #[error("plugin {} is no filter, map or flat-map: it exports {exports}, which this version of Stygian does not run", path.display())]
+    /// The plugin is of another kind than filters, maps and flat-maps.
+    #[error("plugin {} is no filter, map or flat-map: it exports {exports}", path.display())]
     NoOperator {
+        /// The file.
+        path: PathBuf,
+        /// What it exports instead.
+        exports: String,
+    },
+    /// The plugin is of another kind than keyed process plugins.
+    #[error("plugin {} keeps no state by key: it exports {exports}; leave `key_by` out to use it", path.display())]
+    NoKeyedOperator {
         /// The file.
         path: PathBuf,
         /// What it exports instead.

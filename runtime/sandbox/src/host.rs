@@ -10,6 +10,7 @@ use crate::{BadOutput, Limits, Situation};
 use arrow_array::UInt32Array;
 use std::sync::Arc;
 use stygian_core::{ByteSize, OutputShape, OutputSpec, escape};
+use stygian_state::StateCall;
 use stygian_wit::interface;
 use wasmtime::component::{Linker, WasmStr};
 use wasmtime::{ResourceLimiter, StoreContextMut};
@@ -70,22 +71,26 @@ pub(crate) struct HostState {
     pub(crate) panic: Option<String>,
     pub(crate) fault: Option<Situation>,
     pub(crate) clock: CallClock,
+    /// The state of a keyed call while it runs.
+    pub(crate) keyed: Option<StateCall>,
     memory: usize,
     table: usize,
-    used: Used,
+    pub(crate) used: Used,
 }
 
 /// What a call has used of its limits.
 #[derive(Debug, Default)]
-struct Used {
+pub(crate) struct Used {
     host_calls: u32,
     rows: u64,
     bytes: u64,
     batches: u32,
     log_lines: u32,
+    pub(crate) state_bytes: u64,
+    pub(crate) timers: u32,
 }
 
-type Checked = Result<(), Situation>;
+pub(crate) type Checked = Result<(), Situation>;
 
 impl HostState {
     pub(crate) fn new(limits: Arc<Limits>, outputs: Arc<[Output]>) -> Self {
@@ -98,6 +103,7 @@ impl HostState {
             panic: None,
             fault: None,
             clock: CallClock::default(),
+            keyed: None,
             memory: 0,
             table: 0,
             used: Used::default(),
@@ -119,11 +125,11 @@ impl HostState {
         wasmtime::Error::msg("refused by the host")
     }
 
-    fn checked(&mut self, result: Checked) -> wasmtime::Result<()> {
+    pub(crate) fn checked<T>(&mut self, result: Result<T, Situation>) -> wasmtime::Result<T> {
         result.map_err(|situation| self.refuse(situation))
     }
 
-    fn count_call(&mut self) -> Checked {
+    pub(crate) fn count_call(&mut self) -> Checked {
         let limit = self.limits.host_calls;
         self.used.host_calls += 1;
         if self.used.host_calls > limit { Err(Situation::TooManyHostCalls { limit }) } else { Ok(()) }
@@ -316,7 +322,7 @@ impl ResourceLimiter for HostState {
     }
 }
 
-type Context<'a> = StoreContextMut<'a, HostState>;
+pub(crate) type Context<'a> = StoreContextMut<'a, HostState>;
 
 /// Gives a linker the imports of operators.
 pub(crate) fn add_imports(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {

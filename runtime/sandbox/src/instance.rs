@@ -47,9 +47,9 @@ impl Instance {
         self.text_call(Step::Describe, "metadata", "describe", config)
     }
 
-    /// `operator.open`
-    pub(crate) fn open(&mut self, config: &str) -> Result<(), Failed> {
-        let result = self.text_call::<()>(Step::Open, "operator", "open", config)?;
+    /// `open` of the interface that the plugin is used by.
+    pub(crate) fn open(&mut self, interface: &str, config: &str) -> Result<(), Failed> {
+        let result = self.text_call::<()>(Step::Open, interface, "open", config)?;
         result.map_err(|text| (Step::Open, Situation::GuestError(text)))
     }
 
@@ -66,16 +66,36 @@ impl Instance {
         self.call(step, None, |store| func.call(store, (config,))).map(|(result,)| result.map_err(|text| self.words(&text)))
     }
 
-    /// `operator.process`, type-checked.
-    pub(crate) fn process_func(&mut self) -> Result<Process, Failed> {
-        let func = self.func("operator", "process").and_then(|func| Process::new(func, &self.store));
-        func.map_err(|error| (Step::Process, contract(&error)))
+    /// A function of the contract, type-checked by `new`.
+    pub(crate) fn typed<F>(
+        &mut self,
+        step: Step,
+        interface: &str,
+        name: &str,
+        new: impl FnOnce(Func, &Store<HostState>) -> wasmtime::Result<F>,
+    ) -> Result<F, Failed> {
+        let func = self.func(interface, name).and_then(|func| new(func, &self.store));
+        func.map_err(|error| (step, contract(&error)))
     }
 
-    /// `operator.process` of a slice; the rows it handed over are then in [`Instance::state`].
+    /// Runs a step that the guest may refuse; `rows` of it may be named by imports. What it handed over is then in [`Instance::state`].
+    pub(crate) fn run<T>(
+        &mut self,
+        step: Step,
+        rows: Option<u32>,
+        call: impl FnOnce(&mut Store<HostState>) -> wasmtime::Result<Result<T, String>>,
+    ) -> Result<T, Failed> {
+        self.call(step, rows, call)?.map_err(|text| (step, Situation::GuestError(self.words(&text))))
+    }
+
+    /// `operator.process`, type-checked.
+    pub(crate) fn process_func(&mut self) -> Result<Process, Failed> {
+        self.typed(Step::Process, "operator", "process", |func, store| Process::new(func, store))
+    }
+
+    /// `operator.process` of a slice.
     pub(crate) fn process(&mut self, func: Process, context: wire::CallContext, batch: wire::Batch<'_>) -> Result<(), Failed> {
-        let result = self.call(Step::Process, Some(batch.rows), |store| func.call(store, context, batch))?;
-        result.map_err(|text| (Step::Process, Situation::GuestError(self.words(&text))))
+        self.run(Step::Process, Some(batch.rows), |store| func.call(store, context, batch))
     }
 
     /// What the last call left.

@@ -17,8 +17,10 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod host;
+mod host_keyed;
 mod inspect;
 mod instance;
+mod keyed;
 mod lift;
 mod limits;
 mod lower;
@@ -33,6 +35,7 @@ pub use call::{CallContext, CallOutput, DeadRow, LogLevel, LogLine, Piece};
 pub use call_error::{BadOutput, CallError, ColumnFault, Situation, Step, TimeLimit};
 pub use compile::{Compiler, compile_worker};
 pub use error::SandboxError;
+pub use keyed::{KeyedCall, KeyedOperator};
 pub use limits::{CompileLimits, Limits, MAX_COLUMNS, MAX_NAME_BYTES, PoolLimits};
 pub use operator::Operator;
 pub use plugin::Plugin;
@@ -49,5 +52,6 @@ mod tests {
         shared::<Sandbox>();
         shared::<Plugin>();
         moved::<Operator>();
+        moved::<KeyedOperator>();
     }
 }

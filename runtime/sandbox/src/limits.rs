@@ -32,6 +32,10 @@ pub struct Limits {
     pub output_batches: u32,
     /// Rows sent to the dead letters in one call, 2,048 by default.
     pub dead_letters: u32,
+    /// Bytes of state read through the host and written in one call, 16 MiB by default; what comes with the call does not count.
+    pub state_bytes: ByteSize,
+    /// Timers set and cleared in one call, 100,000 by default.
+    pub timers: u32,
     /// Bytes kept of one dead letter's reason, 1 KiB by default; the rest is cut.
     pub reason_bytes: ByteSize,
     /// Log lines of one call, 100 by default.
@@ -54,6 +58,8 @@ impl Default for Limits {
             output_bytes: ByteSize::mib(16),
             output_batches: 1000,
             dead_letters: 2048,
+            state_bytes: ByteSize::mib(16),
+            timers: 100_000,
             reason_bytes: ByteSize::kib(1),
             log_lines: 100,
             log_line_bytes: ByteSize::kib(4),

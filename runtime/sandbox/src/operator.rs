@@ -70,7 +70,7 @@ impl Operator {
     }
 
     fn instance(&mut self) -> Result<(Instance, Process), Failed> {
-        let mut instance = self.plugin.open_instance(&self.outputs, &self.config)?;
+        let mut instance = self.plugin.open_instance("operator", &self.outputs, &self.config)?;
         let process = instance.process_func()?;
         self.logs.append(&mut instance.state().logs);
         Ok((instance, process))
@@ -156,7 +156,7 @@ impl Operator {
 }
 
 /// Takes what a call that returned ok has handed over.
-fn finish(state: &mut HostState) -> Result<CallOutput, Situation> {
+pub(crate) fn finish(state: &mut HostState) -> Result<CallOutput, Situation> {
     let Handed { selected, emitted, mut dead } = std::mem::take(&mut state.handed);
     dead.sort_by_key(|dead| dead.row);
     if let Some(pair) = dead.windows(2).find(|pair| pair[0].row == pair[1].row) {

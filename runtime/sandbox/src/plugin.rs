@@ -4,6 +4,7 @@ use crate::error::SandboxError;
 use crate::host::{HostState, Output};
 use crate::inspect::Outside;
 use crate::instance::{Failed, Instance};
+use crate::keyed::KeyedOperator;
 use crate::operator::Operator;
 use crate::{CallError, Limits, PoolLimits, Situation, Step, description};
 use arrow_schema::SchemaRef;
@@ -118,13 +119,27 @@ impl Plugin {
         Ok(operator)
     }
 
+    /// Makes a keyed process plugin's operator; as [`Plugin::operator`] else. Its description says which slots and timers it has.
+    ///
+    /// # Errors
+    /// As [`Plugin::operator`].
+    pub fn keyed_operator(&self, name: &str, config_json: &str, input: &SchemaRef) -> Result<KeyedOperator, SandboxError> {
+        if !self.interfaces().keyed_operator {
+            return Err(SandboxError::NoKeyedOperator { path: self.code.path.clone(), exports: self.kinds() });
+        }
+        let description = self.describe(config_json)?;
+        let mut operator = KeyedOperator::new(self.clone(), name, config_json, &description, input)?;
+        operator.open().map_err(Box::new)?;
+        Ok(operator)
+    }
+
     pub(crate) fn instance(&self, outputs: &[Output]) -> Result<Instance, Failed> {
         Instance::new(&self.code, &self.limits, outputs.into())
     }
 
-    pub(crate) fn open_instance(&self, outputs: &Arc<[Output]>, config: &str) -> Result<Instance, Failed> {
+    pub(crate) fn open_instance(&self, interface: &str, outputs: &Arc<[Output]>, config: &str) -> Result<Instance, Failed> {
         let mut instance = Instance::new(&self.code, &self.limits, outputs.clone())?;
-        instance.open(config)?;
+        instance.open(interface, config)?;
         Ok(instance)
     }
 
@@ -135,13 +150,9 @@ impl Plugin {
     }
 
     fn kinds(&self) -> String {
-        let PluginInterfaces { keyed_operator, aggregate, .. } = self.interfaces();
-        match (keyed_operator, aggregate) {
-            (true, true) => "`keyed-operator` and `aggregate`",
-            (true, false) => "`keyed-operator`",
-            (false, true) => "`aggregate`",
-            (false, false) => "none of the contract's operators",
-        }
-        .to_owned()
+        let PluginInterfaces { operator, keyed_operator, aggregate, .. } = self.interfaces();
+        let kinds = [(operator, "`operator`"), (keyed_operator, "`keyed-operator`"), (aggregate, "`aggregate`")];
+        let kinds: Vec<&str> = kinds.into_iter().filter_map(|(exported, kind)| exported.then_some(kind)).collect();
+        if kinds.is_empty() { "none of the contract's operators".to_owned() } else { kinds.join(" and ") }
     }
 }

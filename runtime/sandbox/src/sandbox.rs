@@ -7,7 +7,7 @@ use crate::compiled::Compiled;
 use crate::host::{HostState, add_imports};
 use crate::inspect::Outside;
 use crate::plugin::{Code, Plugin};
-use crate::{CompileLimits, Limits, PoolLimits, SandboxError, engine};
+use crate::{CompileLimits, Limits, PoolLimits, SandboxError, engine, host_keyed};
 use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -70,6 +70,7 @@ impl Sandbox {
         let engine = engine::running(&config.pool).map_err(setup)?;
         let mut linker = Linker::new(&engine);
         add_imports(&mut linker).map_err(setup)?;
+        host_keyed::add_imports(&mut linker).map_err(setup)?;
         let ticker = Arc::new(Ticker::start(&engine).map_err(|error| SandboxError::Setup(error.to_string()))?);
         let compatibility = engine::compatibility(&engine);
         let mut limits = config.limits.clone();
@@ -112,14 +113,11 @@ impl Inner {
         Ok(component)
     }
 
-    /// Joins a component with the host. Imports of the contract that only keyed plugins have trap when called: such plugins can be
-    /// described, but not run.
+    /// Joins a component with the host, whose every import of the contract has the contract's type.
     fn link(&self, path: &Path, component: &Component) -> Result<InstancePre<HostState>, SandboxError> {
         let contract =
             |error: wasmtime::Error| SandboxError::Contract { path: path.to_owned(), reason: escape(&format!("{error:#}"), 500) };
-        let mut linker = self.linker.clone();
-        linker.define_unknown_imports_as_traps(component).map_err(contract)?;
-        linker.instantiate_pre(component).map_err(contract)
+        self.linker.instantiate_pre(component).map_err(contract)
     }
 }
 

@@ -79,6 +79,86 @@ pub(crate) enum Values<'a> {
     Decimal(&'a [u64]),
 }
 
+/// `types.slot-states`, into the guest.
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(crate) struct SlotStates<'a> {
+    pub(crate) validity: Option<&'a [u8]>,
+    pub(crate) values: VarValues<'a>,
+}
+
+/// `types.key-set`, into the guest.
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(crate) struct KeySet<'a> {
+    pub(crate) keys: Batch<'a>,
+    pub(crate) states: &'a [SlotStates<'a>],
+}
+
+/// `types.keyed-batch`, into the guest.
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(crate) struct KeyedBatch<'a> {
+    pub(crate) rows: Batch<'a>,
+    #[component(name = "key-set")]
+    pub(crate) key_set: KeySet<'a>,
+    #[component(name = "key-of-row")]
+    pub(crate) key_of_row: &'a [u32],
+}
+
+/// `types.fired-timer`, into the guest.
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(crate) struct FiredTimer {
+    pub(crate) timer: u32,
+    pub(crate) key: u32,
+    pub(crate) at: i64,
+}
+
+/// `types.fired-timers`, into the guest.
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(crate) struct FiredTimers<'a> {
+    #[component(name = "key-set")]
+    pub(crate) key_set: KeySet<'a>,
+    pub(crate) timers: &'a [FiredTimer],
+}
+
+/// `types.var-values`, the answer to an import.
+#[derive(ComponentType, Lower, Clone, Debug)]
+#[component(record)]
+pub(crate) struct AnswerVarValues {
+    pub(crate) offsets: Vec<i32>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// `types.slot-states`, the answer to an import.
+#[derive(ComponentType, Lower, Clone, Debug)]
+#[component(record)]
+pub(crate) struct AnswerSlotStates {
+    pub(crate) validity: Option<Vec<u8>>,
+    pub(crate) values: AnswerVarValues,
+}
+
+/// `state-access.entries`, the answer to an import.
+#[derive(ComponentType, Lower, Clone, Debug)]
+#[component(record)]
+pub(crate) struct AnswerEntries {
+    pub(crate) keys: AnswerVarValues,
+    pub(crate) values: AnswerVarValues,
+    pub(crate) next: Option<u64>,
+}
+
+/// `types.slot-states`, out of the guest.
+#[derive(ComponentType, Lift, Clone, Debug)]
+#[component(record)]
+pub(crate) struct OutSlotStates {
+    /// A bitmap of those that are present.
+    pub(crate) validity: Option<Vec<u8>>,
+    /// The states.
+    pub(crate) values: OutVarValues,
+}
+
 /// `types.batch`, out of the guest.
 #[derive(ComponentType, Lift, Clone, Debug)]
 #[component(record)]
@@ -332,25 +412,60 @@ pub(crate) struct Description {
     pub(crate) limits: RequestedLimits,
 }
 
-type ProcessParams<'a> = (CallContext, Batch<'a>);
-type ProcessResult = (Result<(), String>,);
+type Outcome<T> = (Result<T, String>,);
 
-/// `operator.process` of one instance, its type checked.
-#[derive(Clone, Copy)]
-pub(crate) struct Process(Func);
+/// A function of the contract whose parameters borrow: its type is checked once, for parameters that live for ever, and it is called with
+/// parameters that live as long as the call.
+macro_rules! borrowing {
+    ($(#[$doc:meta])* $name:ident, ($($param:ident: $type:ty),*), ($($checked:ty),*), $result:ty) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        pub(crate) struct $name(Func);
 
-impl Process {
-    /// Compares the function's type with the contract's.
-    pub(crate) fn new(func: Func, store: impl AsContext) -> wasmtime::Result<Self> {
-        func.typed::<ProcessParams<'static>, ProcessResult>(store)?;
-        Ok(Self(func))
-    }
+        impl $name {
+            /// Compares the function's type with the contract's.
+            pub(crate) fn new(func: Func, store: impl AsContext) -> wasmtime::Result<Self> {
+                func.typed::<($($checked,)*), Outcome<$result>>(store)?;
+                Ok(Self(func))
+            }
 
-    /// Copies the columns into the guest and calls it.
-    pub(crate) fn call(self, store: impl AsContextMut, context: CallContext, batch: Batch<'_>) -> wasmtime::Result<Result<(), String>> {
-        // SAFETY: `new` has checked this function against the same types; they differ in the lifetime of the borrow alone, which
-        // wasmtime's type check cannot see and which has no part in the layout.
-        let typed = unsafe { TypedFunc::<ProcessParams<'_>, ProcessResult>::new_unchecked(self.0) };
-        typed.call(store, (context, batch)).map(|(result,)| result)
-    }
+            /// Copies the parameters into the guest and calls it; the inner error is the guest's.
+            pub(crate) fn call(self, store: impl AsContextMut, $($param: $type),*) -> wasmtime::Result<Result<$result, String>> {
+                // SAFETY: `new` has checked this function against the same types; they differ in the lifetime of the borrow alone, which
+                // wasmtime's type check cannot see and which has no part in the layout.
+                let typed = unsafe { TypedFunc::<($($type,)*), Outcome<$result>>::new_unchecked(self.0) };
+                typed.call(store, ($($param,)*)).map(|(result,)| result)
+            }
+        }
+    };
+}
+
+borrowing! {
+    /// `operator.process` of one instance.
+    Process, (context: CallContext, batch: Batch<'_>), (CallContext, Batch<'static>), ()
+}
+
+borrowing! {
+    /// `keyed-operator.process` of one instance.
+    KeyedProcess, (context: CallContext, input: u32, rows: KeyedBatch<'_>), (CallContext, u32, KeyedBatch<'static>), ()
+}
+
+borrowing! {
+    /// `keyed-operator.on-timers` of one instance.
+    OnTimers, (context: CallContext, fired: FiredTimers<'_>), (CallContext, FiredTimers<'static>), ()
+}
+
+borrowing! {
+    /// `aggregate.accumulate` of one instance.
+    Accumulate, (accumulators: SlotStates<'_>, rows: Batch<'_>, group_of_row: &[u32]), (SlotStates<'static>, Batch<'static>, &'static [u32]), OutSlotStates
+}
+
+borrowing! {
+    /// `aggregate.merge` of one instance.
+    MergeInto, (into: SlotStates<'_>, from: SlotStates<'_>), (SlotStates<'static>, SlotStates<'static>), OutSlotStates
+}
+
+borrowing! {
+    /// `aggregate.finish` of one instance.
+    Finish, (accumulators: SlotStates<'_>), (SlotStates<'static>), OutBatch
 }

@@ -2,6 +2,7 @@
 
 mod branch;
 mod filter;
+mod keyed;
 mod plugin;
 mod select;
 mod union;
@@ -9,6 +10,7 @@ mod window;
 
 pub use branch::Branch;
 pub use filter::Filter;
+pub use keyed::{Keyed, KeyedSpec};
 pub use plugin::PluginOperator;
 pub use select::Select;
 pub use union::Union;

@@ -28,11 +28,12 @@ impl PluginOperator {
     pub fn new(context: &SubtaskContext, plugin: stygian_sandbox::Operator, outputs: Vec<SchemaRef>, fresh: bool) -> Self {
         Self { node: context.node.clone(), plugin, outputs, fresh, counters: context.counters.clone() }
     }
+}
 
-    fn log(&self, lines: &[stygian_sandbox::LogLine]) {
-        for line in lines {
-            tracing::info!(operator = %self.node, level = ?line.level, "{}", line.message);
-        }
+/// What a plugin had to say.
+pub(crate) fn log(node: &OperatorId, lines: &[stygian_sandbox::LogLine]) {
+    for line in lines {
+        tracing::info!(operator = %node, level = ?line.level, "{}", line.message);
     }
 }
 
@@ -44,7 +45,7 @@ impl Operator for PluginOperator {
             self.plugin.reset();
         }
         let returned = self.plugin.process(call, &rows).map_err(Box::new)?;
-        self.log(&returned.logs);
+        log(&self.node, &returned.logs);
         for (output, pieces) in returned.outputs.into_iter().enumerate() {
             for piece in pieces {
                 out.push(output, apply(&rows, piece, &self.outputs[output])?);
@@ -60,7 +61,7 @@ impl Operator for PluginOperator {
 }
 
 /// The rows of an output of the planned schema.
-fn apply(input: &RecordBatch, piece: Piece, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn apply(input: &RecordBatch, piece: Piece, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     match piece {
         Piece::Selected(rows) => select(input, &rows),
         Piece::Emitted { rows, parents } => extend(input, &rows, parents.as_ref(), schema),

@@ -43,6 +43,6 @@ impl Operator for Window {
     }
 
     fn end(&mut self) -> Dropped {
-        Dropped { windows: self.aggregator.open_windows(), rows: self.aggregator.held_rows() }
+        Dropped { windows: self.aggregator.open_windows(), rows: self.aggregator.held_rows(), timers: 0 }
     }
 }
