@@ -14,6 +14,7 @@ use stygian_core::{PluginDescription, PluginRef, StreamSchema, escape};
 use stygian_pipeline::{MAX_FILE_BYTES, OperatorKind, Pipeline, PluginUse, SinkNode, apply_set, render, render_warnings};
 use stygian_plan::{Facts, Plan, SourceFacts};
 use stygian_sandbox::{Compiler, Limits, Plugin, Sandbox, SandboxConfig, SandboxError};
+use stygian_state::StateLimits;
 use toml::Spanned;
 
 /// A pipeline that can run, with all its parts.
@@ -161,6 +162,10 @@ impl<'a> Loading<'a> {
         let mut plugin = sandbox.load(&path).map_err(told)?;
         if let Some(limits) = &wanted.limits {
             plugin = plugin.with_limits(limits.read()?);
+        }
+        if let Some(state) = &wanted.state {
+            // Only to find problems now: the operator reads them when it is built.
+            state.read::<StateLimits>()?;
         }
         let config = serde_json::Value::Object(wanted.config.clone()).to_string();
         let description = plugin.describe(&config);

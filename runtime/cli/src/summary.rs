@@ -39,7 +39,7 @@ impl Summary<'_> {
         };
         json!({
             "job": self.name, "status": status, "error": error, "seconds": self.seconds, "nodes": nodes.collect::<Vec<_>>(),
-            "dropped_windows": dropped.windows, "dropped_rows": dropped.rows,
+            "dropped_windows": dropped.windows, "dropped_rows": dropped.rows, "dropped_timers": dropped.timers,
         })
     }
 
@@ -73,9 +73,14 @@ impl Summary<'_> {
                 text.push_str(&format!("{} {letters} of `{}`, the first: {reason}\n", HumanCount(node.dead_letters), node.node));
             }
         }
-        if let Ok(Report { dropped }) = self.ended
-            && dropped.windows > 0
-        {
+        let Ok(Report { dropped }) = self.ended else { return };
+        if dropped.timers > 0 {
+            text.push_str(&format!(
+                "{} timers that had not fired were dropped with their state: nothing holds them yet once the job has stopped; `--drain` fires them instead\n",
+                HumanCount(dropped.timers as u64)
+            ));
+        }
+        if dropped.windows > 0 {
             text.push_str(&format!(
                 "{} open windows with {} rows were dropped: nothing holds them yet once the job has stopped; `--drain` fires them instead\n",
                 HumanCount(dropped.windows as u64),

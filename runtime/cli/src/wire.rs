@@ -5,15 +5,17 @@ use anyhow::Context;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use stygian_api::{Sink, Source};
-use stygian_engine::operators::{Branch, Filter, PluginOperator, Select, Union, Window};
+use stygian_api::{Options, Sink, Source};
+use stygian_core::{StreamSchema, TimerClock};
+use stygian_engine::operators::{Branch, Filter, Keyed, KeyedSpec, PluginOperator, Select, Union, Window};
 use stygian_engine::{
     EngineSettings, Head, JobSpec, Operator, OperatorError, OperatorFactory, OutletSpec, Partitioning, SourceSpec, StageSpec,
-    SubtaskContext, Target, TaskSpec,
+    SubtaskContext, SystemClock, Target, TaskSpec,
 };
 use stygian_pipeline::Instances;
 use stygian_plan::{Exchange, NodeIndex, NodeKind, Plan, PlanNode, PluginPlan};
 use stygian_sandbox::Plugin;
+use stygian_state::{KeyCodec, KeyedState, Slot, StateLimits};
 
 /// The job of a loaded pipeline.
 ///
@@ -23,7 +25,7 @@ pub(crate) fn job(loaded: Loaded) -> anyhow::Result<JobSpec> {
     let Loaded { plan, sources, sinks, plugins } = loaded;
     let wiring = Wiring { plan: &plan, sources: &sources, sinks: &sinks, plugins: &plugins };
     let tasks = (0..plan.chains.len()).map(|chain| wiring.task(chain)).collect::<anyhow::Result<_>>()?;
-    Ok(JobSpec { name: plan.name.clone(), attempt: attempt(), settings: settings(&plan), tasks })
+    Ok(JobSpec { name: plan.name.clone(), attempt: attempt(), settings: settings(&plan), clock: Arc::new(SystemClock), tasks })
 }
 
 /// A name for this run that no earlier run has had: the time, in microseconds.
@@ -160,6 +162,25 @@ impl Wiring<'_> {
         let outputs = node.outputs.split_last().map_or(&[][..], |(_, own)| own);
         let outputs: Vec<_> = outputs.iter().map(|output| output.schema.columns().clone()).collect();
         let (config, fresh) = (planned.config.clone(), planned.instances == Instances::Fresh);
+        if let Some(key) = &planned.key {
+            let limits = key.state.as_ref().map(Options::read::<StateLimits>).transpose()?.unwrap_or_default();
+            let (key, max_parallelism) = (key.clone(), self.plan.settings.max_parallelism);
+            let event_time = self.plan.schema_of(edge).and_then(StreamSchema::event_time);
+            let slots: Arc<[Slot]> = planned.description.slots.iter().map(Slot::from).collect();
+            let clocks: Arc<[TimerClock]> = planned.description.timers.iter().map(|timer| timer.clock).collect();
+            return Ok(factory(move |context| {
+                let spec = KeyedSpec {
+                    plugin: plugin.keyed_operator(context.node.as_str(), &config, &input)?,
+                    key: key.columns.clone(),
+                    codec: KeyCodec::new(key.types.clone(), max_parallelism),
+                    state: KeyedState::in_memory(slots.clone(), clocks.clone(), limits.clone()),
+                    event_time,
+                    outputs: outputs.clone(),
+                    fresh,
+                };
+                Ok(Keyed::new(context, spec))
+            }));
+        }
         Ok(factory(move |context| {
             let operator = plugin.operator(context.node.as_str(), &config, &input)?;
             Ok(PluginOperator::new(context, operator, outputs.clone(), fresh))

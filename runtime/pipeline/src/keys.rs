@@ -66,6 +66,10 @@ pub(crate) struct OperatorKeys {
     /// Default: "reuse". Choose "fresh" where nothing may leak from one call to another.
     #[schemars(with = "Instances")]
     pub(crate) instances: Option<Spanned<Instances>>,
+    /// Limits of the state of a plugin with `key_by`: `bytes` ("1 GiB"), `keys` (50,000,000), `value_bytes` ("1 MiB") and `timers`
+    /// (10,000,000), each of a subtask. Past one the job fails and says so. Default: those.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub(crate) state: Option<Spanned<toml::Table>>,
     /// Passes the rows on for which this SQL expression is true ("amount > 0").
     #[schemars(with = "String")]
     pub(crate) filter: Option<Spanned<String>>,
@@ -85,7 +89,8 @@ pub(crate) struct OperatorKeys {
     /// that come after their window was closed go to the output `late`.
     #[schemars(with = "WindowKeys")]
     pub(crate) window: Option<Spanned<WindowKeys>>,
-    /// With `window`: the columns whose equal values make a group. Default: none, all rows of a window are one group (and one subtask does all the work).
+    /// With `window`: the columns whose equal values make a group. Default: none, all rows of a window are one group (and one subtask does all
+    /// the work). With `plugin`: the columns whose equal values share state, for plugins that keep some.
     #[schemars(with = "Vec<String>")]
     pub(crate) key_by: Option<Spanned<Vec<Spanned<String>>>>,
     /// With `window`: a table of column names and SQL aggregates (`{ total = "sum(amount)", n = "count(*)" }`).

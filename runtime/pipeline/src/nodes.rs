@@ -103,6 +103,12 @@ pub struct PluginUse {
     pub limits: Option<Options>,
     /// How long instances live.
     pub instances: Instances,
+    /// The columns whose equal values share state.
+    pub key_by: Vec<Spanned<String>>,
+    /// Where that is said.
+    pub key_by_at: Option<Range<usize>>,
+    /// Limits of its state; the store knows the keys.
+    pub state: Option<Options>,
 }
 
 /// A name and an expression.

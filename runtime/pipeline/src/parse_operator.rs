@@ -16,15 +16,16 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 const KINDS: [&str; 6] = ["plugin", "filter", "select", "union", "branch", "window"];
-/// Keys that go with one kind only.
-const COMPANIONS: [(&str, &str); 7] = [
-    ("inputs", "union"),
-    ("config", "plugin"),
-    ("limits", "plugin"),
-    ("instances", "plugin"),
-    ("event_time", "select"),
-    ("key_by", "window"),
-    ("aggregate", "window"),
+/// Keys that go with some kinds only.
+const COMPANIONS: [(&str, &[&str]); 8] = [
+    ("inputs", &["union"]),
+    ("config", &["plugin"]),
+    ("limits", &["plugin"]),
+    ("instances", &["plugin"]),
+    ("state", &["plugin"]),
+    ("event_time", &["select"]),
+    ("key_by", &["window", "plugin"]),
+    ("aggregate", &["window"]),
 ];
 /// The longest name of a column, in bytes.
 const MAX_COLUMN_NAME: usize = 256;
@@ -49,8 +50,9 @@ fn kind_of(name: &Spanned<String>, table: &DeTable<'_>, reading: &mut Reading<'_
     let found: Vec<&'static str> = KINDS.into_iter().filter(|kind| table.contains_key(*kind)).collect();
     match found.as_slice() {
         [kind] => {
-            for (key, goes_with) in COMPANIONS.iter().filter(|(_, goes_with)| goes_with != kind) {
+            for (key, goes_with) in COMPANIONS.iter().filter(|(_, goes_with)| !goes_with.contains(kind)) {
                 if let Some((at, _)) = table.get_key_value(*key) {
+                    let goes_with = goes_with.join("` or `");
                     reading.problem(at.span(), format!("`{key}` goes with `{goes_with}`, not with `{kind}`"), None);
                 }
             }
@@ -129,14 +131,24 @@ fn plugin(keys: OperatorKeys, name: &Spanned<String>, text: &Arc<str>, reading: 
     let plugin = named.get_ref().parse().map_err(|error| reading.problem(at.clone(), format!("{error}"), None));
     let config_at = keys.config.as_ref().map_or(at.clone(), Spanned::span);
     let config = keys.config.map(|config| json_table(config.into_inner(), &config_at, reading)).unwrap_or_default();
-    let path = || vec!["operator".to_owned(), name.get_ref().clone(), "limits".to_owned()];
+    let options = |table: &str| {
+        let path = vec!["operator".to_owned(), name.get_ref().clone(), table.to_owned()];
+        Options::new(text.clone(), path, Vec::new())
+    };
+    let (key_by_at, key_by) = match keys.key_by {
+        Some(key_by) => (Some(key_by.span()), self::key_by(key_by, reading)),
+        None => (None, Vec::new()),
+    };
     Some(PluginUse {
         plugin: plugin.ok()?,
         plugin_at: at,
         config,
         config_at,
-        limits: keys.limits.map(|_| Options::new(text.clone(), path(), Vec::new())),
+        limits: keys.limits.map(|_| options("limits")),
         instances: keys.instances.map(Spanned::into_inner).unwrap_or_default(),
+        key_by,
+        key_by_at,
+        state: keys.state.map(|_| options("state")),
     })
 }
 
@@ -207,15 +219,20 @@ fn window(keys: OperatorKeys, name: &Spanned<String>, table: &DeTable<'_>, readi
     for aggregate in aggregates.iter().flatten() {
         check_column_name(&aggregate.name, reading);
     }
-    let key_by = keys.key_by.map(Spanned::into_inner).unwrap_or_default();
-    let mut seen = BTreeSet::new();
+    let key_by = keys.key_by.map(|key_by| self::key_by(key_by, reading)).unwrap_or_default();
+    let (shape, shape_at) = shape?;
+    Some(WindowUse { shape, shape_at, key_by, aggregates: aggregates? })
+}
+
+/// The key columns, each once.
+fn key_by(key_by: Spanned<Vec<Spanned<String>>>, reading: &mut Reading<'_>) -> Vec<Spanned<String>> {
+    let (key_by, mut seen) = (key_by.into_inner(), BTreeSet::new());
     for key in &key_by {
         if !seen.insert(key.get_ref()) {
             reading.problem(key.span(), format!("`{}` is named twice", key.get_ref()), None);
         }
     }
-    let (shape, shape_at) = shape?;
-    Some(WindowUse { shape, shape_at, key_by, aggregates: aggregates? })
+    key_by
 }
 
 /// The entries of a table of names and SQL; at least one.

@@ -4,7 +4,7 @@ use crate::columns::{describe, describe_stream};
 use crate::plan::{Edge, Exchange, NodeIndex, NodeKind, Plan, PlanNode, PlanOutput};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use stygian_core::{Span, StreamSchema, escape};
+use stygian_core::{PluginDescription, SlotKind, Span, StreamSchema, TimerClock, escape};
 
 /// What a crash leaves.
 pub const GUARANTEES: &str = "no checkpoints yet: after a crash the job starts anew; files appear whole or not at all";
@@ -99,7 +99,8 @@ impl Plan {
                     plugin.columns.iter().map(|place| describe(schema.columns().field(*place))).collect::<Vec<_>>().join(", ")
                 };
                 let reads = schema.map(fields).unwrap_or_default();
-                ("plugin", format!("{} {} from {}; reads {reads}", described.name, described.version, plugin.plugin))
+                let keeps = plugin.key.as_ref().map(|_| keeps(described)).unwrap_or_default();
+                ("plugin", format!("{} {} from {}; reads {reads}{keeps}", described.name, described.version, plugin.plugin))
             }
             NodeKind::Sink(sink) => ("sink", sink.connector.clone()),
         }
@@ -183,4 +184,26 @@ fn named<'a>(all: impl Iterator<Item = (&'a String, &'a str)>) -> String {
 
 fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// The state and the timers of a plugin.
+fn keeps(plugin: &PluginDescription) -> String {
+    let slots = plugin.slots.iter().map(|slot| {
+        let ttl = slot.ttl_millis.map(|millis| format!(" for {}", Span::millis(millis))).unwrap_or_default();
+        let kind = match slot.kind {
+            SlotKind::Value => "value",
+            SlotKind::List => "list",
+            SlotKind::Map => "map",
+        };
+        format!("{kind} {} v{}{ttl}", escape(&slot.name, 100), slot.version)
+    });
+    let timers = plugin.timers.iter().map(|timer| {
+        let clock = match timer.clock {
+            TimerClock::EventTime => "event time",
+            TimerClock::ProcessingTime => "processing time",
+        };
+        format!("timer {} in {clock}", escape(&timer.name, 100))
+    });
+    let all: Vec<String> = slots.chain(timers).collect();
+    if all.is_empty() { String::new() } else { format!("; keeps {}", all.join(", ")) }
 }

@@ -9,6 +9,7 @@ mod chains;
 mod columns;
 mod explain;
 mod facts;
+mod keyed_plugin;
 mod logical;
 mod operators;
 mod plan;

@@ -156,14 +156,9 @@ fn nullable_where_any_is(inputs: &[Input<'_>]) -> SchemaRef {
     Arc::new(Schema::new(fields.map(|(index, field)| field.as_ref().clone().with_nullable(nullable(index))).collect::<Vec<_>>()))
 }
 
-fn window(graph: &mut Graph<'_>, window: &WindowUse, input: &Input<'_>) -> Option<Checked> {
+/// Where the columns of a key stand.
+pub(crate) fn key_columns(graph: &mut Graph<'_>, key_by: &[Spanned<String>], input: &Input<'_>) -> Option<Vec<usize>> {
     let schema = input.schema.columns();
-    let event_time = input.schema.event_time();
-    if event_time.is_none() {
-        let message = format!("windows need an event time, and `{}` has none", input.reference);
-        let hint = "name its column as `event_time` of the source, and keep it under its name in every `select` on the way";
-        graph.problem(window.shape_at.clone(), message, hint);
-    }
     let mut key_column = |key: &Spanned<String>| {
         let Some((index, field)) = schema.column_with_name(key.get_ref()) else {
             let hint = suggest(key.get_ref(), &columns::names(schema));
@@ -172,12 +167,23 @@ fn window(graph: &mut Graph<'_>, window: &WindowUse, input: &Input<'_>) -> Optio
         };
         if !KeyHasher::supports(field.data_type()) {
             let message = format!("column `{}` is {}, which cannot be a key", key.get_ref(), columns::type_name(field.data_type()));
-            graph.problem(key.span(), message, "make a column of a plain type with a `select` before the window");
+            graph.problem(key.span(), message, "make a column of a plain type with a `select` before");
             return None;
         }
         Some(index)
     };
-    let keys = every(window.key_by.iter().map(&mut key_column));
+    every(key_by.iter().map(&mut key_column))
+}
+
+fn window(graph: &mut Graph<'_>, window: &WindowUse, input: &Input<'_>) -> Option<Checked> {
+    let schema = input.schema.columns();
+    let event_time = input.schema.event_time();
+    if event_time.is_none() {
+        let message = format!("windows need an event time, and `{}` has none", input.reference);
+        let hint = "name its column as `event_time` of the source, and keep it under its name in every `select` on the way";
+        graph.problem(window.shape_at.clone(), message, hint);
+    }
+    let keys = key_columns(graph, &window.key_by, input);
     let mut compile = |aggregate: &NamedSql| {
         let compiled = told(graph, &aggregate.sql, Aggregate::compile(&aggregate.sql.text, schema))?;
         Some((aggregate.name.get_ref().clone(), compiled))

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use stygian_api::{Accepts, Options, Problem, Problems};
-use stygian_core::{OperatorId, Parallelism, PluginDescription, PluginRef, StreamKind, StreamSchema};
+use stygian_core::{ColumnType, OperatorId, Parallelism, PluginDescription, PluginRef, StreamKind, StreamSchema};
 use stygian_expr::{Expression, Predicate, WindowAggregatorSpec};
 use stygian_pipeline::{Instances, Settings, WindowShape};
 
@@ -137,6 +137,19 @@ pub struct PluginPlan {
     pub limits: Option<Options>,
     /// The input columns that cross into the sandbox, in the plugin's order.
     pub columns: Vec<usize>,
+    /// The key, of a plugin that keeps state.
+    pub key: Option<KeyPlan>,
+}
+
+/// The key of an operator with state.
+#[derive(Clone, Debug)]
+pub struct KeyPlan {
+    /// Where its columns stand in the input.
+    pub columns: Vec<usize>,
+    /// Their types.
+    pub types: Vec<ColumnType>,
+    /// Limits of the state that differ from the defaults.
+    pub state: Option<Options>,
 }
 
 /// What is written to.

@@ -3,7 +3,7 @@
 //! Outputs: `selected` has the input's columns; `extended` has them too, with the plugin's own in place of those of the same name and
 //! else behind them in their order; `own` has the plugin's alone.
 
-use crate::columns;
+use crate::{columns, keyed_plugin};
 use crate::logical::{Graph, Input, error_text};
 use crate::operators::Checked;
 use crate::plan::{NodeKind, PlanOutput, PluginPlan};
@@ -28,7 +28,8 @@ pub(crate) fn check<'a>(graph: &mut Graph<'a>, node: &'a OperatorNode, plugin: &
     let reads = reads(graph, plugin, description)?;
     let columns = crossing(graph, reads, description, input);
     let outputs = outputs(graph, plugin, description, input);
-    let (columns, outputs) = (columns?, outputs?);
+    let key = plugin.key_by_at.as_ref().map(|_| keyed_plugin::key(graph, plugin, description, input));
+    let (columns, outputs, key) = (columns?, outputs?, key.map_or(Some(None), |key| key.map(Some))?);
     let kind = NodeKind::Plugin(Box::new(PluginPlan {
         plugin: plugin.plugin.clone(),
         description: description.clone(),
@@ -36,16 +37,24 @@ pub(crate) fn check<'a>(graph: &mut Graph<'a>, node: &'a OperatorNode, plugin: &
         instances: plugin.instances,
         limits: plugin.limits.clone(),
         columns,
+        key: key.clone(),
     }));
-    Some(Checked { kind, outputs, key: None })
+    Some(Checked { kind, outputs, key: key.map(|key| key.columns) })
 }
 
-/// The one input of a plugin that works row by row.
+/// The one input of a plugin, which must be of the kind it is used as.
 fn reads<'d>(graph: &mut Graph<'_>, plugin: &PluginUse, description: &'d PluginDescription) -> Option<&'d InputSpec> {
     let who = format!("plugin {} {}", description.name, description.version);
-    if !description.interfaces.operator {
-        let hint = "only filters, maps and flat-maps (`operator` of the contract) can be used so far";
-        graph.problem(plugin.plugin_at.clone(), format!("{who} does not export `operator`"), hint);
+    let interfaces = description.interfaces;
+    let wrong = match (plugin.key_by_at.is_some(), interfaces.operator, interfaces.keyed_operator) {
+        (false, true, _) | (true, _, true) => None,
+        (false, false, true) => Some(("keeps state by key, and no key is named", "add `key_by = [\"column\"]`: the columns whose equal values share state")),
+        (true, true, false) => Some(("keeps no state, so it has no use for a key", "leave `key_by` out")),
+        (_, false, false) if interfaces.aggregate => Some(("is an aggregate", "use it in a `window`")),
+        _ => Some(("exports none of the contract's operators", "build it anew with the SDK")),
+    };
+    if let Some((what, hint)) = wrong {
+        graph.problem(plugin.key_by_at.clone().unwrap_or(plugin.plugin_at.clone()), format!("{who} {what}"), hint);
         return None;
     }
     match description.inputs.as_slice() {

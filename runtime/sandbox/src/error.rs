@@ -153,6 +153,14 @@ pub enum SandboxError {
         /// What it exports instead.
         exports: String,
     },
+    /// The plugin is of another kind than aggregates.
+    #[error("plugin {} is no aggregate: it exports {exports}", path.display())]
+    NoAggregate {
+        /// The file.
+        path: PathBuf,
+        /// What it exports instead.
+        exports: String,
+    },
     /// The input lacks what the plugin reads.
     #[error("operator `{operator}`: the input does not have what plugin {plugin} reads: {}", mismatches.join("; "))]
     Input {

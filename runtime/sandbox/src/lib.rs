@@ -5,6 +5,7 @@
 //! takes is limited, and a call that fails has changed nothing. Two files hold `unsafe`: `wire.rs` (types as wasmtime moves them) and
 //! `compiled.rs` (loading code that our own compiler made).
 
+mod aggregate;
 mod cache;
 mod call;
 mod call_error;
@@ -31,6 +32,7 @@ mod sandbox;
 mod wire;
 mod wiring;
 
+pub use aggregate::AggregateOperator;
 pub use call::{CallContext, CallOutput, DeadRow, LogLevel, LogLine, Piece};
 pub use call_error::{BadOutput, CallError, ColumnFault, Situation, Step, TimeLimit};
 pub use compile::{Compiler, compile_worker};

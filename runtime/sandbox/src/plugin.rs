@@ -1,5 +1,6 @@
 //! A loaded plugin: compiled, linked, ready for instances. Cheap to clone; shared by all operators that use it.
 
+use crate::aggregate::AggregateOperator;
 use crate::error::SandboxError;
 use crate::host::{HostState, Output};
 use crate::inspect::Outside;
@@ -129,6 +130,20 @@ impl Plugin {
         }
         let description = self.describe(config_json)?;
         let mut operator = KeyedOperator::new(self.clone(), name, config_json, &description, input)?;
+        operator.open().map_err(Box::new)?;
+        Ok(operator)
+    }
+
+    /// Makes a user-defined aggregate's operator; as [`Plugin::operator`] else.
+    ///
+    /// # Errors
+    /// As [`Plugin::operator`].
+    pub fn aggregate(&self, name: &str, config_json: &str, input: &SchemaRef) -> Result<AggregateOperator, SandboxError> {
+        if !self.interfaces().aggregate {
+            return Err(SandboxError::NoAggregate { path: self.code.path.clone(), exports: self.kinds() });
+        }
+        let description = self.describe(config_json)?;
+        let mut operator = AggregateOperator::new(self.clone(), name, config_json, &description, input)?;
         operator.open().map_err(Box::new)?;
         Ok(operator)
     }

@@ -45,7 +45,6 @@ pub struct Keyed {
     /// Not there while a call has it, and not after a failure.
     state: Option<Box<KeyedState>>,
     keys: KeyBatch,
-    watermark: EventTime,
 }
 
 struct Parts {
@@ -67,12 +66,16 @@ impl Keyed {
             spec: Parts { plugin, key, codec, event_time, outputs, fresh },
             state: Some(Box::new(state)),
             keys: KeyBatch::default(),
-            watermark: EventTime::MIN,
         }
     }
 
     fn take_state(&mut self) -> Result<Box<KeyedState>, OperatorError> {
         self.state.take().ok_or(OperatorError::StateLost)
+    }
+
+    /// The clock that state lives by: event time where there is one.
+    fn lives_by(&self, context: &CallContext) -> EventTime {
+        if self.spec.event_time.is_some() { context.watermark } else { EventTime::from_micros(context.processing_time) }
     }
 
     /// One call on rows from `start` on; returns where it ended.
@@ -94,7 +97,7 @@ impl Keyed {
         let mut len = self.spec.plugin.slice_len(rows, start);
         let most = self.spec.plugin.limits().bytes_per_call.as_usize();
         let times = self.spec.event_time.and_then(|column| rows.column(column).as_primitive_opt::<TimestampMicrosecondType>());
-        let now = if self.spec.event_time.is_some() { context.watermark } else { EventTime::from_micros(context.processing_time) };
+        let now = self.lives_by(context);
         let time_of = |row: usize| match times {
             Some(times) if times.is_valid(row) => times.value(row),
             _ => now.micros(),
@@ -149,7 +152,7 @@ impl Keyed {
     /// Fires what is due at `now`, and what that sets for a time up to `now`.
     fn fire(&mut self, clock: TimerClock, now: i64, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
         let most = self.spec.plugin.limits().rows_per_call as usize;
-        let judged_at = if self.spec.event_time.is_some() { context.watermark } else { EventTime::from_micros(context.processing_time) };
+        let judged_at = self.lives_by(context);
         for _ in 0..MOST_TIMER_CALLS {
             let call = match self.take_state()?.begin_timers(clock, now, most, judged_at)? {
                 Ok(call) => call,
@@ -166,7 +169,7 @@ impl Keyed {
             let output = self.settle(called)?;
             self.put_out(&RecordBatch::new_empty(Arc::new(arrow_schema::Schema::empty())), output, out)?;
         }
-        Err(OperatorError::TimersWithoutEnd { calls: MOST_TIMER_CALLS, watermark: self.watermark })
+        Err(OperatorError::TimersWithoutEnd { calls: MOST_TIMER_CALLS, watermark: context.watermark })
     }
 }
 
@@ -186,15 +189,22 @@ impl Operator for Keyed {
         Ok(())
     }
 
-    fn watermark(&mut self, watermark: EventTime, out: &mut Output) -> Result<(), OperatorError> {
-        self.watermark = watermark;
-        let context = CallContext { watermark, processing_time: crate::chain::processing_time() };
-        self.fire(TimerClock::EventTime, watermark.micros(), &context, out)?;
+    fn watermark(&mut self, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
+        self.fire(TimerClock::EventTime, context.watermark.micros(), context, out)?;
+        let now = self.lives_by(context);
         if let Some(state) = &mut self.state {
-            state.sweep(watermark);
+            state.sweep(now);
             self.counters.set_state(state.size(), state.timers().len());
         }
         Ok(())
+    }
+
+    fn next_deadline(&self) -> Option<i64> {
+        self.state.as_ref()?.timers().next(TimerClock::ProcessingTime)
+    }
+
+    fn processing_time(&mut self, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
+        self.fire(TimerClock::ProcessingTime, context.processing_time, context, out)
     }
 
     fn end(&mut self) -> Dropped {

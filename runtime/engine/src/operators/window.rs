@@ -4,7 +4,6 @@ use crate::metrics::Counters;
 use crate::{CallContext, Dropped, Operator, OperatorError, Output};
 use arrow_array::RecordBatch;
 use std::sync::Arc;
-use stygian_core::EventTime;
 use stygian_expr::{WindowAggregator, WindowAggregatorSpec};
 
 /// Two outputs: the results, and the rows that came after all their windows had fired.
@@ -35,8 +34,8 @@ impl Operator for Window {
         Ok(())
     }
 
-    fn watermark(&mut self, watermark: EventTime, out: &mut Output) -> Result<(), OperatorError> {
-        for results in self.aggregator.advance(watermark)? {
+    fn watermark(&mut self, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
+        for results in self.aggregator.advance(context.watermark)? {
             out.push(RESULTS, results);
         }
         Ok(())
