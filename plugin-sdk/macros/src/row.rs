@@ -37,6 +37,10 @@ fn input(input: &DeriveInput) -> Result<TokenStream> {
         let (value, ident, at) = (value(field), field.ident, Index::from(at));
         quote!(#ident: #value::read(&columns.#at, row))
     });
+    let reads_unchecked = fields.iter().enumerate().map(|(at, field)| {
+        let (value, ident, at) = (value(field), field.ident, Index::from(at));
+        quote!(#ident: #value::read_unchecked(&columns.#at, row))
+    });
     Ok(quote! {
         #[automatically_derived]
         impl<#life> ::stygian_sdk::InputRow<#life> for #name #generics {
@@ -50,6 +54,12 @@ fn input(input: &DeriveInput) -> Result<TokenStream> {
             #[inline]
             fn read(columns: &Self::Columns, row: usize) -> Self {
                 Self { #(#reads),* }
+            }
+            #[inline]
+            #[allow(unsafe_code)]
+            unsafe fn read_unchecked(columns: &Self::Columns, row: usize) -> Self {
+                // SAFETY: the caller's, for every column.
+                unsafe { Self { #(#reads_unchecked),* } }
             }
         }
     })
@@ -82,8 +92,10 @@ pub(crate) fn output(input: &DeriveInput) -> Result<TokenStream> {
                 #(::stygian_sdk::WriteValue::write(self.#idents, &mut builders.#at);)*
             }
             #[inline]
-            fn push_reserved(self, builders: &mut Self::Builders) {
-                #(::stygian_sdk::WriteValue::write_reserved(self.#idents, &mut builders.#at);)*
+            #[allow(unsafe_code)]
+            unsafe fn push_reserved(self, builders: &mut Self::Builders) {
+                // SAFETY: the caller's, for every column.
+                unsafe { #(::stygian_sdk::WriteValue::write_reserved(self.#idents, &mut builders.#at);)* }
             }
             fn truncate(builders: &mut Self::Builders, rows: usize) {
                 #(::stygian_sdk::ColumnBuilder::truncate(&mut builders.#at, rows);)*

@@ -1,5 +1,6 @@
 //! Writing: how a Rust type becomes a column. Builders grow by one value a row and can go back to an earlier row, so that a row which is
 //! refused half-way leaves nothing behind.
+#![allow(unsafe_code)] // writing where room is known to be
 
 use crate::bits::BitBuilder;
 use crate::contract::{Column, ColumnType, Values, VarValues};
@@ -17,8 +18,11 @@ pub trait WriteValue: ColumnValue + Sized {
     fn write(self, builder: &mut Self::Builder);
 
     /// Adds this value to a builder that was made with room for it. Without a way to grow, a loop over rows stays tight.
+    ///
+    /// # Safety
+    /// Fewer values than the builder was made for have been added.
     #[inline]
-    fn write_reserved(self, builder: &mut Self::Builder) {
+    unsafe fn write_reserved(self, builder: &mut Self::Builder) {
         self.write(builder);
     }
 }
@@ -92,9 +96,14 @@ macro_rules! plain {
             }
 
             #[inline]
-            fn write_reserved(self, builder: &mut PlainBuilder<Self>) {
-                assert!(builder.0.len() < builder.0.capacity(), "a builder without room");
-                self.write(builder);
+            unsafe fn write_reserved(self, builder: &mut PlainBuilder<Self>) {
+                let len = builder.0.len();
+                debug_assert!(len < builder.0.capacity(), "a builder without room");
+                // SAFETY: the caller's: there is room for one more, which is written before it counts.
+                unsafe {
+                    builder.0.as_mut_ptr().add(len).write($unwrap(self));
+                    builder.0.set_len(len + 1);
+                }
             }
         }
     )*};

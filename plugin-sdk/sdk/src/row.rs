@@ -17,6 +17,13 @@ pub trait InputRow<'a>: Sized {
 
     /// A row of bound columns. The row must be less than the batch's count.
     fn read(columns: &Self::Columns, row: usize) -> Self;
+
+    /// A row of bound columns, without a check.
+    ///
+    /// # Safety
+    /// The row is less than the batch's count.
+    #[allow(unsafe_code)]
+    unsafe fn read_unchecked(columns: &Self::Columns, row: usize) -> Self;
 }
 
 /// A row that is written to the columns of an output.
@@ -34,7 +41,11 @@ pub trait OutputRow: Sized {
     fn push(self, builders: &mut Self::Builders);
 
     /// Adds this row to builders that were made with room for it.
-    fn push_reserved(self, builders: &mut Self::Builders);
+    ///
+    /// # Safety
+    /// Fewer rows than the builders were made for have been added.
+    #[allow(unsafe_code)]
+    unsafe fn push_reserved(self, builders: &mut Self::Builders);
 
     /// Drops all rows but the first `rows`.
     fn truncate(builders: &mut Self::Builders, rows: usize);

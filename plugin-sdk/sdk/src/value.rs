@@ -1,7 +1,8 @@
 //! Reading: how a Rust type sees a column, without copying or allocating.
 //!
 //! `bind` checks type, lengths and nulls once a batch, so that `read` may index. A row outside of the batch panics (inside of a component: a
-//! trap of this call only).
+//! trap of this call only); the loops over all rows of a batch read without that check.
+#![allow(unsafe_code)] // reading a row that is known to be there
 
 use crate::bits;
 use crate::contract::{Column, ColumnType, DecimalType, Field, Values};
@@ -38,6 +39,15 @@ pub trait ReadValue<'a>: ColumnValue + Sealed + Sized {
 
     /// The value of a row. The row must be less than the number that was bound.
     fn read(column: &Self::Column, row: usize) -> Self;
+
+    /// The value of a row, without a check where there would be one.
+    ///
+    /// # Safety
+    /// The row is less than the number that was bound.
+    #[inline]
+    unsafe fn read_unchecked(column: &Self::Column, row: usize) -> Self {
+        Self::read(column, row)
+    }
 
     /// Checks a column, also for nulls.
     #[inline]
@@ -113,6 +123,12 @@ macro_rules! plain {
             #[inline]
             fn read(column: &Self::Column, row: usize) -> Self {
                 $wrap(column[row])
+            }
+
+            #[inline]
+            unsafe fn read_unchecked(column: &Self::Column, row: usize) -> Self {
+                // SAFETY: the caller's; `bind_values` has cut the column to the rows.
+                $wrap(unsafe { *column.get_unchecked(row) })
             }
         }
     )*};
@@ -217,6 +233,12 @@ macro_rules! variable {
             fn read(column: &$column<'a>, row: usize) -> Self {
                 column.get(row)
             }
+
+            #[inline]
+            unsafe fn read_unchecked(column: &$column<'a>, row: usize) -> Self {
+                // SAFETY: the caller's.
+                unsafe { column.get_unchecked(row) }
+            }
         }
     )*};
 }
@@ -260,6 +282,15 @@ impl<'a, T: ReadValue<'a>> ReadValue<'a> for Option<T> {
         match column.validity {
             Some(bitmap) if !bits::get(bitmap, row) => None,
             _ => Some(T::read(&column.values, row)),
+        }
+    }
+
+    #[inline]
+    unsafe fn read_unchecked(column: &Self::Column, row: usize) -> Self {
+        match column.validity {
+            Some(bitmap) if !bits::get(bitmap, row) => None,
+            // SAFETY: the caller's.
+            _ => Some(unsafe { T::read_unchecked(&column.values, row) }),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the offsets of [`Vars`] ascend within its bytes, and the values of [`Texts`] are UTF-8. It is checked, or promised by the host
 //! ([`crate::Input`]), when a column is bound; so a read checks the row alone.
-#![allow(unsafe_code)] // the two slicings that rely on the invariant
+#![allow(unsafe_code)] // slicing by the invariant
 
 use crate::contract::VarValues;
 use crate::input::Extent;
@@ -37,6 +37,21 @@ impl<'a> Vars<'a> {
     }
 }
 
+impl<'a> Vars<'a> {
+    /// The value of a row.
+    ///
+    /// # Safety
+    /// The row is less than the number that was bound.
+    #[inline]
+    pub(crate) unsafe fn get_unchecked(&self, row: usize) -> &'a [u8] {
+        // SAFETY: there is one offset more than rows, and they ascend within the bytes.
+        unsafe {
+            let (start, end) = (*self.offsets.get_unchecked(row) as usize, *self.offsets.get_unchecked(row + 1) as usize);
+            self.bytes.get_unchecked(start..end)
+        }
+    }
+}
+
 /// A column of text.
 #[derive(Clone, Copy, Debug)]
 pub struct Texts<'a>(Vars<'a>);
@@ -60,5 +75,15 @@ impl<'a> Texts<'a> {
     pub(crate) fn get(&self, row: usize) -> &'a str {
         // SAFETY: every value is UTF-8.
         unsafe { std::str::from_utf8_unchecked(self.0.get(row)) }
+    }
+
+    /// The value of a row.
+    ///
+    /// # Safety
+    /// The row is less than the number that was bound.
+    #[inline]
+    pub(crate) unsafe fn get_unchecked(&self, row: usize) -> &'a str {
+        // SAFETY: every value is UTF-8; the rest is the caller's.
+        unsafe { std::str::from_utf8_unchecked(self.0.get_unchecked(row)) }
     }
 }
