@@ -28,10 +28,14 @@ pub(crate) fn decode(bytes: &[u8]) -> (Vec<Field>, OutBatch) {
 }
 
 /// Bytes as they come; zeros when they are used up.
-struct Source<'a>(&'a [u8]);
+pub(crate) struct Source<'a>(&'a [u8]);
 
-impl Source<'_> {
-    fn byte(&mut self) -> u8 {
+impl<'a> Source<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn byte(&mut self) -> u8 {
         match self.0.split_first() {
             Some((first, rest)) => {
                 self.0 = rest;
@@ -46,7 +50,7 @@ impl Source<'_> {
     }
 
     /// Mostly the length that is due.
-    fn length(&mut self, due: usize) -> usize {
+    pub(crate) fn length(&mut self, due: usize) -> usize {
         match self.byte() {
             254 => due + 1,
             255 => due.saturating_sub(1),
@@ -58,11 +62,16 @@ impl Source<'_> {
         (0..self.length(due)).map(|_| item(self)).collect()
     }
 
+    /// Perhaps a bitmap, mostly of the length that is due.
+    pub(crate) fn bitmap(&mut self, rows: usize) -> Option<Vec<u8>> {
+        self.byte().is_multiple_of(2).then(|| self.list(rows.div_ceil(8), Self::byte))
+    }
+
     fn column(&mut self, index: u8, rows: usize) -> (Field, OutColumn) {
         let column_type = TYPES[usize::from(self.byte()) % TYPES.len()];
         let nullable = !self.byte().is_multiple_of(4);
         let field = Field { name: format!("c{index}"), column_type, nullable };
-        let validity = self.byte().is_multiple_of(2).then(|| self.list(rows.div_ceil(8), Self::byte));
+        let validity = self.bitmap(rows);
         let given = if self.byte() == 255 { TYPES[usize::from(self.byte()) % TYPES.len()] } else { column_type };
         (field, OutColumn { validity, values: self.values(given, rows) })
     }
@@ -99,7 +108,7 @@ impl Source<'_> {
     }
 
     /// Offsets that mostly ascend, and bytes that are mostly text.
-    fn var(&mut self, rows: usize) -> OutVarValues {
+    pub(crate) fn var(&mut self, rows: usize) -> OutVarValues {
         let mut at = 0_i32;
         let offsets = self.list(rows + 1, |source| {
             at = at.wrapping_add(match source.byte() {

@@ -31,7 +31,7 @@ impl HostState {
         if self.used.state_bytes > limit.0 { Err(Situation::TooMuchState { limit }) } else { Ok(()) }
     }
 
-    fn put_states(&mut self, slot: u32, keys: &[u32], values: OutSlotStates) -> Checked {
+    pub(crate) fn put_states(&mut self, slot: u32, keys: &[u32], values: OutSlotStates) -> Checked {
         const FUNCTION: &str = "put-states";
         let values = slot_states(values)?;
         self.count_state(values.values().bytes().len() + size_of_val(keys))?;
@@ -42,7 +42,7 @@ impl HostState {
         call.put_values(slot, keys, values).map_err(Situation::State)
     }
 
-    fn get(&mut self, slot: u32, key: u32, map_keys: OutVarValues) -> Answer<AnswerSlotStates> {
+    pub(crate) fn get(&mut self, slot: u32, key: u32, map_keys: OutVarValues) -> Answer<AnswerSlotStates> {
         let map_keys = var_values(map_keys)?;
         self.count_state(map_keys.bytes().len() + size_of_val(map_keys.offsets()))?;
         let (call, slot) = self.state_at("get", slot, key, &[SlotKind::Map])?;
@@ -51,7 +51,7 @@ impl HostState {
         Ok(AnswerSlotStates { validity: found.validity().map(<[u8]>::to_vec), values: answer(found.values()) })
     }
 
-    fn scan(&mut self, slot: u32, key: u32, from: Option<u64>, most_bytes: u32) -> Answer<AnswerEntries> {
+    pub(crate) fn scan(&mut self, slot: u32, key: u32, from: Option<u64>, most_bytes: u32) -> Answer<AnswerEntries> {
         // One entry always comes, however small the page; all of them count.
         let most = (most_bytes as usize).min(self.limits.state_bytes.as_usize());
         let (call, slot) = self.state_at("scan", slot, key, &[SlotKind::List, SlotKind::Map])?;
@@ -60,14 +60,14 @@ impl HostState {
         Ok(AnswerEntries { keys: answer(&keys), values: answer(&values), next })
     }
 
-    fn append(&mut self, slot: u32, key: u32, entries: OutVarValues) -> Checked {
+    pub(crate) fn append(&mut self, slot: u32, key: u32, entries: OutVarValues) -> Checked {
         let entries = var_values(entries)?;
         self.count_state(entries.bytes().len() + size_of_val(entries.offsets()))?;
         let (call, slot) = self.state_at("append", slot, key, &[SlotKind::List])?;
         call.append(slot, key, &entries).map_err(Situation::State)
     }
 
-    fn put(&mut self, slot: u32, key: u32, map_keys: OutVarValues, values: OutVarValues) -> Checked {
+    pub(crate) fn put(&mut self, slot: u32, key: u32, map_keys: OutVarValues, values: OutVarValues) -> Checked {
         let (map_keys, values) = (var_values(map_keys)?, var_values(values)?);
         self.count_state(map_keys.bytes().len() + values.bytes().len() + 2 * size_of_val(map_keys.offsets()))?;
         check_count("put", map_keys.len(), values.len())?;
@@ -75,7 +75,7 @@ impl HostState {
         call.put(slot, key, &map_keys, &values).map_err(Situation::State)
     }
 
-    fn remove(&mut self, slot: u32, key: u32, map_keys: Option<OutVarValues>) -> Checked {
+    pub(crate) fn remove(&mut self, slot: u32, key: u32, map_keys: Option<OutVarValues>) -> Checked {
         let map_keys = map_keys.map(var_values).transpose()?;
         self.count_state(map_keys.as_ref().map_or(0, |keys| keys.bytes().len() + size_of_val(keys.offsets())))?;
         let kinds: &[SlotKind] = if map_keys.is_some() { &[SlotKind::Map] } else { &[SlotKind::Map, SlotKind::List] };
@@ -84,7 +84,7 @@ impl HostState {
         Ok(())
     }
 
-    fn timers(&mut self, set: bool, timer: u32, keys: &[u32], at: &[i64]) -> Checked {
+    pub(crate) fn timers(&mut self, set: bool, timer: u32, keys: &[u32], at: &[i64]) -> Checked {
         let function = if set { "set-timers" } else { "clear-timers" };
         let limit = self.limits.timers;
         self.used.timers = self.used.timers.saturating_add(u32::try_from(keys.len()).unwrap_or(u32::MAX));

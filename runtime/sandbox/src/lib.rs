@@ -17,6 +17,8 @@ mod engine;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+#[doc(hidden)]
+pub mod fuzzing_state;
 mod host;
 mod host_keyed;
 mod inspect;
