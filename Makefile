@@ -17,7 +17,7 @@ build: setup ## everything, in the one profile
 	@$(timed) build cargo build --workspace --all-targets --locked
 
 plugins: build ## the plugins as components, in target/wasm/plugins
-	@$(timed) plugins $(stygian) plugin build --locked plugins/clean plugins/enrich plugins/route
+	@$(timed) plugins $(stygian) plugin build --locked plugins/clean plugins/enrich plugins/route plugins/totals plugins/sessionise plugins/fraud plugins/spread
 
 demo: plugins ## make 2 million events and run the reference job on them
 	@rm -rf $(demo) && mkdir -p $(demo) && cp tests/demo/*.toml $(demo)

@@ -6,6 +6,10 @@
 mod outputs;
 mod row;
 mod shape;
+mod state;
+mod stored;
+mod timers;
+mod world;
 
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
@@ -27,10 +31,44 @@ pub fn derive_output_row(input: TokenStream) -> TokenStream {
     row::output(&input).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// The outputs of a `FlatMap`: a struct of `Output<T>`, `ExtendedOutput<T>` and `SelectedOutput`. The first field is the main output.
+/// The outputs of a `FlatMap` or a `Keyed`: a struct of `Output<T>`, `ExtendedOutput<T>` and `SelectedOutput`. The first field is the main output.
 /// An output has its field's name, or that of `#[output(name = "...")]`.
 #[proc_macro_derive(Outputs, attributes(output))]
 pub fn derive_outputs(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     outputs::outputs(&input).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// What a `Keyed` keeps for a key: a struct of `ValueState<T>`, `ListState<T>` and `MapState<K, V>`.
+///
+/// `#[slot(...)]` on a field: `name = "..."` (the field's by default), `version = 2` (1 by default; to be counted up when the type changes),
+/// `ttl = "1h"` (how long a value lives after it was last written, by event time) and `migrate(1 = OldType)`: values of version 1 were of `OldType`,
+/// of which the present type is made by `From` or `TryFrom`.
+#[proc_macro_derive(State, attributes(slot))]
+pub fn derive_state(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    state::state(&input).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// The timers of a `Keyed`: an enum, each variant with `#[timer(event_time)]` or `#[timer(processing_time)]`. A timer has its variant's name in
+/// snake case, or that of `name = "..."`.
+#[proc_macro_derive(Timers, attributes(timer))]
+pub fn derive_timers(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    timers::timers(&input).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// A type that can be stored as state, in the form of postcard. It derives serde's `Serialize` and `Deserialize` too.
+#[proc_macro_derive(Stored)]
+pub fn derive_stored(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    stored::stored(&input).into()
+}
+
+/// For `export!`: the section of a module that tells its maker's tools of what world it is, by the world's name in the contract.
+#[doc(hidden)]
+#[proc_macro]
+pub fn world_section(input: TokenStream) -> TokenStream {
+    let name = parse_macro_input!(input as syn::LitStr);
+    world::section(&name).unwrap_or_else(syn::Error::into_compile_error).into()
 }

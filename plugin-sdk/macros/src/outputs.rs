@@ -33,8 +33,10 @@ pub(crate) fn outputs(input: &DeriveInput) -> Result<TokenStream> {
             fn undo_row(&mut self) {
                 #(::stygian_sdk::OutputPort::undo_row(&mut self.#idents);)*
             }
-            fn flush(self, rows: u32, host: &mut dyn ::stygian_sdk::Host) {
-                #(::stygian_sdk::OutputPort::flush(self.#idents, #indices, rows, host);)*
+            fn flush(self, rows: u32, host: &mut dyn ::stygian_sdk::Host) -> ::std::result::Result<(), ::std::string::String> {
+                #(::stygian_sdk::OutputPort::flush(self.#idents, #indices, rows, host)
+                    .map_err(|problem| ::std::format!("output `{}` {problem}", #names))?;)*
+                ::std::result::Result::Ok(())
             }
         }
     })

@@ -1,6 +1,8 @@
 //! What all derives need to know of a struct: its named fields, and the names these have outside.
 
+use std::collections::BTreeSet;
 use syn::ext::IdentExt;
+use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Error, Field, Fields, Ident, Lifetime, LitStr, Result, Type};
 
@@ -11,8 +13,30 @@ pub(crate) struct NamedField<'a> {
     pub(crate) name: String,
 }
 
+/// What an attribute of a field may say besides its name.
+pub(crate) trait Options: Default {
+    /// All that is known, for the message about something that is not.
+    const KNOWN: &'static str;
+
+    /// Takes an option in; `false`: it is not known.
+    fn option(&mut self, meta: &ParseNestedMeta<'_>) -> Result<bool>;
+}
+
+impl Options for () {
+    const KNOWN: &'static str = "`name = \"...\"`";
+
+    fn option(&mut self, _meta: &ParseNestedMeta<'_>) -> Result<bool> {
+        Ok(false)
+    }
+}
+
 /// The named fields of a struct, with names taken from `#[<attribute>(name = "...")]` where it stands.
 pub(crate) fn named_fields<'a>(input: &'a DeriveInput, attribute: &str) -> Result<Vec<NamedField<'a>>> {
+    Ok(named_fields_with::<()>(input, attribute)?.into_iter().map(|(field, ())| field).collect())
+}
+
+/// The named fields of a struct, with what else the attribute says of each.
+pub(crate) fn named_fields_with<'a, O: Options>(input: &'a DeriveInput, attribute: &str) -> Result<Vec<(NamedField<'a>, O)>> {
     let Data::Struct(data) = &input.data else {
         return Err(Error::new(input.ident.span(), "only a struct can be derived: its fields are named outside"));
     };
@@ -20,29 +44,35 @@ pub(crate) fn named_fields<'a>(input: &'a DeriveInput, attribute: &str) -> Resul
         return Err(Error::new(input.ident.span(), "fields must have names: they are named so outside"));
     };
     let named = fields.named.iter().map(|field| named_field(field, attribute)).collect::<Result<Vec<_>>>()?;
-    match repeated(&named) {
-        Some(field) => Err(Error::new(field.ident.span(), format!("the name `{}` is there twice", field.name))),
-        None => Ok(named),
-    }
+    refuse_repeated(named.iter().map(|(field, _)| (field.ident, field.name.as_str())))?;
+    Ok(named)
 }
 
-fn named_field<'a>(field: &'a Field, attribute: &str) -> Result<NamedField<'a>> {
+fn named_field<'a, O: Options>(field: &'a Field, attribute: &str) -> Result<(NamedField<'a>, O)> {
     let ident = field.ident.as_ref().ok_or_else(|| Error::new(field.span(), "a field without a name"))?;
-    let mut name = ident.unraw().to_string();
+    let (mut name, mut options) = (ident.unraw().to_string(), O::default());
     for attr in field.attrs.iter().filter(|attr| attr.path().is_ident(attribute)) {
         attr.parse_nested_meta(|meta| {
-            if !meta.path.is_ident("name") {
-                return Err(meta.error("only `name = \"...\"` is known here"));
+            if meta.path.is_ident("name") {
+                name = meta.value()?.parse::<LitStr>()?.value();
+            } else if !options.option(&meta)? {
+                return Err(meta.error(format!("only {} {} known here", O::KNOWN, if O::KNOWN.contains(',') { "are" } else { "is" })));
             }
-            name = meta.value()?.parse::<LitStr>()?.value();
             Ok(())
         })?;
     }
-    Ok(NamedField { ident, ty: &field.ty, name })
+    Ok((NamedField { ident, ty: &field.ty, name }, options))
 }
 
-fn repeated<'f, 'a>(fields: &'f [NamedField<'a>]) -> Option<&'f NamedField<'a>> {
-    fields.iter().enumerate().find(|(at, field)| fields[..*at].iter().any(|earlier| earlier.name == field.name)).map(|(_, field)| field)
+/// Names must be unique outside.
+pub(crate) fn refuse_repeated<'a>(names: impl Iterator<Item = (&'a Ident, &'a str)>) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for (ident, name) in names {
+        if !seen.insert(name) {
+            return Err(Error::new(ident.span(), format!("the name `{name}` is there twice")));
+        }
+    }
+    Ok(())
 }
 
 /// The one lifetime that rows and outputs (`what`) may have. Types and constants as parameters would leave their schema open.

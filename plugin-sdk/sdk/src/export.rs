@@ -6,7 +6,11 @@
 /// stygian_sdk::export!(filter Clean);
 /// stygian_sdk::export!(map Enrich);
 /// stygian_sdk::export!(flat_map Route, name = "route-by-kind");
+/// stygian_sdk::export!(keyed Totals);
+/// stygian_sdk::export!(aggregate Spread);
 /// ```
+///
+/// Plugins whose state has older versions are `migrating_keyed` and `migrating_aggregate`.
 ///
 /// Natively nothing is exported, so that a test may link many plugins; the types are checked all the same.
 #[macro_export]
@@ -15,6 +19,18 @@ macro_rules! export {
     (filter $operator:ty, name = $name:expr) => { $crate::__export!($crate::FilterOperator<$operator>, $name); };
     (map $operator:ty, name = $name:expr) => { $crate::__export!($crate::MapOperator<$operator>, $name); };
     (flat_map $operator:ty, name = $name:expr) => { $crate::__export!($crate::FlatMapOperator<$operator>, $name); };
+    (keyed $operator:ty, name = $name:expr) => { $crate::__export_keyed!("keyed-plugin", false, $operator, $name, {}); };
+    (migrating_keyed $operator:ty, name = $name:expr) => {
+        $crate::__export_keyed!("migrating-keyed-plugin", true, $operator, $name, {
+            $crate::__export_migration!(reads, migrate, $operator);
+        });
+    };
+    (aggregate $operator:ty, name = $name:expr) => { $crate::__export_aggregate!("aggregate-plugin", $operator, $name, {}); };
+    (migrating_aggregate $operator:ty, name = $name:expr) => {
+        $crate::__export_aggregate!("migrating-aggregate-plugin", $operator, $name, {
+            $crate::__export_migration!(accumulator_reads, migrate_accumulators, $operator);
+        });
+    };
 }
 
 /// The exports themselves.
@@ -56,7 +72,33 @@ macro_rules! __export {
                 }
             }
 
-    $crate::bindings::export!(Plugin with_types_in $crate::bindings);
+            $crate::__export_interfaces!("operator-plugin", metadata, operator);
         };
+    };
+}
+
+/// The component's entry points: those of `Plugin` for these interfaces, which are the exports of the contract's world of this name.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_interfaces {
+    ($world:literal, $($interface:ident),*) => {
+        $($crate::__export_interface!($interface);)*
+        $crate::world_section!($world);
+    };
+}
+
+/// The generated macro of an interface.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_interface {
+    (metadata) => { $crate::__export_interface!(metadata, __export_stygian_plugin_metadata_0_1_0_cabi); };
+    (operator) => { $crate::__export_interface!(operator, __export_stygian_plugin_operator_0_1_0_cabi); };
+    (keyed_operator) => { $crate::__export_interface!(keyed_operator, __export_stygian_plugin_keyed_operator_0_1_0_cabi); };
+    (aggregate) => { $crate::__export_interface!(aggregate, __export_stygian_plugin_aggregate_0_1_0_cabi); };
+    (migration) => { $crate::__export_interface!(migration, __export_stygian_plugin_migration_0_1_0_cabi); };
+    ($interface:ident, $generated:ident) => {
+        $crate::bindings::exports::stygian::plugin::$interface::$generated!(
+            Plugin with_types_in $crate::bindings::exports::stygian::plugin::$interface
+        );
     };
 }

@@ -60,7 +60,6 @@ impl<F: FlatMap> Operator for FlatMapOperator<F> {
                 host.dead_letter(row, reject.reason());
             }
         }
-        outputs.flush(input.rows(), host);
-        Ok(())
+        outputs.flush(input.rows(), host)
     }
 }

@@ -33,45 +33,64 @@
 #[allow(unused_extern_crates)]
 extern crate self as stygian_sdk;
 
+mod aggregate;
 pub mod bindings;
 mod bits;
+mod blobs;
 mod builder;
 pub mod contract;
+pub mod duration;
 mod export;
+mod export_keyed;
 mod filter;
 mod flat_map;
 pub mod guest;
 mod host;
 mod input;
+mod keyed;
 pub mod log;
 mod map;
+mod map_key;
+pub mod migration;
 mod operator;
 mod output;
 mod reject;
 mod row;
+mod state;
+mod stored;
+mod timers;
 mod types;
 mod value;
 mod var;
 
+pub use aggregate::{Aggregate, AggregateOperator, OldAccumulators};
 pub use builder::{BoolBuilder, ColumnBuilder, DecimalBuilder, NullableBuilder, PlainBuilder, PlainValue, VarBuilder, WriteValue};
 pub use filter::{Filter, FilterOperator};
 pub use flat_map::{FlatMap, FlatMapOperator};
-pub use host::{Host, Imports};
+pub use host::{Host, Imports, KeyedHost, StateReader};
 pub use input::{Extent, Input};
+pub use keyed::{Context, Keyed, KeyedOperator, KeyedRows, Keys};
 pub use map::{Map, MapOperator};
+pub use map_key::{FixedKey, MapKey};
 pub use operator::{NoConfig, Operator, describe, open};
 pub use output::{ExtendedOutput, Output, OutputPort, Outputs, SelectedOutput};
 pub use reject::Reject;
 pub use row::{InputRow, OutputRow, bind_column};
-pub use stygian_macros::{OutputRow, Outputs, Row};
-pub use types::{Date, Decimal, Timestamp, TimestampUtc};
+pub use state::{
+    ListState, MapState, NoState, Slot, State, StateCall, ValueState, in_slot, migrate_value, slot_spec, unread_version,
+};
+pub use stored::{FixedSize, Stored, from_postcard, to_postcard};
+pub use stygian_macros::{OutputRow, Outputs, Row, State, Stored, Timers, world_section};
+pub use timers::{NoTimers, TimerCalls, Timers, timer_spec};
+pub use types::{Date, Decimal, Micros, Timestamp, TimestampUtc};
 pub use value::{Bits, ColumnValue, Decimals, Mismatch, Nullable, ReadValue, Sealed};
 pub use var::{Texts, Vars};
 
 /// What an operator's file needs.
 pub mod prelude {
     pub use crate::{
-        Date, Decimal, ExtendedOutput, Filter, FlatMap, Map, NoConfig, Output, OutputRow, Outputs, Reject, Row, SelectedOutput, Timestamp,
-        TimestampUtc, log,
+        Aggregate, Context, Date, Decimal, ExtendedOutput, Filter, FlatMap, Keyed, ListState, Map, MapState, NoConfig, NoState, NoTimers,
+        OldAccumulators, Output, OutputRow, Outputs, Reject, Row, SelectedOutput, State, Stored, Timers, Timestamp, TimestampUtc, ValueState,
+        log,
     };
 }

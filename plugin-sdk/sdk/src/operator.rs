@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 /// The name of the one input.
-const INPUT: &str = "input";
+pub(crate) const INPUT: &str = "input";
 
 /// The name of the one output of filters and maps.
 pub(crate) const MAIN_OUTPUT: &str = "main";
@@ -37,7 +37,12 @@ pub struct NoConfig {}
 
 /// Makes an instance from a configuration as JSON.
 pub fn open<O: Operator>(config: &str) -> Result<O, String> {
-    O::open(serde_json::from_str(config).map_err(|error| message(&error))?)
+    O::open(parse_config(config)?)
+}
+
+/// Reads a configuration.
+pub(crate) fn parse_config<C: DeserializeOwned>(config: &str) -> Result<C, String> {
+    serde_json::from_str(config).map_err(|error| message(&error))
 }
 
 /// What is wrong, without where: the author of the pipeline wrote TOML and has never seen this JSON.

@@ -1,4 +1,4 @@
-//! Outputs of flat-maps: typed ports that collect the rows of a call and hand them to the host at its end.
+//! Outputs of flat-maps and keyed operators: typed ports that collect the rows of a call and hand them to the host at its end.
 //!
 //! Rows that were pushed for an input row can be taken back until the next input row begins.
 
@@ -7,7 +7,10 @@ use crate::host::Host;
 use crate::operator::append_output;
 use crate::row::OutputRow;
 
-/// All outputs of a flat-map; derived for a struct of ports.
+/// In the place of an input row where none belongs to what is pushed: a timer has fired.
+pub(crate) const NO_ROW: u32 = u32::MAX;
+
+/// All outputs of an operator; derived for a struct of ports.
 pub trait Outputs {
     /// The outputs, in the order of their indices.
     fn specs() -> Vec<OutputSpec>;
@@ -21,8 +24,8 @@ pub trait Outputs {
     /// Takes back what was pushed since the input row began.
     fn undo_row(&mut self);
 
-    /// Hands everything to the host; the call had `rows` input rows.
-    fn flush(self, rows: u32, host: &mut dyn Host);
+    /// Hands everything to the host; the call had `rows` input rows. An error names an output that needs some where there were none.
+    fn flush(self, rows: u32, host: &mut dyn Host) -> Result<(), String>;
 }
 
 /// One output.
@@ -39,9 +42,11 @@ pub trait OutputPort: Sized {
     /// Takes back what was pushed since the input row began.
     fn undo_row(&mut self);
 
-    /// Hands everything to the host as output `index`; the call had `rows` input rows.
-    fn flush(self, index: u32, rows: u32, host: &mut dyn Host);
+    /// Hands everything to the host as output `index`; the call had `rows` input rows. An error says that it needs some where there were none.
+    fn flush(self, index: u32, rows: u32, host: &mut dyn Host) -> Result<(), &'static str>;
 }
+
+const NO_PARENT: &str = "passes input rows on, but a timer has none: give what timers make an `Output` of its own";
 
 /// Rows that are collected, and how many there were when the present input row began.
 struct Collected<T: OutputRow> {
@@ -104,8 +109,9 @@ impl<T: OutputRow> OutputPort for Output<T> {
         self.0.undo();
     }
 
-    fn flush(self, index: u32, _rows: u32, host: &mut dyn Host) {
+    fn flush(self, index: u32, _rows: u32, host: &mut dyn Host) -> Result<(), &'static str> {
         self.0.emit(index, None, host);
+        Ok(())
     }
 }
 
@@ -150,7 +156,10 @@ impl<T: OutputRow> OutputPort for ExtendedOutput<T> {
         }
     }
 
-    fn flush(self, index: u32, rows: u32, host: &mut dyn Host) {
+    fn flush(self, index: u32, rows: u32, host: &mut dyn Host) -> Result<(), &'static str> {
+        if rows == 0 && self.collected.rows > 0 {
+            return Err(NO_PARENT);
+        }
         let one_to_one = |parents: &Vec<u32>| parents.iter().copied().eq(0..rows);
         let parents = match self.parents {
             None if self.collected.rows == rows => None,
@@ -158,6 +167,7 @@ impl<T: OutputRow> OutputPort for ExtendedOutput<T> {
             Some(parents) => Some(parents).filter(|parents| !one_to_one(parents)),
         };
         self.collected.emit(index, parents.as_deref(), host);
+        Ok(())
     }
 }
 
@@ -198,9 +208,14 @@ impl OutputPort for SelectedOutput {
         }
     }
 
-    fn flush(self, index: u32, _rows: u32, host: &mut dyn Host) {
-        if !self.rows.is_empty() {
-            host.select(index, &self.rows);
+    fn flush(self, index: u32, rows: u32, host: &mut dyn Host) -> Result<(), &'static str> {
+        if self.rows.is_empty() {
+            return Ok(());
         }
+        if rows == 0 {
+            return Err(NO_PARENT);
+        }
+        host.select(index, &self.rows);
+        Ok(())
     }
 }

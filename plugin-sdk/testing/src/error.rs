@@ -29,3 +29,13 @@ pub enum TestError {
         when: &'static str,
     },
 }
+
+impl TestError {
+    /// The same with row numbers that count from `offset` rows earlier.
+    pub(crate) fn later_by(self, offset: usize) -> Self {
+        match self {
+            Self::Row { row, problem } => Self::Row { row: row + offset, problem },
+            other => other,
+        }
+    }
+}

@@ -91,7 +91,8 @@ impl<O: Operator> Harness<O> {
     }
 }
 
-fn object((row, value): (usize, Value)) -> Result<Object<String, Value>, TestError> {
+/// A row of a test.
+pub(crate) fn object((row, value): (usize, Value)) -> Result<Object<String, Value>, TestError> {
     match value {
         Value::Object(object) => Ok(object),
         other => Err(TestError::Row { row, problem: format!("`{other}` is not an object of columns") }),

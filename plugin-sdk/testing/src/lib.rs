@@ -38,19 +38,29 @@
 //! # }
 //! ```
 //!
+//! [`Harness::keyed`] runs keyed operators on a [`Stream`] of rows, watermarks and processing time, keeps their state and timers, and checks that
+//! nothing depends on how calls are cut; [`Harness::aggregate`] splits and merges.
+//!
 //! Values: numbers, `true`, text; binary as hexadecimal text; dates, timestamps and decimals as text (`"2026-02-28"`,
 //! `"2026-02-28T10:00:00.5"`, with `Z` behind it for a `TimestampUtc`, `"12.50"`), the first two also as numbers of days or microseconds.
 
+mod aggregate;
 mod cell;
 mod columns;
 mod error;
 mod harness;
 mod host;
+mod keyed;
+mod keyed_host;
 mod run;
+mod simulation;
+mod store;
 
+pub use aggregate::AggregateHarness;
 pub use error::TestError;
 pub use harness::Harness;
-pub use run::{DeadLetter, Run};
+pub use keyed::{KeyedHarness, Stream};
+pub use run::{DeadLetter, KeyedRun, PendingTimer, Run};
 pub use serde_json::{Value, json};
 pub use stygian_sdk::contract::Level;
 

@@ -71,3 +71,39 @@ impl Run {
         self.logs.extend(later.logs);
     }
 }
+
+/// A timer that is set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingTimer {
+    /// Its name.
+    pub name: String,
+    /// The columns of its key.
+    pub key: Value,
+    /// When it fires, in microseconds of its clock.
+    pub at: i64,
+}
+
+/// What came of a stream through a keyed operator, and what is left.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KeyedRun {
+    /// Rows and dead letters. The numbers of dead letters count all rows of the stream.
+    pub run: Run,
+    /// Timers that are still set, by time.
+    pub timers: Vec<PendingTimer>,
+    /// How many values, list items and map entries are still stored.
+    pub values: usize,
+}
+
+impl std::ops::Deref for KeyedRun {
+    type Target = Run;
+
+    fn deref(&self) -> &Run {
+        &self.run
+    }
+}
+
+impl std::ops::DerefMut for KeyedRun {
+    fn deref_mut(&mut self) -> &mut Run {
+        &mut self.run
+    }
+}
