@@ -33,6 +33,7 @@ pub struct Open {
 #[derive(Clone, Copy, Timers)]
 pub enum Alarm {
     #[timer(event_time)]
+    /// A session may be over.
     Silence,
 }
 

@@ -222,7 +222,7 @@ error: operator `two` has several kinds: filter, select
   |
   = help: make an operator of each and join them by `input`
 
-error: `key_by` goes with `window`, not with `filter`
+error: `key_by` goes with `window` or `plugin`, not with `filter`
   --> clicks.toml:16:1
    |
 16 | key_by = ['x']

@@ -231,7 +231,8 @@ mod tests {
         let path = root.path().join("cache");
         let cache = Cache::open(&path).expect("a cache");
         for n in 0..MOST_ENTRIES {
-            std::fs::write(path.join(format!("old-{n}")), "").expect("written");
+            let old = std::fs::File::create(path.join(format!("old-{n}"))).expect("created");
+            old.set_modified(std::time::SystemTime::UNIX_EPOCH).expect("dated");
         }
         cache.put("new", &Compiled::vouched(b"code".to_vec())).expect("written");
         assert_eq!(path.read_dir().expect("a folder").count(), MOST_ENTRIES);

@@ -35,8 +35,9 @@ pub fn slots() -> Arc<[Slot]> {
 pub fn check(make: impl FnOnce(Arc<[Slot]>) -> Box<dyn StateBackend>, seed: u64, calls: usize) -> Result<(), String> {
     let slots = slots();
     let mut state = Box::new(KeyedState::new(make(slots.clone()), slots, Arc::new([]), StateLimits::default()));
-    let (mut random, mut reference, mut codec) =
-        (Random(seed | 1), Reference::default(), KeyCodec::new(vec![ColumnType::Text], MaxParallelism::DEFAULT));
+    // Few groups, so that keys meet in them.
+    let groups = MaxParallelism::new(3).unwrap_or(MaxParallelism::DEFAULT);
+    let (mut random, mut reference, mut codec) = (Random(seed | 1), Reference::default(), KeyCodec::new(vec![ColumnType::Text], groups));
     let mut watermark = 0_i64;
     for number in 0..calls {
         watermark += random.below(4);

@@ -49,13 +49,14 @@ impl Case {
         Program::find()?.run(place, &["run", "pipeline.toml", "--plugins", plugins, "--set", &set])
     }
 
-    /// Data that is not kept with the case: `fetch.py` puts it into a folder that outlives the run.
+    /// Data that is not kept with the case: `fetch.py` puts it into a folder that outlives the run. Cases share data by links to one script.
     fn fetch(&self, input: &Path) -> Result<()> {
         let script = self.folder.join("fetch.py");
         if !script.is_file() {
             return Ok(());
         }
-        let kept = Program::find()?.data().join(self.folder.file_name().context("a name")?);
+        let script = script.canonicalize()?;
+        let kept = Program::find()?.data().join(script.parent().and_then(Path::file_name).context("a name")?);
         let fetched = std::process::Command::new("python3").arg(&script).arg(&kept).output().context("cannot run python3")?;
         ensure!(fetched.status.success(), "{} failed:\n{}", script.display(), String::from_utf8_lossy(&fetched.stderr));
         std::fs::create_dir_all(input)?;

@@ -30,7 +30,7 @@ fn stopped(drain: bool) -> (Report, Collect) {
 #[test]
 fn a_stop_says_what_open_windows_held() {
     let (report, results) = stopped(false);
-    assert_eq!(report, Report { dropped: Dropped { windows: 1, rows: 2 } });
+    assert_eq!(report, Report { dropped: Dropped { windows: 1, rows: 2, timers: 0 } });
     assert_eq!(keyed_numbers(&results.rows(), "key", "total"), [("a".to_owned(), 1), ("b".to_owned(), 1)], "the closed window fired");
 }
 

@@ -210,13 +210,13 @@ error: plugin cleaner 1.2.0 is not usable here: it names two outputs `dead_lette
    |
    = help: this is a fault of the plugin, or of its configuration
 
-error: plugin cleaner 1.2.0 does not export `operator`
+error: plugin cleaner 1.2.0 exports none of the contract's operators
   --> shop.toml:16:10
    |
 16 | plugin = 'cleaner'
    |          ^^^^^^^^^
    |
-   = help: only filters, maps and flat-maps (`operator` of the contract) can be used so far
+   = help: build it anew with the SDK
 
 error: nothing is known of the plugin of `three`
   --> shop.toml:19:10

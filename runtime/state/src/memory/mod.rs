@@ -101,7 +101,8 @@ impl StateBackend for MemoryBackend {
         for key in 0..keys.len() {
             let group = self.groups.get(usize::from(keys.group(key).0)).and_then(Option::as_deref);
             let place = group.map_or(NOWHERE, |group| group.values.find(keys.keys().get(key), keys.hash(key)));
-            into.places.push(group.map_or(0, |group| place_at(&group.values, place)));
+            // A group that is made by the write of another key has not moved anything yet either.
+            into.places.push(group.map_or(u64::from(NOWHERE), |group| place_at(&group.values, place)));
             let values = &mut into.values;
             let visit = |slot: usize, value: Option<&[u8]>| {
                 if let Some(values) = values.get_mut(slot) {
