@@ -60,7 +60,9 @@ pub enum BuildError {
         name: String,
     },
     /// The library exports no operator.
-    #[error("crate `{name}` exports no operator; end its lib.rs with a line like `stygian_sdk::export!(filter YourFilter);`")]
+    #[error(
+        "crate `{name}` exports no operator; end its lib.rs with a line like `stygian_sdk::export!(filter YourFilter);` (or `map`, `flat_map`, `keyed`, `aggregate`)"
+    )]
     NoExport {
         /// The crate.
         name: String,

@@ -15,6 +15,10 @@ pub enum Kind {
     Map,
     /// Makes any number of it, for several outputs.
     FlatMap,
+    /// Works on it with the state of its key, and with timers.
+    Keyed,
+    /// Adds it to an accumulator, of which a result is made.
+    Aggregate,
 }
 
 /// Where the SDK comes from.
@@ -48,15 +52,42 @@ impl Kind {
             Self::Filter => include_str!("../template/filter.rs.in"),
             Self::Map => include_str!("../template/map.rs.in"),
             Self::FlatMap => include_str!("../template/flat_map.rs.in"),
+            Self::Keyed => include_str!("../template/keyed.rs.in"),
+            Self::Aggregate => include_str!("../template/aggregate.rs.in"),
         }
     }
 
-    /// For "a ... for Stygian".
+    /// How a pipeline uses it.
+    fn usage(self, name: &str) -> String {
+        let key_by = match self {
+            Self::Filter | Self::Map | Self::FlatMap => "",
+            Self::Keyed => "\n    key_by = [\"user\"]",
+            Self::Aggregate => {
+                return "A window of a pipeline names it among its aggregates, by the component's path or as an installed plugin."
+                    .to_owned();
+            }
+        };
+        format!(
+            "In a pipeline:\n\n    [operator.{name}]\n    input = \"events\"\n    plugin = \"path/to/{name}.wasm\"{key_by}\n    config = {{ }}"
+        )
+    }
+
+    /// Lines of the table of options besides the one that all have.
+    fn more_options(self) -> &'static str {
+        match self {
+            Self::Filter | Self::Map | Self::FlatMap | Self::Aggregate => "",
+            Self::Keyed => "\n| `after` | users who have not bought for so long are forgotten | `\"1h\"` |",
+        }
+    }
+
+    /// What it is, for people, with its article.
     fn noun(self) -> &'static str {
         match self {
-            Self::Filter => "filter",
-            Self::Map => "map",
-            Self::FlatMap => "flat-map",
+            Self::Filter => "A filter",
+            Self::Map => "A map",
+            Self::FlatMap => "A flat-map",
+            Self::Keyed => "A keyed operator",
+            Self::Aggregate => "An aggregate",
         }
     }
 }
@@ -93,9 +124,11 @@ fn fill(template: &str, options: &NewOptions) -> String {
         Sdk::Requirement(requirement) => (requirement.clone(), requirement.clone()),
     };
     template
+        .replace("@PIPELINE@", &options.kind.usage(&options.name))
         .replace("@NAME@", &options.name)
         .replace("@CRATE@", &options.name.replace('-', "_"))
         .replace("@KIND@", options.kind.noun())
+        .replace("@CONFIG@", options.kind.more_options())
         .replace("@SDK@", &sdk)
         .replace("@TESTING@", &testing)
 }
@@ -125,7 +158,7 @@ mod tests {
 
     #[test]
     fn leaves_no_placeholder_in_any_template() {
-        for kind in [Kind::Filter, Kind::Map, Kind::FlatMap] {
+        for kind in [Kind::Filter, Kind::Map, Kind::FlatMap, Kind::Keyed, Kind::Aggregate] {
             let dir = tempfile::tempdir().unwrap();
             let files = new(&NewOptions { kind, ..options(dir.path(), "two-words") }).unwrap();
             assert_eq!(files.len(), 4);

@@ -27,23 +27,39 @@ fn interfaces(component: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
     (names(world.exports.keys().collect()), names(world.imports.keys().collect()))
 }
 
-fn assert_is_operator(built: &Built) {
-    let name = |interface: &str| format!("stygian:plugin/{interface}@0.1.0");
+/// What plugins of a kind export beside `metadata`, and all that they may import. `types` is no more than the names of types.
+type World = (&'static [&'static str], &'static [&'static str]);
+
+const OPERATOR: World = (&["operator"], &["output", "log", "types"]);
+const KEYED: World = (&["keyed-operator"], &["output", "state-access", "timers", "log", "types"]);
+const MIGRATING_KEYED: World = (&["keyed-operator", "migration"], KEYED.1);
+const AGGREGATE: World = (&["aggregate"], &["log", "types"]);
+const MIGRATING_AGGREGATE: World = (&["aggregate", "migration"], AGGREGATE.1);
+
+fn assert_is(built: &Built, (exported, allowed): World) {
+    let name = |interface: &&str| format!("stygian:plugin/{interface}@0.1.0");
     let (exports, imports) = interfaces(&built.component);
-    assert_eq!(exports, BTreeSet::from([name("metadata"), name("operator")]), "{}", built.name);
-    // `types` is no more than the names of types.
-    let allowed = BTreeSet::from([name("output"), name("log"), name("types")]);
-    assert!(imports.is_subset(&allowed), "{} imports {imports:?}", built.name);
+    assert_eq!(exports, exported.iter().chain(&["metadata"]).map(name).collect::<BTreeSet<_>>(), "{}", built.name);
+    assert!(imports.is_subset(&allowed.iter().map(name).collect()), "{} imports {imports:?}", built.name);
     assert_eq!(fs::metadata(&built.component).unwrap().len(), built.bytes);
     assert_eq!(built.sha256.len(), 64);
 }
 
 #[test]
 fn plugins_become_components_of_the_contract_and_nothing_else() {
-    let names = ["clean", "enrich", "route"];
+    let kinds = [
+        ("clean", OPERATOR),
+        ("enrich", OPERATOR),
+        ("route", OPERATOR),
+        ("totals", KEYED),
+        ("sessionise", KEYED),
+        ("fraud", KEYED),
+        ("spread", AGGREGATE),
+    ];
+    let names = kinds.map(|(name, _)| name);
     let built = build_plugins(&names);
     assert_eq!(built.iter().map(|built| built.name.as_str()).collect::<Vec<_>>(), names);
-    built.iter().for_each(assert_is_operator);
+    built.iter().zip(kinds).for_each(|(built, (_, world))| assert_is(built, world));
     assert_eq!(build_plugins(&names[..1]), built[..1], "a second build gives the same bytes");
 }
 
@@ -56,15 +72,49 @@ fn options(crate_dir: &Path) -> BuildOptions {
 #[test]
 fn new_crates_of_every_kind_become_components() {
     let dir = tempfile::tempdir().unwrap();
-    for (name, kind) in [("new-filter", Kind::Filter), ("new-map", Kind::Map), ("new-flat-map", Kind::FlatMap)] {
+    for (name, kind, world) in [
+        ("new-filter", Kind::Filter, OPERATOR),
+        ("new-map", Kind::Map, OPERATOR),
+        ("new-flat-map", Kind::FlatMap, OPERATOR),
+        ("new-keyed", Kind::Keyed, KEYED),
+        ("new-aggregate", Kind::Aggregate, AGGREGATE),
+    ] {
         let crate_dir = dir.path().join(name);
-        new(&NewOptions { dir: crate_dir.clone(), name: name.to_owned(), kind, sdk: Sdk::Checkout(repository()) }).unwrap();
-        // The versions that are fetched already: no network.
-        fs::copy(repository().join("Cargo.lock"), crate_dir.join("Cargo.lock")).unwrap();
-        let built = build(&options(&crate_dir), &mut |_| {}).unwrap();
+        let built = build_new(&crate_dir, name, kind, &[]);
         assert_eq!(built.component, crate_dir.join("out").join(format!("{name}.wasm")));
-        assert_is_operator(&built);
+        assert_is(&built, world);
     }
+}
+
+/// Builds a new crate, after changes to its code.
+fn build_new(crate_dir: &Path, name: &str, kind: Kind, changes: &[(&str, &str)]) -> Built {
+    new(&NewOptions { dir: crate_dir.to_owned(), name: name.to_owned(), kind, sdk: Sdk::Checkout(repository()) }).unwrap();
+    // The versions that are fetched already: no network.
+    fs::copy(repository().join("Cargo.lock"), crate_dir.join("Cargo.lock")).unwrap();
+    let lib = crate_dir.join("src/lib.rs");
+    let code = changes.iter().fold(fs::read_to_string(&lib).unwrap(), |code, (old, new)| {
+        assert!(code.contains(old), "{old}");
+        code.replace(old, new)
+    });
+    fs::write(lib, code).unwrap();
+    build(&options(crate_dir), &mut |_| {}).unwrap()
+}
+
+#[test]
+fn plugins_with_older_state_export_its_migration() {
+    let dir = tempfile::tempdir().unwrap();
+    let keyed = [
+        ("    count: ValueState<u64>", "    #[slot(version = 2, migrate(1 = u32))]\n    count: ValueState<u64>"),
+        ("export!(keyed", "export!(migrating_keyed"),
+    ];
+    assert_is(&build_new(&dir.path().join("keyed"), "old-keyed", Kind::Keyed, &keyed), MIGRATING_KEYED);
+    let old = "impl OldAccumulators for Operator {
+        const READS: &'static [u32] = &[1];
+        fn migrate(_from: u32, bytes: &[u8]) -> Result<(f64, u64), String> { Ok((Stored::read(bytes)?, 1)) }
+    }
+    stygian_sdk::export!(migrating_aggregate";
+    let aggregate = [("    type Out = ", "    const VERSION: u32 = 2;\n    type Out = "), ("stygian_sdk::export!(aggregate", old)];
+    assert_is(&build_new(&dir.path().join("aggregate"), "old-aggregate", Kind::Aggregate, &aggregate), MIGRATING_AGGREGATE);
 }
 
 /// A crate without dependencies.

@@ -8,6 +8,8 @@ mod row;
 mod shape;
 mod state;
 mod stored;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod world;
 

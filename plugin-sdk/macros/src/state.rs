@@ -61,7 +61,10 @@ fn check_older(field: &NamedField<'_>, options: &SlotOptions) -> Result<()> {
     let version = options.version;
     for (at, (older, _)) in options.older.iter().enumerate() {
         if *older == 0 || *older >= version {
-            return Err(Error::new(field.ident.span(), format!("version {older} cannot be migrated to version {version}: it is no older one")));
+            return Err(Error::new(
+                field.ident.span(),
+                format!("version {older} cannot be migrated to version {version}: it is no older one"),
+            ));
         }
         if options.older[..at].iter().any(|(earlier, _)| earlier == older) {
             return Err(Error::new(field.ident.span(), format!("version {older} is migrated twice")));

@@ -10,7 +10,8 @@ use wit_parser::Resolve;
 /// A static in the section.
 pub(crate) fn section(world: &LitStr) -> Result<TokenStream> {
     let bytes = encode(&world.value()).map_err(|problem| Error::new(world.span(), problem))?;
-    let (section, count, bytes) = (format!("component-type:stygian:{}", world.value()), bytes.len(), LitByteStr::new(&bytes, Span::call_site()));
+    let (section, count, bytes) =
+        (format!("component-type:stygian:{}", world.value()), bytes.len(), LitByteStr::new(&bytes, Span::call_site()));
     Ok(quote! {
         #[doc(hidden)]
         #[unsafe(link_section = #section)]

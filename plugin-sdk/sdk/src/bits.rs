@@ -31,6 +31,13 @@ impl BitBuilder {
         Self { bytes: Vec::with_capacity(bytes_for(rows)), ..Self::default() }
     }
 
+    /// So many set bits.
+    pub(crate) fn all_set(rows: usize) -> Self {
+        let mut bits = Self::with_capacity(rows);
+        (0..rows).for_each(|_| bits.push(true));
+        bits
+    }
+
     #[inline]
     pub(crate) fn push(&mut self, bit: bool) {
         let at = self.len % 8;

@@ -20,10 +20,11 @@ pub(crate) fn value(values: &VarValues, at: usize) -> Option<&[u8]> {
 /// A value that may be absent; an error says that there is no such index, or no such range.
 #[inline]
 pub(crate) fn state(states: &SlotStates, at: usize) -> Result<Option<&[u8]>, String> {
+    let bytes = value(&states.values, at).ok_or_else(|| missing(at))?;
     match &states.validity {
         Some(bitmap) if bitmap.len() <= at / 8 => Err(missing(at)),
         Some(bitmap) if !bits::get(bitmap, at) => Ok(None),
-        _ => value(&states.values, at).map(Some).ok_or_else(|| missing(at)),
+        _ => Ok(Some(bytes)),
     }
 }
 
@@ -85,11 +86,11 @@ impl Blobs {
     }
 }
 
-/// Values that are collected, some of them absent.
+/// Values that are collected, some of them absent. Most often none is, and then there is no bitmap to be made.
 #[derive(Debug, Default)]
 pub(crate) struct OptionalBlobs {
     blobs: Blobs,
-    validity: BitBuilder,
+    validity: Option<BitBuilder>,
 }
 
 impl OptionalBlobs {
@@ -97,8 +98,8 @@ impl OptionalBlobs {
     pub(crate) fn with_capacity(values: usize) -> Self {
         let mut offsets = Vec::with_capacity(values + 1);
         offsets.push(0);
-        let blobs = Blobs { values: VarValues { offsets, bytes: Vec::with_capacity(values * size_of::<u64>()) } };
-        Self { blobs, validity: BitBuilder::with_capacity(values) }
+        let values = VarValues { offsets, bytes: Vec::with_capacity(values * size_of::<u64>()) };
+        Self { blobs: Blobs { values }, validity: None }
     }
 
     /// Adds a value, or its absence.
@@ -106,15 +107,22 @@ impl OptionalBlobs {
     pub(crate) fn push(&mut self, value: Option<&impl Stored>) -> Result<(), String> {
         match value {
             Some(value) => self.blobs.push(value)?,
-            None => self.blobs.end_value(),
+            None => self.push_absent(),
         }
-        self.validity.push(value.is_some());
+        if let Some(validity) = &mut self.validity {
+            validity.push(value.is_some());
+        }
         Ok(())
     }
 
+    fn push_absent(&mut self) {
+        let before = count(&self.blobs.values);
+        self.validity.get_or_insert_with(|| BitBuilder::all_set(before));
+        self.blobs.end_value();
+    }
+
     pub(crate) fn finish(self) -> SlotStates {
-        let validity = self.validity.has_clear().then(|| self.validity.into_bytes());
-        SlotStates { validity, values: self.blobs.into_values() }
+        SlotStates { validity: self.validity.map(BitBuilder::into_bytes), values: self.blobs.into_values() }
     }
 }
 

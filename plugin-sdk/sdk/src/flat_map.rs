@@ -19,7 +19,7 @@ pub trait FlatMap: Sized + 'static {
     where
         Self: 'a;
 
-    /// The outputs: a struct with `#[derive(Outputs)]`. Its rows may borrow from the input's, and from the flat-map.
+    /// The outputs: one, or a struct with `#[derive(Outputs)]`. Rows may borrow from the input's, and from the flat-map.
     type Outputs<'a>: Outputs
     where
         Self: 'a;

@@ -20,7 +20,8 @@ pub trait Keyed: Sized + 'static {
     /// What the pipeline's `config` table holds; [`crate::NoConfig`] for nothing.
     type Config: DeserializeOwned;
 
-    /// The key: one field for each column of `key_by`, in that order, under any name.
+    /// The key: the value of one column (`&'a str`, `i64` ...), or a struct with `#[derive(Row)]` and a field for each column of `key_by`, in that
+    /// order, under any name.
     type Key<'a>: InputRow<'a>
     where
         Self: 'a;
@@ -36,7 +37,7 @@ pub trait Keyed: Sized + 'static {
     /// The timers of a key: an enum with `#[derive(Timers)]`, or [`crate::NoTimers`].
     type Timers: Timers;
 
-    /// The outputs: a struct with `#[derive(Outputs)]`. Its rows may borrow from key, row and operator.
+    /// The outputs: one, or a struct with `#[derive(Outputs)]`. Rows may borrow from key, row and operator.
     type Outputs<'a>: Outputs
     where
         Self: 'a;
@@ -183,12 +184,10 @@ impl<K: Keyed> KeyedOperator<K> {
     pub fn on_timers<'a>(&'a self, keys: Keys<'a>, fired: &[FiredTimer], host: &mut dyn KeyedHost) -> Result<(), String> {
         let key_columns = bind_keys::<K>(keys.keys)?;
         let Some(first) = fired.first() else { return Ok(()) };
+        let context = keys.context;
         let mut cx = self.begin(keys, K::Key::read(&key_columns, first.key as usize), 0)?;
-        cx.timers.begin_firing(fired);
-        for timer in fired {
-            if !cx.timers.still_fires(timer) {
-                continue;
-            }
+        cx.timers.begin_firing(fired, &context);
+        while let Some(timer) = cx.timers.next_due() {
             let name = K::Timers::from_index(timer.timer).ok_or_else(|| format!("there is no timer {}", timer.timer))?;
             cx.key = K::Key::read(&key_columns, timer.key as usize);
             cx.begin_row(timer.key, NO_ROW);

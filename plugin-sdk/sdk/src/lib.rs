@@ -76,9 +76,7 @@ pub use operator::{NoConfig, Operator, describe, open};
 pub use output::{ExtendedOutput, Output, OutputPort, Outputs, SelectedOutput};
 pub use reject::Reject;
 pub use row::{InputRow, OutputRow, bind_column};
-pub use state::{
-    ListState, MapState, NoState, Slot, State, StateCall, ValueState, in_slot, migrate_value, slot_spec, unread_version,
-};
+pub use state::{ListState, MapState, NoState, Slot, State, StateCall, ValueState, in_slot, migrate_value, slot_spec, unread_version};
 pub use stored::{FixedSize, Stored, from_postcard, to_postcard};
 pub use stygian_macros::{OutputRow, Outputs, Row, State, Stored, Timers, world_section};
 pub use timers::{NoTimers, TimerCalls, Timers, timer_spec};
@@ -90,7 +88,7 @@ pub use var::{Texts, Vars};
 pub mod prelude {
     pub use crate::{
         Aggregate, Context, Date, Decimal, ExtendedOutput, Filter, FlatMap, Keyed, ListState, Map, MapState, NoConfig, NoState, NoTimers,
-        OldAccumulators, Output, OutputRow, Outputs, Reject, Row, SelectedOutput, State, Stored, Timers, Timestamp, TimestampUtc, ValueState,
-        log,
+        OldAccumulators, Output, OutputRow, Outputs, Reject, Row, SelectedOutput, State, Stored, Timers, Timestamp, TimestampUtc,
+        ValueState, log,
     };
 }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 /// The name of the one input.
 pub(crate) const INPUT: &str = "input";
 
-/// The name of the one output of filters and maps.
+/// The name of an operator's one output.
 pub(crate) const MAIN_OUTPUT: &str = "main";
 
 /// An operator over batches. Authors implement [`crate::Filter`], [`crate::Map`] or [`crate::FlatMap`], which become one.

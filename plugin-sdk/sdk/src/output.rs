@@ -4,13 +4,13 @@
 
 use crate::contract::{Batch, OutputShape, OutputSpec};
 use crate::host::Host;
-use crate::operator::append_output;
+use crate::operator::{MAIN_OUTPUT, append_output};
 use crate::row::OutputRow;
 
 /// In the place of an input row where none belongs to what is pushed: a timer has fired.
 pub(crate) const NO_ROW: u32 = u32::MAX;
 
-/// All outputs of an operator; derived for a struct of ports.
+/// All outputs of an operator: one port, named `main`, or a struct of ports with `#[derive(Outputs)]`.
 pub trait Outputs {
     /// The outputs, in the order of their indices.
     fn specs() -> Vec<OutputSpec>;
@@ -44,6 +44,30 @@ pub trait OutputPort: Sized {
 
     /// Hands everything to the host as output `index`; the call had `rows` input rows. An error says that it needs some where there were none.
     fn flush(self, index: u32, rows: u32, host: &mut dyn Host) -> Result<(), &'static str>;
+}
+
+/// An operator with one output needs no struct for it.
+impl<P: OutputPort> Outputs for P {
+    fn specs() -> Vec<OutputSpec> {
+        vec![P::spec(MAIN_OUTPUT)]
+    }
+
+    fn with_capacity(rows: usize) -> Self {
+        OutputPort::with_capacity(rows)
+    }
+
+    #[inline]
+    fn begin_row(&mut self, row: u32) {
+        OutputPort::begin_row(self, row);
+    }
+
+    fn undo_row(&mut self) {
+        OutputPort::undo_row(self);
+    }
+
+    fn flush(self, rows: u32, host: &mut dyn Host) -> Result<(), String> {
+        OutputPort::flush(self, 0, rows, host).map_err(|problem| format!("the output {problem}"))
+    }
 }
 
 const NO_PARENT: &str = "passes input rows on, but a timer has none: give what timers make an `Output` of its own";

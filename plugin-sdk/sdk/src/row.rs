@@ -26,6 +26,24 @@ pub trait InputRow<'a>: Sized {
     unsafe fn read_unchecked(columns: &Self::Columns, row: usize) -> Self;
 }
 
+/// A key of one column, which `key_by` names: inside it is called `key`.
+impl<'a, T: ReadValue<'a>> InputRow<'a> for T {
+    type Columns = T::Column;
+
+    fn fields() -> Vec<Field> {
+        vec![T::field("key")]
+    }
+
+    fn bind(input: Input<'a>) -> Result<T::Column, String> {
+        bind_column::<T>(input, 0, "key")
+    }
+
+    #[inline]
+    fn read(column: &T::Column, row: usize) -> Self {
+        <T as ReadValue<'a>>::read(column, row)
+    }
+}
+
 /// A row that is written to the columns of an output.
 pub trait OutputRow: Sized {
     /// One builder a column.

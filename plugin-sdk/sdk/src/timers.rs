@@ -1,11 +1,13 @@
 //! Timers: a name, a key and a time. What a call sets and clears is collected, and handed to the host at its end with one call each for a name.
 //!
-//! Calls may be cut anywhere, so the result must not depend on which timers fire together: one that was cleared by an earlier timer of the same call
-//! does not fire, and one that was set again while it was due fires once.
+//! Calls may be cut anywhere, so the result must not depend on which timers fire together. What a timer does to others of its call counts at once: one
+//! that it clears does not fire, and one that it sets fires in its turn if it is due before the call's last. The host has to do the same between
+//! calls: it hands over the earliest timers that are due, after it has applied what the call before asked for.
 
-use crate::contract::{Clock, FiredTimer, TimerSpec};
+use crate::contract::{CallContext, Clock, FiredTimer, TimerSpec};
 use crate::host::KeyedHost;
 use crate::types::Micros;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -55,9 +57,26 @@ struct Ask {
     set: bool,
 }
 
-impl Ask {
-    fn is_about(&self, fired: &FiredTimer) -> bool {
-        (self.timer, self.key, self.at) == (fired.timer, fired.key, fired.at)
+/// A timer that fires in this call, in the order in which it does.
+type Due = (i64, u32, u32);
+
+/// The timers of a call that is about timers.
+struct Firing {
+    queue: BTreeSet<Due>,
+    /// The time of the last one that the host handed over: all that are due before it are in the queue.
+    last: i64,
+    /// What the clock of each timer shows.
+    now: Vec<Option<i64>>,
+}
+
+impl Firing {
+    /// Whether the timer is in the queue, or goes there; else it is for the host to fire.
+    fn takes(&mut self, (at, timer, key): Due) -> bool {
+        let is_due = self.now.get(timer as usize).is_some_and(|now| now.is_some_and(|now| at <= now));
+        if is_due && at < self.last {
+            self.queue.insert((at, timer, key));
+        }
+        self.queue.contains(&(at, timer, key))
     }
 }
 
@@ -67,10 +86,8 @@ pub struct TimerCalls<T> {
     asked: Vec<Ask>,
     /// How many there were when the present row began.
     mark: usize,
-    /// The time of the latest timer that fired in this call.
-    fired: Option<i64>,
-    /// Whether something was asked about a timer that may be in this very call.
-    overlap: bool,
+    /// None in a call that is about rows.
+    firing: Option<Firing>,
     names: PhantomData<T>,
 }
 
@@ -82,7 +99,7 @@ impl<T> fmt::Debug for TimerCalls<T> {
 
 impl<T: Timers> TimerCalls<T> {
     pub(crate) fn new() -> Self {
-        Self { key: 0, asked: Vec::new(), mark: 0, fired: None, overlap: false, names: PhantomData }
+        Self { key: 0, asked: Vec::new(), mark: 0, firing: None, names: PhantomData }
     }
 
     /// Sets a timer. It fires when its clock reaches the time: the watermark, or processing time. One that is due already fires as soon as it can.
@@ -100,11 +117,16 @@ impl<T: Timers> TimerCalls<T> {
 
     #[inline]
     fn ask(&mut self, timer: T, at: impl Micros, set: bool) {
-        let at = at.micros();
-        self.overlap |= self.fired.is_some_and(|fired| !set || at <= fired);
+        let (at, timer) = (at.micros(), timer.index());
+        if let Some(firing) = &mut self.firing {
+            if set && firing.takes((at, timer, self.key)) {
+                return;
+            }
+            firing.queue.remove(&(at, timer, self.key));
+        }
         // Far fewer than 2^32: they lie in 32-bit memory.
         let order = u32::try_from(self.asked.len()).unwrap_or(u32::MAX);
-        self.asked.push(Ask { timer: timer.index(), key: self.key, at, order, set });
+        self.asked.push(Ask { timer, key: self.key, at, order, set });
     }
 
     #[inline]
@@ -117,21 +139,23 @@ impl<T: Timers> TimerCalls<T> {
         self.asked.truncate(self.mark);
     }
 
-    /// Notes that timers up to this call's latest fire.
-    pub(crate) fn begin_firing(&mut self, fired: &[FiredTimer]) {
-        self.fired = fired.last().map(|timer| timer.at);
+    /// Begins a call that is about these timers.
+    pub(crate) fn begin_firing(&mut self, fired: &[FiredTimer], context: &CallContext) {
+        let now = |spec: TimerSpec| match spec.clock {
+            Clock::EventTime => context.watermark,
+            Clock::ProcessingTime => Some(context.processing_time),
+        };
+        self.firing = Some(Firing {
+            queue: fired.iter().map(|timer| (timer.at, timer.timer, timer.key)).collect(),
+            last: fired.last().map_or(i64::MIN, |timer| timer.at),
+            now: T::specs().into_iter().map(now).collect(),
+        });
     }
 
-    /// Whether a timer of this call still fires, after what those before it have asked.
-    pub(crate) fn still_fires(&mut self, fired: &FiredTimer) -> bool {
-        if !self.overlap {
-            return true;
-        }
-        if self.asked.iter().any(|ask| !ask.set && ask.is_about(fired)) {
-            return false;
-        }
-        self.asked.retain(|ask| !ask.is_about(fired));
-        true
+    /// The next timer that fires in this call.
+    pub(crate) fn next_due(&mut self) -> Option<FiredTimer> {
+        let (at, timer, key) = self.firing.as_mut()?.queue.pop_first()?;
+        Some(FiredTimer { timer, key, at })
     }
 
     pub(crate) fn flush(mut self, host: &mut dyn KeyedHost) {

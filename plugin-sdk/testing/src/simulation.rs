@@ -191,7 +191,8 @@ impl<'h, K: Keyed> Simulation<'h, K> {
     fn call_timers(&mut self, due: &[Pending]) -> Result<(), TestError> {
         let mut keys = CallKeys::default();
         due.iter().for_each(|(at, _, key)| keys.add(*key, Some(*at)));
-        let fired: Vec<_> = due.iter().zip(&keys.index).map(|((at, timer, _), key)| FiredTimer { timer: *timer, key: *key, at: *at }).collect();
+        let fired: Vec<_> =
+            due.iter().zip(&keys.index).map(|((at, timer, _), key)| FiredTimer { timer: *timer, key: *key, at: *at }).collect();
         self.call(&keys, &[], |operator, call, host| operator.on_timers(call, &fired, host))
     }
 
@@ -241,7 +242,11 @@ impl<'h, K: Keyed> Simulation<'h, K> {
             self.store.borrow_mut().apply(write, at);
         }
         for (set, timer) in asked.timers {
-            if set { self.timers.insert(timer) } else { self.timers.remove(&timer) };
+            if set {
+                self.timers.insert(timer)
+            } else {
+                self.timers.remove(&timer)
+            };
         }
     }
 }

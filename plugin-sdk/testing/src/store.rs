@@ -88,7 +88,8 @@ impl Store {
             Write::Set { slot, key, map_key, bytes: Some(bytes) } => self.set((slot, key, map_key), bytes, at),
             Write::Append { slot, key, bytes } => {
                 let last = self.entries.range((slot, key, Vec::new())..(slot, key + 1, Vec::new())).next_back();
-                let next = last.and_then(|((.., index), _)| index.as_slice().try_into().ok()).map_or(0, |index| u64::from_be_bytes(index) + 1);
+                let next =
+                    last.and_then(|((.., index), _)| index.as_slice().try_into().ok()).map_or(0, |index| u64::from_be_bytes(index) + 1);
                 self.set((slot, key, next.to_be_bytes().to_vec()), bytes, at);
             }
             Write::Clear { slot, key } => self.entries.retain(|(in_slot, of_key, _), _| (*in_slot, *of_key) != (slot, key)),

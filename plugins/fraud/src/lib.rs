@@ -4,12 +4,6 @@ use serde::Deserialize;
 use std::time::Duration;
 use stygian_sdk::prelude::*;
 
-/// The card: one text column.
-#[derive(Row)]
-pub struct Card<'a> {
-    card: &'a str,
-}
-
 /// The columns that are read.
 #[derive(Row)]
 pub struct Charge {
@@ -63,7 +57,7 @@ pub struct Fraud {
 
 impl Keyed for Fraud {
     type Config = Self;
-    type Key<'a> = Card<'a>;
+    type Key<'a> = &'a str;
     type Row<'a> = Charge;
     type State = Known;
     type Timers = Alarm;
@@ -74,14 +68,14 @@ impl Keyed for Fraud {
     }
 
     fn row<'a>(&'a self, charge: Charge, cx: &mut Context<'a, Self>) -> Result<(), Reject> {
-        if !(charge.amount >= 0.0) {
+        if charge.amount.is_nan() || charge.amount < 0.0 {
             return Err(format!("a charge of {}", charge.amount).into());
         }
         let tried = cx.state.tried.take();
         tried.inspect(|tried| cx.timers.clear(Alarm::Forget, *tried + self.within));
         match tried {
             Some(tried_at) if charge.amount >= self.large && charge.at < tried_at + self.within => {
-                cx.out.alerts.push(Alert { card: cx.key.card, tried_at, amount: charge.amount, at: charge.at });
+                cx.out.alerts.push(Alert { card: cx.key, tried_at, amount: charge.amount, at: charge.at });
             }
             _ => cx.out.good.keep(),
         }

@@ -4,12 +4,6 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use stygian_sdk::prelude::*;
 
-/// Whose sessions they are: one text column.
-#[derive(Row)]
-pub struct Key<'a> {
-    user: &'a str,
-}
-
 /// The columns that are read.
 #[derive(Row)]
 pub struct Event {
@@ -32,6 +26,7 @@ pub struct Open {
 /// What a key waits for.
 #[derive(Clone, Copy, Timers)]
 pub enum Alarm {
+    /// A session may be over.
     #[timer(event_time)]
     /// A session may be over.
     Silence,
@@ -46,12 +41,6 @@ pub struct Session<'a> {
     events: u64,
 }
 
-/// The one output.
-#[derive(Outputs)]
-pub struct Closed<'a> {
-    sessions: Output<Session<'a>>,
-}
-
 /// The pipeline's `config` table.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,11 +52,11 @@ pub struct Sessionise {
 
 impl Keyed for Sessionise {
     type Config = Self;
-    type Key<'a> = Key<'a>;
+    type Key<'a> = &'a str;
     type Row<'a> = Event;
     type State = Sessions;
     type Timers = Alarm;
-    type Outputs<'a> = Closed<'a>;
+    type Outputs<'a> = Output<Session<'a>>;
 
     fn open(config: Self) -> Result<Self, String> {
         if config.gap.is_zero() { Err("`gap` must be longer than nothing".into()) } else { Ok(config) }
@@ -97,7 +86,7 @@ impl Keyed for Sessionise {
     fn timer<'a>(&'a self, _silence: Alarm, at: TimestampUtc, cx: &mut Context<'a, Self>) -> Result<(), String> {
         let Some(open) = cx.state.open.get_mut().filter(|open| open.alarm == Some(at)) else { return Ok(()) };
         for (start, end, events) in open.sessions.extract_if(.., |session| session.1 + self.gap <= at) {
-            cx.out.sessions.push(Session { user: cx.key.user, start, end, events });
+            cx.out.push(Session { user: cx.key, start, end, events });
         }
         open.alarm = open.sessions.iter().map(|session| session.1 + self.gap).min();
         match open.alarm {

@@ -2,13 +2,6 @@
 
 use stygian_sdk::prelude::*;
 
-/// The key: one text column.
-#[derive(Row)]
-pub struct Key<'a> {
-    #[allow(dead_code)] // totals are of a key, whatever it is
-    key: &'a str,
-}
-
 /// The columns that are read.
 #[derive(Row)]
 pub struct Event {
@@ -29,22 +22,16 @@ pub struct Running {
     sum: f64,
 }
 
-/// The one output: each row with all its columns and the totals.
-#[derive(Outputs)]
-pub struct Rows {
-    totals: ExtendedOutput<Running>,
-}
-
 /// The operator.
 pub struct Totals;
 
 impl Keyed for Totals {
     type Config = NoConfig;
-    type Key<'a> = Key<'a>;
+    type Key<'a> = &'a str;
     type Row<'a> = Event;
     type State = Sums;
     type Timers = NoTimers;
-    type Outputs<'a> = Rows;
+    type Outputs<'a> = ExtendedOutput<Running>;
 
     fn open(_config: NoConfig) -> Result<Self, String> {
         Ok(Self)
@@ -55,7 +42,7 @@ impl Keyed for Totals {
         let (count, sum) = (cx.state.count.or_default(), cx.state.sum.or_default());
         *count += 1;
         *sum += amount;
-        cx.out.totals.push(Running { count: *count, sum: *sum });
+        cx.out.push(Running { count: *count, sum: *sum });
         Ok(())
     }
 }

@@ -116,13 +116,7 @@ fn bytes_of<K: MapKey>(map_key: &K) -> Vec<u8> {
     bytes
 }
 
-fn fetch<V: Stored>(
-    reader: Option<&dyn StateReader>,
-    slot: u32,
-    key: u32,
-    map_key: &[u8],
-    broken: &RefCell<Option<String>>,
-) -> Option<V> {
+fn fetch<V: Stored>(reader: Option<&dyn StateReader>, slot: u32, key: u32, map_key: &[u8], broken: &RefCell<Option<String>>) -> Option<V> {
     let mut keys = Blobs::default();
     keys.push_bytes(map_key);
     let found: SlotStates = reader?.get(slot, key, keys.values());
@@ -169,7 +163,8 @@ impl<'a, K: MapKey, V: Stored + Clone> Merged<'a, K, V> {
     /// The next entry, be it a removed one.
     fn step(&mut self) -> Option<(Vec<u8>, Option<V>)> {
         self.find_stored();
-        let stored = self.piece.as_ref().and_then(|piece| Some((blobs::value(&piece.keys, self.at)?, blobs::value(&piece.values, self.at)?)));
+        let stored =
+            self.piece.as_ref().and_then(|piece| Some((blobs::value(&piece.keys, self.at)?, blobs::value(&piece.values, self.at)?)));
         let order = match (self.known.peek(), stored) {
             (Some((known, _)), Some((stored, _))) => known.as_slice().cmp(stored),
             (Some(_), None) => Ordering::Less,

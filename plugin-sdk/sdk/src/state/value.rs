@@ -129,16 +129,7 @@ impl<T: Stored + Clone> Slot for ValueState<T> {
     const KIND: SlotKind = SlotKind::Value;
 
     fn closed() -> Self {
-        Self {
-            slot: 0,
-            key: 0,
-            raw: no_states(),
-            values: Vec::new(),
-            flags: Vec::new(),
-            changed: Vec::new(),
-            before: None,
-            broken: None,
-        }
+        Self { slot: 0, key: 0, raw: no_states(), values: Vec::new(), flags: Vec::new(), changed: Vec::new(), before: None, broken: None }
     }
 
     fn begin(&mut self, slot: u32, call: &mut StateCall) -> Result<(), String> {

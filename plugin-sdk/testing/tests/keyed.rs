@@ -1,0 +1,425 @@
+//! Keyed operators in the harness, against slow references: state of every kind with rows that are refused, timers that set and clear each other,
+//! time to live, migration, and operators that depend on how calls are cut.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+
+use proptest::prelude::*;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use stygian_sdk::prelude::*;
+use stygian_testing::{Harness, KeyedHarness, TestError, Value, json, rows};
+
+#[derive(Row)]
+struct Key<'a> {
+    key: &'a str,
+}
+
+/// An order to do something to a state.
+#[derive(Row)]
+struct Order<'a> {
+    order: &'a str,
+    number: i64,
+    refused: bool,
+}
+
+#[derive(State)]
+struct Kept {
+    value: ValueState<i64>,
+    list: ListState<i64>,
+    map: MapState<i64, i64>,
+}
+
+#[derive(OutputRow)]
+struct Seen<'a> {
+    key: &'a str,
+    seen: String,
+}
+
+#[derive(Outputs)]
+struct Looks<'a> {
+    looks: Output<Seen<'a>>,
+}
+
+/// Does what rows order, then tells all that it sees.
+struct Obey;
+
+const ORDERS: [&str; 10] = ["set", "add", "clear", "take", "push", "empty", "insert", "remove", "wipe", "look"];
+
+impl Keyed for Obey {
+    type Config = NoConfig;
+    type Key<'a> = Key<'a>;
+    type Row<'a> = Order<'a>;
+    type State = Kept;
+    type Timers = NoTimers;
+    type Outputs<'a> = Looks<'a>;
+
+    fn open(_: NoConfig) -> Result<Self, String> {
+        Ok(Self)
+    }
+
+    fn row<'a>(&'a self, row: Order<'a>, cx: &mut Context<'a, Self>) -> Result<(), Reject> {
+        let Kept { value, list, map } = &mut cx.state;
+        let entry = row.number % 5;
+        match row.order {
+            "set" => value.set(row.number),
+            "add" => *value.or_default() += row.number,
+            "clear" => value.clear(),
+            "take" => drop(value.take()),
+            "push" => list.push(row.number),
+            "empty" => list.clear(),
+            "insert" => map.insert(&entry, row.number),
+            "remove" => map.remove(&entry),
+            "wipe" => map.clear(),
+            _ => {}
+        }
+        let got = map.get(&entry).copied();
+        let (items, entries): (Vec<_>, Vec<_>) = (list.iter().collect(), map.iter().collect());
+        let empty = (list.is_empty(), map.is_empty());
+        cx.out.looks.push(Seen { key: cx.key.key, seen: format!("{:?} {items:?} {entries:?} {got:?} {empty:?}", value.get()) });
+        if row.refused { Err("refused".into()) } else { Ok(()) }
+    }
+}
+
+/// The state of a key in plain words.
+#[derive(Clone, Default)]
+struct Plain {
+    value: Option<i64>,
+    list: Vec<i64>,
+    map: BTreeMap<i64, i64>,
+}
+
+impl Plain {
+    fn obey(&mut self, order: &str, number: i64) -> String {
+        let entry = number % 5;
+        match order {
+            "set" => self.value = Some(number),
+            "add" => self.value = Some(self.value.unwrap_or(0) + number),
+            "clear" | "take" => self.value = None,
+            "push" => self.list.push(number),
+            "empty" => self.list.clear(),
+            "insert" => drop(self.map.insert(entry, number)),
+            "remove" => drop(self.map.remove(&entry)),
+            "wipe" => self.map.clear(),
+            _ => {}
+        }
+        let (entries, got) = (self.map.iter().map(|(key, value)| (*key, *value)).collect::<Vec<_>>(), self.map.get(&entry).copied());
+        let empty = (self.list.is_empty(), self.map.is_empty());
+        format!("{:?} {:?} {entries:?} {got:?} {empty:?}", self.value.as_ref(), self.list)
+    }
+}
+
+fn orders() -> impl Strategy<Value = Vec<(u8, usize, i64, bool)>> {
+    prop::collection::vec((0_u8..3, 0..ORDERS.len(), -9_i64..10, prop::bool::weighted(0.3)), 0..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn state_is_what_plain_words_say_however_calls_are_cut(orders in orders(), pause in 0_usize..60) {
+        let (mut plain, mut expected, mut dead) = (BTreeMap::<u8, Plain>::new(), Vec::new(), 0);
+        for (key, order, number, refused) in &orders {
+            let state = plain.entry(*key).or_default();
+            let before = state.clone();
+            let seen = state.obey(ORDERS[*order], *number);
+            if *refused {
+                *state = before;
+                dead += 1;
+            } else {
+                expected.push(json!({ "key": format!("{key}"), "seen": seen }));
+            }
+        }
+        let row = |(key, order, number, refused): &(u8, usize, i64, bool)| {
+            json!({ "key": format!("{key}"), "order": ORDERS[*order], "number": number, "refused": refused })
+        };
+        let (first, second) = orders.split_at(pause.min(orders.len()));
+        let stream = Harness::keyed::<Obey>(json!({}), &["key"]).unwrap().stream();
+        let run = stream.rows(first.iter().map(row)).rows(second.iter().map(row)).run().unwrap();
+        prop_assert_eq!(run.main(), &expected[..]);
+        prop_assert_eq!(run.dead_letters.len(), dead);
+        let stored = |plain: &Plain| usize::from(plain.value.is_some()) + plain.list.len() + plain.map.len();
+        prop_assert_eq!(run.values, plain.values().map(stored).sum::<usize>());
+    }
+}
+
+/// Timers, and what each does to others of its key when it fires: (it, sets or clears, which).
+#[derive(serde::Deserialize)]
+struct Dominoes {
+    pushes: Vec<(i64, bool, i64)>,
+}
+
+#[derive(Clone, Copy, Timers)]
+enum Domino {
+    #[timer(event_time)]
+    Falls,
+}
+
+#[derive(Row)]
+struct Stone {
+    at: i64,
+}
+
+#[derive(OutputRow)]
+struct Fallen<'a> {
+    key: &'a str,
+    at: i64,
+}
+
+#[derive(Outputs)]
+struct Falls<'a> {
+    falls: Output<Fallen<'a>>,
+}
+
+impl Keyed for Dominoes {
+    type Config = Self;
+    type Key<'a> = Key<'a>;
+    type Row<'a> = Stone;
+    type State = NoState;
+    type Timers = Domino;
+    type Outputs<'a> = Falls<'a>;
+
+    fn open(config: Self) -> Result<Self, String> {
+        Ok(config)
+    }
+
+    fn row<'a>(&'a self, stone: Stone, cx: &mut Context<'a, Self>) -> Result<(), Reject> {
+        cx.timers.set(Domino::Falls, Timestamp(stone.at));
+        if stone.at % 7 == 6 { Err("wobbles".into()) } else { Ok(()) }
+    }
+
+    fn timer<'a>(&'a self, _falls: Domino, at: TimestampUtc, cx: &mut Context<'a, Self>) -> Result<(), String> {
+        cx.out.falls.push(Fallen { key: cx.key.key, at: at.0 });
+        for (_, sets, other) in self.pushes.iter().filter(|push| push.0 == at.0) {
+            let other = Timestamp(*other);
+            if *sets { cx.timers.set(Domino::Falls, other) } else { cx.timers.clear(Domino::Falls, other) }
+        }
+        Ok(())
+    }
+}
+
+/// One timer at a time.
+fn fallen(stones: &[(u8, i64)], pushes: &[(i64, bool, i64)], watermarks: &[i64]) -> Vec<(u8, i64)> {
+    let (mut standing, mut fallen) = (BTreeSet::new(), Vec::new());
+    standing.extend(stones.iter().filter(|(_, at)| at % 7 != 6).map(|(key, at)| (*at, *key)));
+    for watermark in watermarks {
+        while let Some((at, key)) = standing.first().copied().filter(|(at, _)| at <= watermark) {
+            standing.pop_first();
+            fallen.push((key, at));
+            for (_, sets, other) in pushes.iter().filter(|push| push.0 == at) {
+                if *sets {
+                    standing.insert((*other, key))
+                } else {
+                    standing.remove(&(*other, key))
+                };
+            }
+        }
+    }
+    fallen.sort_unstable();
+    fallen
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn timers_fire_as_if_one_at_a_time(
+        stones in prop::collection::vec((0_u8..2, 0_i64..20), 0..8),
+        // Later ones only, or they would go on for ever.
+        pushes in prop::collection::vec((0_i64..20, any::<bool>(), 1_i64..10).prop_map(|(at, sets, by)| (at, sets, at + by)), 0..12),
+        watermarks in prop::collection::vec(0_i64..30, 0..4),
+    ) {
+        let mut watermarks = watermarks;
+        watermarks.sort_unstable();
+        let harness = Harness::keyed::<Dominoes>(json!({ "pushes": pushes }), &["key"]).unwrap();
+        let rows = stones.iter().map(|(key, at)| json!({ "key": format!("{key}"), "at": at }));
+        let run = watermarks.iter().fold(harness.stream().rows(rows), |stream, at| stream.watermark(*at)).run().unwrap();
+        let key = |row: &Value| row["key"].as_str().unwrap().parse::<u8>().unwrap();
+        let mut actual: Vec<_> = run.main().iter().map(|row| (key(row), row["at"].as_i64().unwrap())).collect();
+        // Each key's timers in order of time.
+        for each in 0..2 {
+            prop_assert!(actual.iter().filter(|(key, _)| *key == each).is_sorted());
+        }
+        actual.sort_unstable();
+        prop_assert_eq!(actual, fallen(&stones, &pushes, &watermarks));
+    }
+}
+
+/// Remembers the last number of a key for two milliseconds.
+#[derive(State)]
+struct Brief {
+    #[slot(version = 3, ttl = "2ms", migrate(1 = u8, 2 = i32))]
+    last: ValueState<i64>,
+}
+
+#[derive(Row)]
+struct Timed {
+    number: i64,
+}
+
+#[derive(OutputRow)]
+struct Last {
+    last: Option<i64>,
+}
+
+#[derive(Outputs)]
+struct Lasts {
+    lasts: ExtendedOutput<Last>,
+}
+
+struct Remember;
+
+impl Keyed for Remember {
+    type Config = NoConfig;
+    type Key<'a> = Key<'a>;
+    type Row<'a> = Timed;
+    type State = Brief;
+    type Timers = NoTimers;
+    type Outputs<'a> = Lasts;
+
+    fn open(_: NoConfig) -> Result<Self, String> {
+        Ok(Self)
+    }
+
+    fn row<'a>(&'a self, row: Timed, cx: &mut Context<'a, Self>) -> Result<(), Reject> {
+        cx.out.lasts.push(Last { last: cx.state.last.get().copied() });
+        cx.state.last.set(row.number);
+        Ok(())
+    }
+}
+
+fn remember() -> KeyedHarness<Remember> {
+    Harness::keyed::<Remember>(json!({}), &["key"]).unwrap().event_time("at")
+}
+
+fn timed(number: i64, micros: i64) -> Value {
+    json!({ "key": "k", "number": number, "at": micros })
+}
+
+#[test]
+fn a_value_outlives_its_time_when_the_watermark_says_so_not_when_a_row_does() {
+    let lasts = |watermark: i64| {
+        let stream = remember().stream().rows([timed(1, 1_000), timed(2, 9_000), timed(3, 1_500)]).watermark(watermark);
+        let run = stream.rows([timed(4, 20_000)]).run().unwrap();
+        run.main().iter().map(|row| row["last"].as_i64()).collect::<Vec<_>>()
+    };
+    assert_eq!(lasts(10_999), [None, Some(1), Some(2), Some(3)]);
+    assert_eq!(lasts(11_000), [None, Some(1), Some(2), None]);
+}
+
+#[test]
+fn values_of_older_versions_are_migrated_before_they_are_seen() {
+    let last = |version, number: &dyn Fn(stygian_testing::Stream<Remember>) -> stygian_testing::Stream<Remember>| {
+        let run = number(remember().stream()).rows([timed(9, 1)]).run().map(|run| run.main()[0]["last"].clone());
+        (version, run)
+    };
+    assert_eq!(last(1, &|stream| stream.stored([json!("k")], "last", 1, &7_u8)), (1, Ok(json!(7))));
+    assert_eq!(last(2, &|stream| stream.stored([json!("k")], "last", 2, &-7_i32)), (2, Ok(json!(-7))));
+    assert_eq!(last(3, &|stream| stream.stored([json!("k")], "last", 3, &77_i64)), (3, Ok(json!(77))));
+    let (_, odd) = last(4, &|stream| stream.stored([json!("k")], "last", 4, &1_u8));
+    assert_eq!(odd, Err(TestError::Failed("version 4 of slot 0 is not read".to_owned())));
+}
+
+/// Counts rows beside its state.
+struct Sly(Cell<i64>);
+
+impl Keyed for Sly {
+    type Config = NoConfig;
+    type Key<'a> = Key<'a>;
+    type Row<'a> = Timed;
+    type State = NoState;
+    type Timers = NoTimers;
+    type Outputs<'a> = Lasts;
+
+    fn open(_: NoConfig) -> Result<Self, String> {
+        Ok(Self(Cell::new(0)))
+    }
+
+    fn row<'a>(&'a self, _row: Timed, cx: &mut Context<'a, Self>) -> Result<(), Reject> {
+        self.0.set(self.0.get() + 1);
+        cx.out.lasts.push(Last { last: Some(self.0.get()) });
+        Ok(())
+    }
+}
+
+#[test]
+fn operators_that_keep_something_beside_their_state_are_found() {
+    let run = |rows: Vec<Value>| Harness::keyed::<Sly>(json!({}), &["key"]).unwrap().stream().rows(rows.clone()).rows(rows).run();
+    assert_eq!(run(vec![timed(1, 1)]), Err(TestError::Impure { when: "on an instance that was used before" }));
+    let at_once = Harness::keyed::<Sly>(json!({}), &["key"]).unwrap().run([timed(1, 1), timed(1, 1)]);
+    assert_eq!(at_once, Err(TestError::Impure { when: "when rows and timers come one at a time" }));
+}
+
+/// Fires by processing time, again and again until told to stop.
+struct Tick;
+
+#[derive(Clone, Copy, Timers)]
+enum Clock {
+    #[timer(processing_time)]
+    Tick,
+}
+
+impl Keyed for Tick {
+    type Config = NoConfig;
+    type Key<'a> = Key<'a>;
+    type Row<'a> = Timed;
+    type State = NoState;
+    type Timers = Clock;
+    type Outputs<'a> = Falls<'a>;
+
+    fn open(_: NoConfig) -> Result<Self, String> {
+        Ok(Self)
+    }
+
+    fn row<'a>(&'a self, row: Timed, cx: &mut Context<'a, Self>) -> Result<(), Reject> {
+        cx.timers.set(Clock::Tick, TimestampUtc(cx.processing_time.0 + row.number));
+        Ok(())
+    }
+
+    fn timer<'a>(&'a self, _tick: Clock, at: TimestampUtc, cx: &mut Context<'a, Self>) -> Result<(), String> {
+        cx.out.falls.push(Fallen { key: cx.key.key, at: at.0 });
+        Ok(())
+    }
+}
+
+#[test]
+fn processing_time_timers_mind_processing_time_alone_and_what_is_left_is_told() {
+    let tick = Harness::keyed::<Tick>(json!({}), &["key"]).unwrap();
+    let run = tick.stream().rows([timed(5, 0), timed(9, 0)]).end().processing_time(5).processing_time(3).run().unwrap();
+    assert_eq!(run.main(), rows![{ "key": "k", "at": 5 }]);
+    assert_eq!(run.timers.iter().map(|timer| (timer.name.as_str(), timer.at)).collect::<Vec<_>>(), [("tick", 9)]);
+    assert_eq!(run.timers[0].key, json!({ "key": "k" }));
+}
+
+#[test]
+fn a_timer_that_nobody_handles_fails_the_call() {
+    struct Deaf;
+    impl Keyed for Deaf {
+        type Config = NoConfig;
+        type Key<'a> = Key<'a>;
+        type Row<'a> = Timed;
+        type State = NoState;
+        type Timers = Clock;
+        type Outputs<'a> = Lasts;
+
+        fn open(_: NoConfig) -> Result<Self, String> {
+            Ok(Self)
+        }
+
+        fn row<'a>(&'a self, _row: Timed, cx: &mut Context<'a, Self>) -> Result<(), Reject> {
+            cx.timers.set(Clock::Tick, TimestampUtc(0));
+            Ok(())
+        }
+    }
+    let error = Harness::keyed::<Deaf>(json!({}), &["key"]).unwrap().run([timed(1, 1)]).unwrap_err();
+    assert_eq!(error, TestError::Failed("the timer `tick` has fired, but the operator has no method `timer`".to_owned()));
+}
+
+#[test]
+fn mistakes_of_the_test_are_told() {
+    let error = |stream: stygian_testing::Stream<Remember>| stream.run().unwrap_err().to_string();
+    assert!(error(remember().stream().watermark("noon")).contains("no time like"));
+    assert!(error(remember().stream().rows(rows![{ "number": 1 }])).contains("column `key` is absent"));
+    assert!(error(remember().stream().rows([timed(1, 1)]).rows(rows![{ "key": "k" }])).starts_with("row 1: column `number` is absent"));
+    assert!(error(remember().stream().stored([json!("k")], "first", 1, &1_u8)).contains("there is no slot `first`"));
+    let two_columns = Harness::keyed::<Remember>(json!({}), &["key", "number"]).unwrap();
+    assert!(two_columns.run([timed(1, 1)]).unwrap_err().to_string().contains("the key has 1 columns, but 2 are given"));
+}
