@@ -42,6 +42,13 @@ impl<'a, T: ReadValue<'a>> InputRow<'a> for T {
     fn read(column: &T::Column, row: usize) -> Self {
         <T as ReadValue<'a>>::read(column, row)
     }
+
+    #[inline]
+    #[allow(unsafe_code)]
+    unsafe fn read_unchecked(column: &T::Column, row: usize) -> Self {
+        // SAFETY: the caller's.
+        unsafe { <T as ReadValue<'a>>::read_unchecked(column, row) }
+    }
 }
 
 /// A row that is written to the columns of an output.
