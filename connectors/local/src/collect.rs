@@ -1,10 +1,14 @@
 //! The sink `collect`: keeps what it is given in memory, for tests. Rows are visible when they are committed, not before, and once.
+//!
+//! Whoever tests something else than connectors takes a [`CollectSink`] as it is, and can have it wait or fail at every write.
 
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stygian_api::{
     Accepts, Committer, Connector, ConnectorContext, ConnectorError, Options, OptionsDoc, Pending, Problems, Sink, SinkContext, SinkWriter,
@@ -54,6 +58,11 @@ impl Collected {
     /// How many rows of a node are committed.
     pub fn rows(&self, node: &str) -> usize {
         self.batches(node).iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// A sink whose rows are found here under the name `node`.
+    pub fn sink(&self, node: &str) -> CollectSink {
+        CollectSink { node: node.to_owned(), collected: self.clone(), before_write: None }
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
@@ -110,14 +119,41 @@ impl Connector for Collect {
 
     async fn sink(&self, options: &Options, context: &ConnectorContext, _: &StreamSchema) -> Result<Arc<dyn Sink>, Problems> {
         options.read::<CollectOptions>()?;
-        Ok(Arc::new(CollectSink { node: context.node.clone(), collected: self.collected.clone() }))
+        Ok(Arc::new(self.collected.sink(&context.node)))
     }
 }
 
-#[derive(Clone, Debug)]
-struct CollectSink {
+type BeforeWrite = dyn Fn(&RecordBatch) -> Pin<Box<dyn Future<Output = Result<(), ConnectorError>> + Send>> + Send + Sync;
+
+/// A sink that keeps rows. Cheap to clone; clones share what they keep.
+#[derive(Clone, Default)]
+pub struct CollectSink {
     node: String,
     collected: Collected,
+    before_write: Option<Arc<BeforeWrite>>,
+}
+
+impl CollectSink {
+    /// The same, which awaits `hook` before it takes rows; they are lost if it fails.
+    #[must_use]
+    pub fn before_write<F>(mut self, hook: impl Fn(&RecordBatch) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), ConnectorError>> + Send + 'static,
+    {
+        self.before_write = Some(Arc::new(move |rows| Box::pin(hook(rows))));
+        self
+    }
+
+    /// The committed rows, in the order of commits.
+    pub fn rows(&self) -> Vec<RecordBatch> {
+        self.collected.batches(&self.node)
+    }
+}
+
+impl fmt::Debug for CollectSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CollectSink").field("node", &self.node).finish_non_exhaustive()
+    }
 }
 
 #[async_trait]
@@ -143,6 +179,9 @@ struct CollectWriter {
 #[async_trait]
 impl SinkWriter for CollectWriter {
     async fn write(&mut self, rows: RecordBatch) -> Result<(), ConnectorError> {
+        if let Some(hook) = &self.sink.before_write {
+            hook(&rows).await?;
+        }
         self.rows.push(rows);
         Ok(())
     }

@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use stygian_core::Span;
 
-/// Options of a source of kind `generator`. Its columns are `user`, `item` and `kind` (text), `amount` (float64) and `at` (timestamp_utc), all
-/// not null. A click's amount is the seconds spent on the page, a purchase's the price.
+/// Options of a source of kind `generator`. Its columns are `user`, `item` and `kind` (text), `amount` (float64), `at` (timestamp_utc),
+/// `session` and `page` (text), all not null. A click's amount is the seconds spent on the page, a purchase's the price; a session is half an
+/// hour of a user's.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct GeneratorOptions {

@@ -14,6 +14,10 @@ use stygian_core::{ColumnType, Field};
 const ROBOTS: u64 = 20;
 /// Mean seconds that people spend on a page.
 const SECONDS_ON_PAGE: f64 = 30.0;
+/// A user has one session in each of these spans of event time, in microseconds.
+const SESSION: i64 = 1_800_000_000;
+/// Where people come to an item's page from; most of them search.
+const CAME_FROM: [&str; 8] = ["search", "search", "search", "home", "home", "mail", "partner", "item"];
 
 /// Makes rows.
 #[derive(Clone, Debug)]
@@ -75,6 +79,8 @@ impl RowMaker {
 
     fn push(&self, n: u64, rows: &mut Builders) -> std::fmt::Result {
         let mut chance = Chance::new(self.seed, n);
+        // Of its own, so that the columns above stay what they were before there were these.
+        let mut aside = Chance::new(self.seed.rotate_left(32), n);
         let what: f64 = chance.random();
         let item = whole(self.items.sample(&mut chance));
         let is_robot = what >= self.purchases && what < self.purchases + self.robots;
@@ -96,8 +102,19 @@ impl RowMaker {
         rows.item.append_value("");
         rows.kind.append_value(kind);
         rows.amount.append_value((amount * 100.0).round() / 100.0);
-        rows.at.append_value(self.time(n) - chance.random_range(0..=self.disorder));
+        let at = self.time(n) - chance.random_range(0..=self.disorder);
+        rows.at.append_value(at);
+        write!(rows.session, "{:012x}", self.session(is_robot, number, at))?;
+        rows.session.append_value("");
+        write!(rows.page, "/items/{item}?from={}", CAME_FROM[aside.random_range(0..CAME_FROM.len())])?;
+        rows.page.append_value("");
         Ok(())
+    }
+
+    /// 48 bits: the same for all rows of a user within a [`SESSION`].
+    fn session(&self, is_robot: bool, number: u64, at: i64) -> u64 {
+        let who = (number << 1) | u64::from(is_robot);
+        Chance::new(self.seed ^ who, at.div_euclid(SESSION).cast_unsigned()).next_u64() >> 16
     }
 
     /// The newest time there is when row `n` comes.
@@ -130,6 +147,8 @@ fn schema() -> SchemaRef {
         ("kind", ColumnType::Text),
         ("amount", ColumnType::Float64),
         ("at", ColumnType::TimestampUtc),
+        ("session", ColumnType::Text),
+        ("page", ColumnType::Text),
     ];
     let field = |(name, column_type): (&str, _)| Field { name: name.into(), column_type, nullable: false }.arrow();
     Arc::new(Schema::new(columns.map(field).to_vec()))
@@ -141,6 +160,8 @@ struct Builders {
     kind: StringBuilder,
     amount: Float64Builder,
     at: TimestampMicrosecondBuilder,
+    session: StringBuilder,
+    page: StringBuilder,
 }
 
 impl Builders {
@@ -151,6 +172,8 @@ impl Builders {
             kind: StringBuilder::with_capacity(rows, rows * 8),
             amount: Float64Builder::with_capacity(rows),
             at: TimestampMicrosecondBuilder::with_capacity(rows).with_timezone("UTC"),
+            session: StringBuilder::with_capacity(rows, rows * 12),
+            page: StringBuilder::with_capacity(rows, rows * 22),
         }
     }
 
@@ -161,6 +184,8 @@ impl Builders {
             Arc::new(self.kind.finish()),
             Arc::new(self.amount.finish()),
             Arc::new(self.at.finish()),
+            Arc::new(self.session.finish()),
+            Arc::new(self.page.finish()),
         ];
         RecordBatch::try_new(schema, columns)
     }

@@ -7,7 +7,7 @@ mod generator;
 mod generator_options;
 mod generator_row;
 
-pub use collect::{Collect, CollectOptions, Collected};
+pub use collect::{Collect, CollectOptions, CollectSink, Collected};
 pub use console::{Console, ConsoleOptions, SharedOutput};
 pub use generator::Generator;
 pub use generator_options::GeneratorOptions;

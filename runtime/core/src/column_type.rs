@@ -52,6 +52,11 @@ pub enum ColumnType {
     },
 }
 
+/// A type as a pipeline file writes it; Arrow's name for those that have none.
+pub fn type_name(data_type: &DataType) -> String {
+    ColumnType::of(data_type).map_or_else(|| data_type.to_string(), |column_type| column_type.to_string())
+}
+
 /// A text that names no column type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no column type; use one of {names}, with `not null` behind it where every row has a value", names = ColumnType::NAMES)]

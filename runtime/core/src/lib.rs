@@ -15,7 +15,7 @@ mod text;
 mod time;
 mod units;
 
-pub use column_type::{ColumnType, ColumnTypeError, Field};
+pub use column_type::{ColumnType, ColumnTypeError, Field, type_name};
 pub use dead_letter::{DeadLetter, DeadLetters, RAW_LIMIT};
 pub use element::StreamElement;
 pub use ids::{CheckpointId, OperatorId, Parallelism, ParallelismError, SubtaskId};

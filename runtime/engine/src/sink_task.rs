@@ -97,60 +97,21 @@ pub(crate) async fn commit(
 mod tests {
     use super::*;
     use crate::channel::channel;
-    use arrow_array::RecordBatch;
-    use async_trait::async_trait;
-    use stygian_api::Accepts;
-    use stygian_core::{ByteSize, SubtaskId};
+    use arrow_array::{Int64Array, RecordBatch};
+    use stygian_core::{ByteSize, CheckpointId, SubtaskId};
+    use stygian_local::CollectSink;
 
-    /// Writes nothing, and always has something finished.
-    struct Eager;
-
-    #[async_trait]
-    impl Sink for Eager {
-        fn accepts(&self) -> Accepts {
-            Accepts::Append
-        }
-
-        async fn open(&self, _context: SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
-            Ok(Box::new(Eager))
-        }
-
-        fn committer(&self) -> Box<dyn Committer> {
-            Box::new(Eager)
-        }
-    }
-
-    #[async_trait]
-    impl SinkWriter for Eager {
-        async fn write(&mut self, _rows: RecordBatch) -> Result<(), ConnectorError> {
-            Ok(())
-        }
-
-        async fn tick(&mut self) -> Result<(), ConnectorError> {
-            Ok(())
-        }
-
-        fn take_pending(&mut self) -> Vec<Pending> {
-            Vec::new()
-        }
-
-        async fn pre_commit(&mut self) -> Result<Vec<Pending>, ConnectorError> {
-            Ok(vec![Pending("everything".into())])
-        }
-    }
-
-    #[async_trait]
-    impl Committer for Eager {
-        async fn commit(&mut self, _pending: &[Pending]) -> Result<(), ConnectorError> {
-            Ok(())
-        }
+    fn row() -> StreamElement {
+        let column = Arc::new(Int64Array::from(vec![1])) as arrow_array::ArrayRef;
+        StreamElement::Batch(RecordBatch::try_from_iter([("n", column)]).expect("one column"))
     }
 
     async fn parcels_after(elements: Vec<StreamElement>) -> (Result<(), JobError>, usize) {
         let (to, from) = channel(4, ByteSize::kib(1));
         let (finished, mut parcels) = mpsc::channel(4);
         let context = SinkContext { subtask: SubtaskId(0), attempt: "1".to_owned() };
-        let task = SinkTask { node: OperatorId::new("out"), sink: Arc::new(Eager), context, from, finished, counters: Arc::default() };
+        let sink = Arc::new(CollectSink::default());
+        let task = SinkTask { node: OperatorId::new("out"), sink, context, from, finished, counters: Arc::default() };
         for element in elements {
             to.send(element).await.expect("open");
         }
@@ -165,13 +126,13 @@ mod tests {
 
     #[tokio::test]
     async fn only_a_stream_that_ends_is_committed() {
-        assert!(matches!(parcels_after(vec![StreamElement::EndOfInput]).await, (Ok(()), 1)));
-        assert!(matches!(parcels_after(vec![StreamElement::Idle]).await, (Err(JobError::Severed), 0)));
+        assert!(matches!(parcels_after(vec![row(), StreamElement::EndOfInput]).await, (Ok(()), 1)));
+        assert!(matches!(parcels_after(vec![row(), StreamElement::Idle]).await, (Err(JobError::Severed), 0)));
     }
 
     #[tokio::test]
     async fn a_barrier_finishes_what_was_written() {
-        let barrier = StreamElement::Barrier(stygian_core::CheckpointId(1));
-        assert!(matches!(parcels_after(vec![barrier, StreamElement::EndOfInput]).await, (Ok(()), 2)));
+        let barrier = StreamElement::Barrier(CheckpointId(1));
+        assert!(matches!(parcels_after(vec![row(), barrier, row(), StreamElement::EndOfInput]).await, (Ok(()), 2)));
     }
 }

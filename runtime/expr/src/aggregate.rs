@@ -44,7 +44,7 @@ impl Aggregate {
     /// When the text is not one aggregate, names what there is not, or says what is refused.
     pub fn compile(sql: &str, input: &SchemaRef) -> Result<Self, ExprError> {
         let Lowered { lowered, data_type, nullable } = compile::aggregate(sql, input)?;
-        let aggregate = Self {
+        Ok(Self {
             sql: sql.into(),
             input: input.clone(),
             arguments: lowered.aggregate.expressions().into(),
@@ -52,14 +52,7 @@ impl Aggregate {
             filter: lowered.filter,
             data_type,
             nullable,
-        };
-        // Some arguments (the share of a quantile, the type of a sketch) are only looked at here.
-        let built = match aggregate.function.groups_accumulator_supported() {
-            true => aggregate.function.create_groups_accumulator().map(drop),
-            false => aggregate.function.create_accumulator().map(drop),
-        };
-        built.map_err(|error| ExprError::plan(sql, &error))?;
-        Ok(aggregate)
+        })
     }
 
     /// The text it was compiled from.

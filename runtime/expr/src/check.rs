@@ -41,12 +41,19 @@ pub(crate) fn check(sql: &str, expr: &Expr, schema: &Schema, mode: Mode) -> Resu
 const AGGREGATE_HERE: &str = "it is an aggregate over many rows; use it in a window's `aggregate`";
 
 fn is_aggregate_call(expr: &Expr) -> bool {
+    called(expr).is_some_and(|name| FUNCTIONS.aggregates.contains_key(&name) || functions::refused(&name).is_some())
+}
+
+/// Whether an expression is an aggregate, of those there are.
+pub(crate) fn is_aggregate(expr: &Expr) -> bool {
+    called(expr).is_some_and(|name| FUNCTIONS.aggregates.contains_key(&name))
+}
+
+fn called(expr: &Expr) -> Option<String> {
     match expr {
-        Expr::Nested(inner) => is_aggregate_call(inner),
-        Expr::Function(function) => {
-            name_of(function).is_some_and(|name| FUNCTIONS.aggregates.contains_key(&name) || functions::refused(&name).is_some())
-        }
-        _ => false,
+        Expr::Nested(inner) => called(inner),
+        Expr::Function(function) => name_of(function),
+        _ => None,
     }
 }
 

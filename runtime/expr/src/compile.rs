@@ -5,7 +5,7 @@
 
 use crate::check::{self, Mode};
 use crate::planners::{Context, OPTIONS};
-use crate::{ExprError, parse};
+use crate::{ExprError, diagnose, parse};
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, DFSchemaRef, DataFusionError};
@@ -18,6 +18,7 @@ use datafusion_optimizer::simplify_expressions::ExprSimplifier;
 use datafusion_physical_expr::aggregate::{LoweredAggregate, LoweredAggregateBuilder};
 use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
 use datafusion_sql::planner::{PlannerContext, SqlToRel};
+use datafusion_sql::sqlparser::ast::Expr as SqlExpr;
 use std::sync::Arc;
 
 /// Stack of the thread that compiles; only what is touched is ever backed by memory.
@@ -86,7 +87,8 @@ struct Compiler<'a> {
 
 impl<'a> Compiler<'a> {
     fn new(sql: &'a str, input: &'a SchemaRef) -> Result<Self, ExprError> {
-        let schema = DFSchema::try_from(input.as_ref().clone()).map_err(|error| ExprError::plan(sql, &error))?;
+        let schema = DFSchema::try_from(input.as_ref().clone());
+        let schema = schema.map_err(|error| ExprError::Plan { sql: sql.to_owned(), message: error.strip_backtrace(), at: None })?;
         let schema = Arc::new(schema);
         let context = SimplifyContext::builder().with_schema(schema.clone()).with_config_options(OPTIONS.clone()).build();
         let mut props = ExecutionProps::new();
@@ -95,39 +97,63 @@ impl<'a> Compiler<'a> {
     }
 
     fn scalar(&self) -> Result<Scalar, ExprError> {
-        let expr = self.logical(Mode::Scalar)?;
-        self.lower(expr)
+        let parsed = self.parsed(Mode::Scalar)?;
+        let planned = self.told(&parsed, self.plan(&parsed))?;
+        self.only_scalars(&planned)?;
+        self.told(&parsed, self.lower(planned))
     }
 
     fn aggregate(&self) -> Result<Lowered, ExprError> {
-        let expr = self.logical(Mode::Aggregate)?;
-        let mut expr = expr.unalias_nested().data;
+        let parsed = self.parsed(Mode::Aggregate)?;
+        self.told(&parsed, self.lower_aggregate(&parsed))
+    }
+
+    /// The syntax tree, in which every name is known.
+    fn parsed(&self, mode: Mode) -> Result<SqlExpr, ExprError> {
+        let parsed = parse::parse(self.sql)?;
+        check::check(self.sql, &parsed, self.input, mode)?;
+        Ok(parsed)
+    }
+
+    /// Explains what went wrong while compiling all of the text.
+    fn told<T>(&self, parsed: &SqlExpr, result: Result<T, DataFusionError>) -> Result<T, ExprError> {
+        result.map_err(|error| diagnose::explain(self.sql, parsed, error, &|part| self.type_of(part)))
+    }
+
+    fn type_of(&self, part: &SqlExpr) -> Result<DataType, DataFusionError> {
+        if check::is_aggregate(part) {
+            return Ok(self.lower_aggregate(part)?.data_type);
+        }
+        Ok(self.lower(self.plan(part)?)?.data_type)
+    }
+
+    /// The logical expression with the types coerced.
+    fn plan(&self, parsed: &SqlExpr) -> Result<Expr, DataFusionError> {
+        let planned = SqlToRel::new(&Context).sql_to_expr(parsed.clone(), &self.schema, &mut PlannerContext::new())?;
+        self.simplifier.coerce(planned, &self.schema)
+    }
+
+    fn lower_aggregate(&self, parsed: &SqlExpr) -> Result<Lowered, DataFusionError> {
+        let mut expr = self.plan(parsed)?.unalias_nested().data;
         if let Expr::AggregateFunction(function) = &mut expr {
             // Not the call itself: its simplification may turn it into something that is no aggregate.
             for arg in &mut function.params.args {
-                *arg = self.fault(self.simplifier.simplify(arg.clone()))?;
+                *arg = self.simplifier.simplify(arg.clone())?;
             }
             if let Some(filter) = function.params.filter.take() {
-                function.params.filter = Some(Box::new(self.fault(self.simplifier.simplify(*filter))?));
+                function.params.filter = Some(Box::new(self.simplifier.simplify(*filter)?));
             }
         }
         let context = PhysicalPlanningContext::default();
-        let lowered = LoweredAggregateBuilder::new(&expr, &self.schema, self.input, &self.props, &context).with_name(self.sql).build();
-        let lowered = self.fault(lowered)?;
+        let builder = LoweredAggregateBuilder::new(&expr, &self.schema, self.input, &self.props, &context);
+        let lowered = builder.with_name(self.sql).build()?;
+        // Some arguments (the share of a quantile, the type of a sketch) are only looked at here.
+        match lowered.aggregate.groups_accumulator_supported() {
+            true => drop(lowered.aggregate.create_groups_accumulator()?),
+            false => drop(lowered.aggregate.create_accumulator()?),
+        }
         let field = lowered.aggregate.field();
         Ok(Lowered { data_type: stream_type(field.data_type()), nullable: field.is_nullable(), lowered })
-    }
-
-    /// The checked expression with the types coerced.
-    fn logical(&self, mode: Mode) -> Result<Expr, ExprError> {
-        let parsed = parse::parse(self.sql)?;
-        check::check(self.sql, &parsed, self.input, mode)?;
-        let planner = SqlToRel::new(&Context);
-        let planned = self.fault(planner.sql_to_expr(parsed, &self.schema, &mut PlannerContext::new()))?;
-        if mode == Mode::Scalar {
-            self.only_scalars(&planned)?;
-        }
-        self.fault(self.simplifier.coerce(planned, &self.schema))
     }
 
     /// A second look behind the planner, in case some syntax led it past the check of names.
@@ -157,7 +183,8 @@ impl<'a> Compiler<'a> {
             }
             Ok(TreeNodeRecursion::Continue)
         });
-        self.fault(walked)?;
+        // The walk itself cannot fail.
+        walked.map_err(|error| ExprError::evaluate(self.sql, &error))?;
         match found {
             Some(what) => {
                 let reason = "an expression computes one row's value from its columns".to_owned();
@@ -167,18 +194,13 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn lower(&self, expr: Expr) -> Result<Scalar, ExprError> {
-        let expr = self.fault(self.simplifier.simplify(expr))?.unalias_nested().data;
-        let found = self.fault(expr.get_type(self.schema.as_ref()))?;
+    fn lower(&self, expr: Expr) -> Result<Scalar, DataFusionError> {
+        let expr = self.simplifier.simplify(expr)?.unalias_nested().data;
+        let found = expr.get_type(self.schema.as_ref())?;
         let wanted = stream_type(&found);
         let expr = if wanted == found { expr } else { Expr::Cast(Cast::new(Box::new(expr), wanted.clone())) };
-        let context = PhysicalPlanningContext::default();
-        let physical = self.fault(create_physical_expr(&expr, &self.schema, &self.props, &context))?;
-        let nullable = self.fault(physical.nullable(self.input))?;
+        let physical = create_physical_expr(&expr, &self.schema, &self.props, &PhysicalPlanningContext::default())?;
+        let nullable = physical.nullable(self.input)?;
         Ok(Scalar { physical, data_type: wanted, nullable })
-    }
-
-    fn fault<T>(&self, result: Result<T, DataFusionError>) -> Result<T, ExprError> {
-        result.map_err(|error| ExprError::plan(self.sql, &error))
     }
 }

@@ -3,10 +3,10 @@
 //! Every error of compiling carries the SQL text and, when it is known, the byte range of the fault in it, so that a caller can
 //! underline it. The texts name DataFusion's words only where they are the best there is.
 
-use crate::span;
 use arrow_schema::{ArrowError, DataType};
 use datafusion_common::DataFusionError;
 use std::ops::Range;
+use stygian_core::type_name;
 
 /// An expression, aggregate or window that cannot be compiled or evaluated.
 #[derive(Debug, thiserror::Error)]
@@ -76,13 +76,13 @@ pub enum ExprError {
     Plan {
         /// The whole text.
         sql: String,
-        /// What the planner says.
+        /// What does not go with what.
         message: String,
         /// The fault in the text.
         at: Option<Range<usize>>,
     },
     /// A predicate that is no yes or no.
-    #[error("a condition must be true or false, this is {found}; compare it with something")]
+    #[error("a condition must be true or false, this is {}; compare it with something", type_name(.found))]
     NotBoolean {
         /// The whole text.
         sql: String,
@@ -156,13 +156,9 @@ impl ExprError {
         }
     }
 
-    /// An error of planning `sql`.
-    pub(crate) fn plan(sql: &str, error: &DataFusionError) -> Self {
-        if let Some(cap) = cap_exceeded(error) {
-            return cap;
-        }
-        let at = error.diagnostic().and_then(|d| d.span).and_then(|s| span::of_datafusion(sql, s));
-        Self::Plan { sql: sql.to_owned(), message: text(error), at }
+    /// The cap that a function hit, if that is why it failed.
+    pub(crate) fn cap(error: &DataFusionError) -> Option<Self> {
+        cap_exceeded(error)
     }
 
     /// An error of evaluating `sql`.
@@ -208,4 +204,19 @@ fn text(error: &DataFusionError) -> String {
         other => other.strip_backtrace(),
     };
     message.split(DataFusionError::BACK_TRACE_SEP).next().unwrap_or_default().trim().to_owned()
+}
+
+/// The planner's words, if they are fit for people: they speak of the expression, not of the planner's insides.
+pub(crate) fn planner_words(error: &DataFusionError) -> Option<String> {
+    const INSIDES: [&str; 7] = ["nternal error", "coerc", "signature", "No function matches", "bug", "Utf8", "TypeSignature"];
+    if matches!(error.find_root(), DataFusionError::Internal(_) | DataFusionError::NotImplemented(_)) {
+        return None;
+    }
+    let words = text(error);
+    let words = words.lines().next().unwrap_or_default().trim();
+    let fit = !words.is_empty() && !INSIDES.iter().any(|inside| words.contains(inside));
+    fit.then(|| {
+        let mut chars = words.chars();
+        chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+    })
 }

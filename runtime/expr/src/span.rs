@@ -12,10 +12,29 @@ pub(crate) fn bytes(sql: &str, span: Span) -> Option<Range<usize>> {
     (start <= end).then_some(start..end)
 }
 
-/// The same for a span that DataFusion reports.
-pub(crate) fn of_datafusion(sql: &str, span: datafusion_common::Span) -> Option<Range<usize>> {
-    let location = |l: datafusion_common::Location| Location { line: l.line, column: l.column };
-    bytes(sql, Span { start: location(span.start), end: location(span.end) })
+/// The same range, up to the bracket that closes the first one opened in it or right behind it: a parser's span of a call ends with its last
+/// argument.
+pub(crate) fn with_brackets(sql: &str, at: Range<usize>) -> Range<usize> {
+    let (mut open, mut quote) = (0_usize, None);
+    for (offset, c) in sql[at.start..].char_indices() {
+        let place = at.start + offset;
+        match (quote, c) {
+            (Some(begun), _) if begun == c => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '(') => open += 1,
+            (None, ')') if open == 0 => break,
+            (None, ')') => {
+                open -= 1;
+                if open == 0 && place >= at.end {
+                    return at.start..place + 1;
+                }
+            }
+            (None, _) if place >= at.end && open == 0 && !c.is_whitespace() => break,
+            (None, _) => {}
+        }
+    }
+    at
 }
 
 /// The word (or the one character) that begins at `location`; the end of the text is an empty range.
@@ -55,6 +74,19 @@ mod tests {
         assert_eq!(&sql[bytes(sql, span).expect("known")], "böse");
         assert_eq!(bytes(sql, Span::empty()), None);
         assert_eq!(word_at(sql, Location { line: 2, column: 3 }).map(|r| &sql[r]), Some("böse"));
+    }
+
+    #[test]
+    fn takes_in_the_bracket_that_closes_a_call() {
+        let sql = "1 + f(a, g(')'), \"b)\" ) + (c)";
+        let whole = |part: &str| {
+            let start = sql.find(part).expect("a part");
+            &sql[with_brackets(sql, start..start + part.len())]
+        };
+        assert_eq!(whole("f(a, g(')'), \"b)\""), "f(a, g(')'), \"b)\" )");
+        assert_eq!(whole("g(')'"), "g(')')");
+        assert_eq!(whole("a"), "a", "the bracket is another's");
+        assert_eq!(whole("1"), "1");
     }
 
     #[test]

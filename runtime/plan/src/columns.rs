@@ -1,12 +1,8 @@
 //! Columns in messages, and schemas that differ.
 
-use arrow_schema::{DataType, Field, SchemaRef};
-use stygian_core::{ColumnType, StreamKind, StreamSchema};
-
-/// A type as a pipeline file writes it; Arrow's name for those that have none.
-pub(crate) fn type_name(data_type: &DataType) -> String {
-    ColumnType::of(data_type).map_or_else(|| data_type.to_string(), |column_type| column_type.to_string())
-}
+use arrow_schema::{Field, SchemaRef};
+pub(crate) use stygian_core::type_name;
+use stygian_core::{StreamKind, StreamSchema};
 
 /// `name type [not null]`
 pub(crate) fn describe(field: &Field) -> String {

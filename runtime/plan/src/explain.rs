@@ -76,7 +76,7 @@ impl Plan {
     }
 
     /// What a node does, in a word and in detail.
-    fn words(&self, node: &PlanNode) -> (&'static str, String) {
+    pub(crate) fn words(&self, node: &PlanNode) -> (&'static str, String) {
         match &node.kind {
             NodeKind::Source(source) => {
                 let ends = if source.bounded { "bounded" } else { "endless" };
@@ -106,6 +106,14 @@ impl Plan {
         }
     }
 
+    /// The columns that an exchange goes by, in words.
+    pub(crate) fn hashed_by(&self, edge: &Edge) -> String {
+        let Exchange::Hash { columns } = &edge.exchange else { return String::new() };
+        let schema = self.schema_of(edge);
+        let names: Vec<&str> = columns.iter().filter_map(|place| Some(schema?.columns().fields().get(*place)?.name().as_str())).collect();
+        if names.is_empty() { "all to one group".to_owned() } else { format!("by {}", names.join(", ")) }
+    }
+
     fn edge(&self, edge: &Edge) -> String {
         let Some(from) = self.nodes.get(edge.from) else { return String::new() };
         let stream = match from.outputs.get(edge.output).and_then(|output| output.name.as_ref()) {
@@ -114,12 +122,8 @@ impl Plan {
         };
         match &edge.exchange {
             Exchange::Forward => stream,
-            Exchange::Hash { columns } => {
-                let schema = self.schema_of(edge);
-                let names: Vec<&str> =
-                    columns.iter().filter_map(|place| Some(schema?.columns().fields().get(*place)?.name().as_str())).collect();
-                let by = if names.is_empty() { "all to one group".to_owned() } else { format!("by {}", names.join(", ")) };
-                format!("{stream}, exchanged {by} ({} key groups)", self.settings.max_parallelism.get())
+            Exchange::Hash { .. } => {
+                format!("{stream}, exchanged {} ({} key groups)", self.hashed_by(edge), self.settings.max_parallelism.get())
             }
         }
     }

@@ -14,6 +14,7 @@ mod logical;
 mod operators;
 mod plan;
 mod plugin;
+mod svg;
 
 pub use explain::GUARANTEES;
 pub use facts::{Facts, SourceFacts};

@@ -1,7 +1,7 @@
 //! A plugin at work in one subtask: cuts batches into slices, calls the guest once for each, and puts the answers together.
 //!
 //! It owns at most one instance. An instance whose call failed is thrown away, so a failure has changed nothing; which rows to try again
-//! or to give up is left to the engine.
+//! or to give up is left to the engine. With [`Operator::with_fresh_instances`] no instance is called twice.
 
 // A failed call is rare and its error is looked into at once: by value it reads better than boxed.
 #![allow(clippy::result_large_err)]
@@ -30,6 +30,8 @@ pub struct Operator {
     columns: Vec<(usize, ColumnType)>,
     outputs: Arc<[Output]>,
     live: Option<(Instance, Process)>,
+    /// Every call gets an instance of its own.
+    fresh: bool,
     /// What was said on opening, for the next call's output.
     logs: Vec<LogLine>,
 }
@@ -58,7 +60,7 @@ impl Operator {
         })?;
         let outputs = description.outputs.iter().map(Output::new).collect();
         let (name, config, input) = (name.to_owned(), config.to_owned(), input.clone());
-        Ok(Self { plugin, title, name, config, input, columns, outputs, live: None, logs: Vec::new() })
+        Ok(Self { plugin, title, name, config, input, columns, outputs, live: None, fresh: false, logs: Vec::new() })
     }
 
     /// Makes and opens an instance, unless there is one.
@@ -76,9 +78,10 @@ impl Operator {
         Ok((instance, process))
     }
 
-    /// Throws the instance away; the next call gets a fresh one (where nothing may leak from one call to the next).
-    pub fn reset(&mut self) {
-        self.live = None;
+    /// With `fresh`, every guest call (a slice of a batch) gets a new instance: for where nothing may leak from one call to the next.
+    #[must_use]
+    pub fn with_fresh_instances(self, fresh: bool) -> Self {
+        Self { fresh, ..self }
     }
 
     /// Runs the plugin on a batch of the schema it was made for.
@@ -142,7 +145,7 @@ impl Operator {
         match result {
             Ok(mut output) => {
                 output.logs = std::mem::take(&mut self.logs);
-                self.live = Some((instance, process));
+                self.live = (!self.fresh).then_some((instance, process));
                 Ok(output)
             }
             Err(failed) => Err(error(self, failed)),

@@ -55,25 +55,21 @@ async fn rows_depend_on_seed_and_number_alone() {
 #[tokio::test]
 async fn the_first_rows_stay_what_they_are() {
     let first = rows("rows = 3").await;
+    let text = |column: &str, n: usize| texts(&first, column)[n].clone();
     let found: Vec<String> = (0..3)
         .map(|n| {
-            format!(
-                "{} {} {} {} {}",
-                texts(&first, "user")[n],
-                texts(&first, "item")[n],
-                texts(&first, "kind")[n],
-                amounts(&first)[n],
-                times(&first)[n]
-            )
+            let (amount, at) = (amounts(&first)[n], times(&first)[n]);
+            let [user, item, kind, session, page] = ["user", "item", "kind", "session", "page"].map(|column| text(column, n));
+            format!("{user} {item} {kind} {amount} {at} {session} {page}")
         })
         .collect();
     assert_eq!(found, FIRST);
 }
 
 const FIRST: [&str; 3] = [
-    "user-175 item-537 click 7.28 1767225598407226",
-    "user-109 item-616 click 1.96 1767225599701872",
-    "user-22 item-14 click 85.31 1767225599914331",
+    "user-175 item-537 click 7.28 1767225598407226 9eac2da7c0eb /items/537?from=search",
+    "user-109 item-616 click 1.96 1767225599701872 acae2ae36bbb /items/616?from=item",
+    "user-22 item-14 click 85.31 1767225599914331 991e9ef654c6 /items/14?from=search",
 ];
 
 #[tokio::test]
@@ -111,6 +107,19 @@ async fn times_grow_with_bounded_disorder() {
     assert!(late > 10_000, "the rows are out of order");
     let tidy = times(&self::rows("rows = 100\ndisorder = \"0s\"").await);
     assert!(tidy.windows(2).all(|pair| pair[1] - pair[0] == 86_400));
+}
+
+#[tokio::test]
+async fn a_session_is_one_users_and_half_an_hour_long() {
+    let rows = rows("rows = 50000\nusers = 50\nrobots = 0.1").await;
+    let (users, sessions, times) = (texts(&rows, "user"), texts(&rows, "session"), times(&rows));
+    let (mut of_session, mut of_half_hour) = (HashMap::new(), HashMap::new());
+    for ((user, session), time) in users.iter().zip(&sessions).zip(times) {
+        let half_hour = (user, time / 1_800_000_000);
+        assert_eq!(*of_session.entry(session).or_insert(half_hour), half_hour);
+        assert_eq!(*of_half_hour.entry(half_hour).or_insert(session), session);
+    }
+    assert!(of_session.len() > 100, "{}", of_session.len());
 }
 
 #[tokio::test]

@@ -18,15 +18,14 @@ pub struct PluginOperator {
     plugin: stygian_sandbox::Operator,
     /// The schema of each output, as planned.
     outputs: Vec<SchemaRef>,
-    /// Every batch gets an instance of its own.
-    fresh: bool,
     counters: Arc<Counters>,
 }
 
 impl PluginOperator {
-    /// An operator whose outputs have these schemas. With `fresh`, no batch is worked on by an instance that has seen another.
+    /// An operator whose outputs have these schemas. With `fresh`, every call into the sandbox is made on an instance of its own.
     pub fn new(context: &SubtaskContext, plugin: stygian_sandbox::Operator, outputs: Vec<SchemaRef>, fresh: bool) -> Self {
-        Self { node: context.node.clone(), plugin, outputs, fresh, counters: context.counters.clone() }
+        let plugin = plugin.with_fresh_instances(fresh);
+        Self { node: context.node.clone(), plugin, outputs, counters: context.counters.clone() }
     }
 }
 
@@ -41,9 +40,6 @@ impl Operator for PluginOperator {
     fn process(&mut self, rows: RecordBatch, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
         let watermark = (context.watermark != EventTime::MIN).then_some(context.watermark.micros());
         let call = stygian_sandbox::CallContext { watermark, processing_time: context.processing_time };
-        if self.fresh {
-            self.plugin.reset();
-        }
         let returned = self.plugin.process(call, &rows).map_err(Box::new)?;
         log(&self.node, &returned.logs);
         for (output, pieces) in returned.outputs.into_iter().enumerate() {

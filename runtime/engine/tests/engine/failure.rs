@@ -2,6 +2,7 @@
 
 use crate::parts::*;
 use arrow_array::RecordBatch;
+use stygian_api::ConnectorError;
 use stygian_engine::{CallContext, JobError, JobSpec, Operator, OperatorError, Output, Partitioning, Target};
 
 /// Fails or panics on a number.
@@ -49,7 +50,8 @@ fn a_panic_names_its_task() {
 
 #[test]
 fn a_sinks_error_names_its_path() {
-    let out = Collect { fails: true, ..Collect::default() };
+    let full = |_: &RecordBatch| std::future::ready(Err(ConnectorError::io("write", "/full/part-0", "no space left on device")));
+    let out = Collect::default().before_write(full);
     let fixed = Fixed { endless: true, ..Fixed::of(vec![vec![batch(&[("a", 1, 0)])]]) };
     let spec = job(vec![task("all", 1, source(fixed, vec![Target::Outlet(0)]), vec![], vec![sink("out", &out)])]);
     let error = run(spec).expect_err("the disk is full");

@@ -1,21 +1,20 @@
-//! A source of fixed rows, a collecting sink, and jobs made of them.
+//! A source of fixed rows, and jobs made of it and of collecting sinks.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use async_trait::async_trait;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use stygian_api::{
-    Accepts, Committer, ConnectorError, Decoder, Fetched, Pending, Sink, SinkContext, SinkWriter, Source, Split, SplitReader,
-};
+use stygian_api::{ConnectorError, Decoder, Fetched, Source, Split, SplitReader};
 use stygian_core::{Offset, OperatorId, Parallelism, SplitId, StreamSchema};
 use stygian_engine::{
     EngineSettings, Head, Job, JobError, JobSpec, Metrics, Operator, OperatorError, OutletSpec, Partitioning, Report, Runtimes, SourceSpec,
     StageSpec, Stop, SubtaskContext, SystemClock, Target, TaskSpec,
 };
+pub(crate) use stygian_local::CollectSink as Collect;
 
 /// Rows of the tests: a key, a number, and an event time in microseconds.
 pub(crate) type Row = (&'static str, i64, i64);
@@ -119,82 +118,6 @@ impl SplitReader for FixedReader {
             }
             None => Ok(Fetched::End),
         }
-    }
-}
-
-/// Collects; visible once it is committed.
-#[derive(Clone, Default)]
-pub(crate) struct Collect {
-    pub(crate) visible: Arc<Mutex<Vec<RecordBatch>>>,
-    pub(crate) written: Arc<Mutex<Vec<RecordBatch>>>,
-    /// While this is set, writers do not finish.
-    pub(crate) corked: Option<tokio_util::sync::CancellationToken>,
-    pub(crate) fails: bool,
-}
-
-impl Collect {
-    pub(crate) fn rows(&self) -> Vec<RecordBatch> {
-        self.visible.lock().expect("no panic").clone()
-    }
-}
-
-#[async_trait]
-impl Sink for Collect {
-    fn accepts(&self) -> Accepts {
-        Accepts::Append
-    }
-
-    async fn open(&self, _context: SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
-        Ok(Box::new(Writer { sink: self.clone(), batches: Vec::new() }))
-    }
-
-    fn committer(&self) -> Box<dyn Committer> {
-        Box::new(self.clone())
-    }
-}
-
-#[async_trait]
-impl Committer for Collect {
-    async fn commit(&mut self, pending: &[Pending]) -> Result<(), ConnectorError> {
-        for one in pending {
-            let at = usize::try_from(one.0.as_u64().expect("an index")).expect("an index");
-            let batch = self.written.lock().expect("no panic")[at].clone();
-            self.visible.lock().expect("no panic").push(batch);
-        }
-        Ok(())
-    }
-}
-
-struct Writer {
-    sink: Collect,
-    batches: Vec<Pending>,
-}
-
-#[async_trait]
-impl SinkWriter for Writer {
-    async fn write(&mut self, rows: RecordBatch) -> Result<(), ConnectorError> {
-        if let Some(cork) = &self.sink.corked {
-            cork.cancelled().await;
-        }
-        if self.sink.fails {
-            return Err(ConnectorError::io("write", "/full/part-0", "no space left on device"));
-        }
-        let mut written = self.sink.written.lock().expect("no panic");
-        self.batches.push(Pending(written.len().into()));
-        written.push(rows);
-        Ok(())
-    }
-
-    async fn tick(&mut self) -> Result<(), ConnectorError> {
-        Ok(())
-    }
-
-    fn take_pending(&mut self) -> Vec<Pending> {
-        Vec::new()
-    }
-
-    async fn pre_commit(&mut self) -> Result<Vec<Pending>, ConnectorError> {
-        Ok(std::mem::take(&mut self.batches))
     }
 }
 

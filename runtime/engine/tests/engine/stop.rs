@@ -44,7 +44,14 @@ fn a_stop_that_drains_fires_open_windows() {
 #[test]
 fn a_slow_sink_holds_the_source_back() {
     let cork = CancellationToken::new();
-    let out = Collect { corked: Some(cork.clone()), ..Collect::default() };
+    let corked = cork.clone();
+    let out = Collect::default().before_write(move |_| {
+        let corked = corked.clone();
+        async move {
+            corked.cancelled().await;
+            Ok(())
+        }
+    });
     let fixed = Fixed::of(vec![(0..200).map(|n| batch(&[("a", n, n)])).collect()]);
     let fetches = fixed.fetches.clone();
     let spec = job(vec![task("all", 1, source(fixed, vec![Target::Outlet(0)]), vec![], vec![sink("out", &out)])]);

@@ -93,8 +93,8 @@ fn aggregates_that_depend_on_order_or_do_not_stand_alone_are_refused() {
         ("sum(*)", "only `count(*)`"),
         ("sum(n) over ()", "window operator"),
         ("count(random())", "random"),
-        ("avg(kind)", ""),
-        ("quantile(amount)", ""),
+        ("avg(kind)", "does not take text"),
+        ("quantile(amount)", "does not take float64"),
         ("quantile(amount, 1.5)", ""),
         ("quantile(amount, n)", ""),
         ("sum(n", "no SQL expression"),
@@ -113,6 +113,58 @@ fn syntax_errors_point_at_the_place() {
     }
 }
 
+/// Every message with the part of the text that it is about.
+#[test]
+fn wrong_types_are_told_in_words_of_pipeline_files() {
+    for (sql, message, part) in SCALAR_FAULTS {
+        assert_eq!(fault(sql), (message.to_owned(), Some(part.to_owned())), "{sql}");
+    }
+    for (sql, message, part) in AGGREGATE_FAULTS {
+        assert_eq!(aggregate_fault(sql), (message.to_owned(), Some(part.to_owned())), "{sql}");
+    }
+}
+
+const SCALAR_FAULTS: [(&str, &str, &str); 19] = [
+    ("kind + 1 > flag", "`+` does not work on text and int64; convert with `cast(kind as float64)`", "kind + 1"),
+    (
+        "1 + (kind || 'x' and flag)",
+        "`and` does not work on text and bool; convert with `cast(kind || 'x' as bool)`",
+        "kind || 'x' and flag",
+    ),
+    ("flag + n", "`+` does not work on bool and int64; convert with `cast(flag as float64)`", "flag + n"),
+    ("-kind", "`-` does not work on text; convert with `cast(kind as float64)`", "kind"),
+    ("n and flag", "`and` does not work on int64 and bool; convert with `cast(n as bool)`", "n and flag"),
+    ("upper(n, n)", "`upper` takes at most 1 argument, here are 2", "upper(n, n)"),
+    ("coalesce(n, abs(kind)) * 2", "`abs` does not take text; convert with `cast(kind as float64)`", "kind"),
+    ("repeat(kind, kind)", "`repeat` does not take text and text; convert with `cast(kind as int64)`", "kind"),
+    ("date_trunc(at, 'hour')", "`date_trunc` does not take timestamp_utc and text", "date_trunc(at, 'hour')"),
+    ("substr(kind, 'x')", "`substr` does not take text and text", "kind, 'x'"),
+    ("amount > 'x'", "'x' is no float64", "'x'"),
+    ("at > 'no time'", "'no time' is no timestamp_utc", "'no time'"),
+    ("at between 'a' and 'b'", "'a' is no timestamp_utc", "'a'"),
+    ("n in (1, 'two')", "'two' is no int64", "'two'"),
+    ("n like 'a%'", "`like` does not take int64 and text; convert with `cast(n as text)`", "n like 'a%'"),
+    ("at + 1", "`+` does not work on timestamp_utc and int64; a span of time is written as in `interval '1 second'`", "at + 1"),
+    (
+        "cast(n as nonsense)",
+        "there is no type `nonsense`; use one of bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, text, binary, date, timestamp, timestamp_utc, decimal(precision, scale)",
+        "nonsense",
+    ),
+    ("cast(address as bigint)", "`address` is Struct(\"city\": Utf8), which cannot be cast to bigint", "address"),
+    ("cast('x' as float64)", "'x' is no float64", "'x'"),
+];
+
+const AGGREGATE_FAULTS: [(&str, &str, &str); 8] = [
+    ("sum(kind)", "`sum` does not take text; convert with `cast(kind as float64)`", "kind"),
+    ("avg(upper(kind))", "`avg` does not take text; convert with `cast(upper(kind) as float64)`", "upper(kind)"),
+    ("sum(n + (flag + 1))", "`+` does not work on bool and int64; convert with `cast(flag as float64)`", "flag + 1"),
+    ("median(kind)", "`median` does not take text; convert with `cast(kind as float64)`", "kind"),
+    ("quantile(amount, 1.5)", "percentile value must be between 0.0 and 1.0 inclusive, 1.5 is invalid", "quantile(amount, 1.5)"),
+    ("quantile(kind, 0.5)", "`quantile` does not take text and float64; convert with `cast(kind as float64)`", "kind"),
+    ("bool_and(kind)", "`bool_and` does not take text; convert with `cast(kind as bool)`", "kind"),
+    ("sum(n, n)", "`sum` takes at most 1 argument, here are 2", "sum(n, n)"),
+];
+
 #[test]
 fn types_that_do_not_fit_are_explained() {
     for sql in ["kind + 1 > flag", "upper(n, n)", "abs(kind)", "n and flag", "at > 'no time'", "cast(n as nonsense)"] {
@@ -120,7 +172,7 @@ fn types_that_do_not_fit_are_explained() {
         assert!(matches!(error, Err(ExprError::Plan { .. } | ExprError::Evaluate { .. })), "{sql}: {error:?}");
     }
     let error = Predicate::compile("n + 1", &schema()).expect_err("a number");
-    assert_eq!(error.to_string(), "a condition must be true or false, this is Int64; compare it with something");
+    assert_eq!(error.to_string(), "a condition must be true or false, this is int64; compare it with something");
 }
 
 #[test]

@@ -39,6 +39,21 @@ const PARENTS: &str = r#"
     (call $emit (i32.const 0) (i32.const 2) (local.get $columns) (i32.const 1) (i32.const 1) (i32.const 64) (i32.const 2)))
 "#;
 
+/// Selects the first n rows in the instance's n-th call.
+const COUNTS: &str = r#"
+  (global $calls (mut i32) (i32.const 0))
+  (func $process (param $rows i32) (param $columns i32) (param $count i32)
+    (local $n i32)
+    (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+    (block $done
+      (loop $next
+        (br_if $done (i32.ge_u (local.get $n) (global.get $calls)))
+        (i32.store (i32.add (i32.const 64) (i32.shl (local.get $n) (i32.const 2))) (local.get $n))
+        (local.set $n (i32.add (local.get $n) (i32.const 1)))
+        (br $next)))
+    (call $select (i32.const 0) (i32.const 64) (local.get $n)))
+"#;
+
 fn small(plugin: &Plugin, rows_per_call: u32) -> Plugin {
     plugin.with_limits(Limits { rows_per_call, ..Limits::default() })
 }
@@ -57,6 +72,21 @@ fn merges_slices_as_if_they_were_one_call() {
         logs: vec![line; 3],
     };
     assert_eq!(output, expected);
+}
+
+#[test]
+fn fresh_instances_are_called_once() {
+    let plugin = small(&load("counts", &Guest::default().build(COUNTS)).expect("a plugin"), 10);
+    let batch = rows(30);
+    let selected = |fresh: bool| {
+        let mut operator = operator(&plugin, &batch).with_fresh_instances(fresh);
+        [(); 2].map(|()| match &operator.process(CONTEXT, &batch).expect("output").outputs[0][..] {
+            [Piece::Selected(rows)] => rows.values().to_vec(),
+            other => panic!("{other:?}"),
+        })
+    };
+    assert_eq!(selected(true), [[0, 10, 20], [0, 10, 20]]);
+    assert_eq!(selected(false)[0], [0, 10, 11, 20, 21, 22], "one that is kept counts on");
 }
 
 fn echo(shape: OutputShape) -> Plugin {

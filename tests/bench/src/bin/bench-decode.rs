@@ -8,8 +8,8 @@ use std::sync::Arc;
 fn main() -> Result<()> {
     let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let text = |name: &str| Field::new(name, DataType::Utf8, false);
-    let fields =
-        vec![text("user"), text("item"), text("kind"), Field::new("amount", DataType::Float64, true), Field::new("at", time, false)];
+    let (amount, at) = (Field::new("amount", DataType::Float64, true), Field::new("at", time, false));
+    let fields = vec![text("user"), text("item"), text("kind"), amount, at, text("session"), text("page")];
     let schema = Arc::new(Schema::new(fields));
     let mut rows = 0;
     for path in std::env::args_os().skip(1) {
