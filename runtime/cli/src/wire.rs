@@ -172,8 +172,7 @@ impl Wiring<'_> {
                 let spec = KeyedSpec {
                     plugin: plugin.keyed_operator(context.node.as_str(), &config, &input)?,
                     key: key.columns.clone(),
-                    codec: KeyCodec::new(key.types.clone(), max_parallelism),
-                    state: KeyedState::in_memory(slots.clone(), clocks.clone(), limits.clone()),
+                    state: KeyedState::in_memory(KeyCodec::new(key.types.clone(), max_parallelism), slots.clone(), clocks.clone(), limits.clone()),
                     event_time,
                     outputs: outputs.clone(),
                     fresh,

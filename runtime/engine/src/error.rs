@@ -25,9 +25,6 @@ pub enum OperatorError {
     /// Keyed state: a limit that was passed, or a backend that failed.
     #[error(transparent)]
     State(#[from] stygian_state::StateError),
-    /// Key columns of another type than was planned: a fault of the planner.
-    #[error("the key could not be encoded")]
-    KeyCodec(#[from] stygian_state::KeyCodecError),
     /// A call after one that failed and ended the job: a fault of the engine.
     #[error("the state went with a call that failed")]
     StateLost,

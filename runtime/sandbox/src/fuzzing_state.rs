@@ -16,10 +16,11 @@ pub fn check_state(bytes: &[u8]) -> (usize, StateSize) {
     let slot = |name: &str, kind, ttl_micros| Slot { name: name.into(), kind, version: 1, ttl_micros };
     let slots = vec![slot("value", SlotKind::Value, None), slot("list", SlotKind::List, Some(8)), slot("map", SlotKind::Map, Some(8))];
     let limits = StateLimits { value_bytes: ByteSize(24), keys: 9, timers: 9, ..StateLimits::default() };
-    let mut state = Box::new(KeyedState::in_memory(slots, [TimerClock::EventTime, TimerClock::ProcessingTime], limits));
+    let codec = KeyCodec::new(vec![ColumnType::Text], MaxParallelism::DEFAULT);
+    let mut state = Box::new(KeyedState::in_memory(codec, slots, [TimerClock::EventTime, TimerClock::ProcessingTime], limits));
     let names: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "c"]));
-    let (mut keys, mut codec) = (KeyBatch::default(), KeyCodec::new(vec![ColumnType::Text], MaxParallelism::DEFAULT));
-    if codec.encode(&[names], 3, &mut keys).is_err() {
+    let mut keys = KeyBatch::default();
+    if state.keys_of(&[names], 3, &mut keys).is_err() {
         return (0, StateSize::default());
     }
     let mut good = 0;

@@ -13,7 +13,7 @@ use crate::operator::finish;
 use crate::plugin::Plugin;
 use crate::wire::{self, KeyedProcess, OnTimers};
 use crate::{CallContext, CallError, CallOutput, Limits, LogLine, SandboxError, Situation, Step, wiring};
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::SchemaRef;
 use std::ops::Range;
 use std::sync::Arc;
@@ -116,16 +116,8 @@ impl KeyedOperator {
         slice_len(&input, start, rows.num_rows(), limits.rows_per_call as usize, limits.bytes_per_call.as_usize())
     }
 
-    /// Calls the plugin on rows of a batch of the schema it was made for. `state` was begun for the keys of these rows; `keys` are the key
-    /// columns, one row a distinct key.
-    pub fn process(
-        &mut self,
-        context: CallContext,
-        rows: &RecordBatch,
-        slice: Range<usize>,
-        keys: &[ArrayRef],
-        state: StateCall,
-    ) -> KeyedCall {
+    /// Calls the plugin on rows of a batch of the schema it was made for. `state` was begun for the keys of these rows.
+    pub fn process(&mut self, context: CallContext, rows: &RecordBatch, slice: Range<usize>, state: StateCall) -> KeyedCall {
         let wrong = |what: &str| (Step::Process, Situation::WrongInput(what.to_owned()));
         let columns = self.columns.iter().map(|(index, kind)| {
             let named = rows.schema_ref().fields().get(*index).is_some_and(|field| field.name() == self.input.field(*index).name());
@@ -140,7 +132,7 @@ impl KeyedOperator {
         // A slice has at most `rows_per_call` rows, which is 32 bits.
         let count = u32::try_from(slice.len()).unwrap_or(u32::MAX);
         let loaded = state.loaded();
-        let (key_columns, states) = match lower_keys(keys, &loaded) {
+        let (key_columns, states) = match lower_keys(&loaded) {
             Some(lowered) => lowered,
             None => return KeyedCall { result: Err(self.error(slice, wrong("a key column does not cross into plugins"))), state },
         };
@@ -154,10 +146,10 @@ impl KeyedOperator {
     }
 
     /// Calls the plugin on timers that are due, for which `state` was begun.
-    pub fn on_timers(&mut self, context: CallContext, keys: &[ArrayRef], state: StateCall) -> KeyedCall {
+    pub fn on_timers(&mut self, context: CallContext, state: StateCall) -> KeyedCall {
         let fired = state.fired().iter().map(|fired| wire::FiredTimer { timer: fired.timer, key: fired.key, at: fired.at });
         let (fired, loaded): (Vec<wire::FiredTimer>, _) = (fired.collect(), state.loaded());
-        let Some((key_columns, states)) = lower_keys(keys, &loaded) else {
+        let Some((key_columns, states)) = lower_keys(&loaded) else {
             let wrong = (Step::OnTimers, Situation::WrongInput("a key column does not cross into plugins".to_owned()));
             return KeyedCall { result: Err(self.error(0..fired.len(), wrong)), state };
         };
@@ -214,8 +206,8 @@ fn key_count(loaded: &Loaded) -> u32 {
 }
 
 /// Key columns, and the states of the value slots.
-fn lower_keys<'a>(keys: &'a [ArrayRef], loaded: &'a Loaded) -> Option<(Vec<Lowered<'a>>, Vec<wire::SlotStates<'a>>)> {
-    let columns = keys.iter().map(|keys| Lowered::new(ColumnType::of(keys.data_type())?, keys.as_ref(), &(0..keys.len())));
+fn lower_keys(loaded: &Loaded) -> Option<(Vec<Lowered<'_>>, Vec<wire::SlotStates<'_>>)> {
+    let columns = loaded.keys().columns().iter().map(|keys| Lowered::new(ColumnType::of(keys.data_type())?, keys.as_ref(), &(0..keys.len())));
     Some((columns.collect::<Option<_>>()?, loaded.value_slots().map(slot_states).collect()))
 }
 

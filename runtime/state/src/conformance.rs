@@ -34,17 +34,18 @@ pub fn slots() -> Arc<[Slot]> {
 /// The first difference to the reference.
 pub fn check(make: impl FnOnce(Arc<[Slot]>) -> Box<dyn StateBackend>, seed: u64, calls: usize) -> Result<(), String> {
     let slots = slots();
-    let mut state = Box::new(KeyedState::new(make(slots.clone()), slots, Arc::new([]), StateLimits::default()));
     // Few groups, so that keys meet in them.
     let groups = MaxParallelism::new(3).unwrap_or(MaxParallelism::DEFAULT);
-    let (mut random, mut reference, mut codec) = (Random(seed | 1), Reference::default(), KeyCodec::new(vec![ColumnType::Text], groups));
+    let codec = KeyCodec::new(vec![ColumnType::Text], groups);
+    let mut state = Box::new(KeyedState::new(codec, make(slots.clone()), slots, Arc::new([]), StateLimits::default()));
+    let (mut random, mut reference) = (Random(seed | 1), Reference::default());
     let mut watermark = 0_i64;
     for number in 0..calls {
         watermark += random.below(4);
         let names: Vec<String> = (0..=random.below(8)).map(|_| format!("key-{}", random.below(12))).collect();
         let column: ArrayRef = Arc::new(StringArray::from_iter_values(&names));
         let mut keys = KeyBatch::default();
-        codec.encode(&[column], names.len(), &mut keys).map_err(|error| error.to_string())?;
+        state.keys_of(&[column], names.len(), &mut keys).map_err(|error| error.to_string())?;
         let now = EventTime::from_micros(watermark);
         let written = watermark + 3;
         let mut call = state.begin(&keys, 0..names.len(), now, |_| written).map_err(|error| error.to_string())?;

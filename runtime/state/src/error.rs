@@ -48,6 +48,9 @@ pub enum StateError {
     /// A key group whose values no longer fit 32-bit places.
     #[error("the values of one key group take more than 4 GiB; raise `max_parallelism`, so that there are more groups")]
     GroupTooLarge,
+    /// Key columns of another type than was planned, or stored bytes that are no key.
+    #[error("the key could not be read: {0}")]
+    Key(String),
     /// Stored bytes that cannot be read back: a fault of the backend, or of the medium under it.
     #[error("the state of slot `{slot}` is damaged: {what}")]
     Damaged {
@@ -56,4 +59,11 @@ pub enum StateError {
         /// What is wrong.
         what: String,
     },
+}
+
+impl From<crate::KeyCodecError> for StateError {
+    fn from(error: crate::KeyCodecError) -> Self {
+        let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+        Self::Key(format!("{error}{cause}"))
+    }
 }

@@ -2,17 +2,18 @@
 
 use crate::backend::{StateBackend, StateSize};
 use crate::call::StateCall;
-use crate::key::{DistinctKeys, KeyBatch};
+use crate::key::{DistinctKeys, KeyBatch, KeyCodec, KeyCodecError};
 use crate::slot::Slot;
 use crate::timers::{FiredTimer, TimerStore};
 use crate::values::Values;
 use crate::writes::{CallWrites, Stored};
 use crate::{MemoryBackend, StateError};
+use arrow_array::ArrayRef;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::ops::Range;
 use std::sync::Arc;
-use stygian_core::{ByteSize, EventTime, SlotKind, TimerClock};
+use stygian_core::{ByteSize, EventTime, KeyGroup, SlotKind, TimerClock};
 
 /// What the state of one subtask may take. Past a limit the job fails with a message that names slot and number of keys.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -37,6 +38,7 @@ impl Default for StateLimits {
 /// The state of one subtask.
 #[derive(Debug)]
 pub struct KeyedState {
+    codec: KeyCodec,
     pub(crate) backend: Box<dyn StateBackend>,
     pub(crate) timers: TimerStore,
     pub(crate) slots: Arc<[Slot]>,
@@ -67,17 +69,17 @@ impl Loaded {
 }
 
 impl KeyedState {
-    /// State in memory, of these slots and timers (by the clock of each).
-    pub fn in_memory(slots: impl Into<Arc<[Slot]>>, clocks: impl Into<Arc<[TimerClock]>>, limits: StateLimits) -> Self {
+    /// State in memory by keys of a codec, of these slots and timers (by the clock of each).
+    pub fn in_memory(codec: KeyCodec, slots: impl Into<Arc<[Slot]>>, clocks: impl Into<Arc<[TimerClock]>>, limits: StateLimits) -> Self {
         let slots = slots.into();
-        Self::new(Box::new(MemoryBackend::new(slots.clone())), slots, clocks.into(), limits)
+        Self::new(codec, Box::new(MemoryBackend::new(slots.clone())), slots, clocks.into(), limits)
     }
 
     /// State in a backend.
-    pub fn new(backend: Box<dyn StateBackend>, slots: Arc<[Slot]>, clocks: Arc<[TimerClock]>, limits: StateLimits) -> Self {
+    pub fn new(codec: KeyCodec, backend: Box<dyn StateBackend>, slots: Arc<[Slot]>, clocks: Arc<[TimerClock]>, limits: StateLimits) -> Self {
         let writes = CallWrites::new(slots.len());
         let loaded = Loaded { slots: slots.clone(), keys: DistinctKeys::default(), stored: Stored::new(slots.len()) };
-        Self { backend, timers: TimerStore::default(), slots, clocks, limits, loaded: Arc::new(loaded), writes }
+        Self { codec, backend, timers: TimerStore::default(), slots, clocks, limits, loaded: Arc::new(loaded), writes }
     }
 
     /// The slots.
@@ -100,6 +102,14 @@ impl KeyedState {
         &self.timers
     }
 
+    /// Takes the key columns of a batch, for the calls on its rows.
+    ///
+    /// # Errors
+    /// When a column is not of the type it was planned with.
+    pub fn keys_of(&mut self, columns: &[ArrayRef], rows: usize, into: &mut KeyBatch) -> Result<(), StateError> {
+        Ok(self.codec.encode(columns, rows, into)?)
+    }
+
     /// Begins a call on rows: finds their distinct keys and loads the value slots of each. `watermark` is what state is judged by (processing
     /// time where there is no event time), `times` the time of each row of the slice, by which its writes are dated.
     ///
@@ -112,7 +122,7 @@ impl KeyedState {
         watermark: EventTime,
         times: impl Fn(usize) -> i64,
     ) -> Result<StateCall, StateError> {
-        self.load(watermark, |keys| keys.find(all, rows.clone()))?;
+        self.load(watermark, |codec, keys| keys.find(codec, all, rows.clone()))?;
         let keys = &self.loaded.keys;
         let mut written = vec![i64::MIN; if self.expires() { keys.len() } else { 0 }];
         if self.expires() {
@@ -141,7 +151,8 @@ impl KeyedState {
         if due.is_empty() {
             return Ok(Err(self));
         }
-        self.load(watermark, |keys| keys.find_keys(due.iter().map(|timer| (&*timer.key, timer.group))))?;
+        let due_keys: Vec<(&[u8], KeyGroup)> = due.iter().map(|timer| (&*timer.key, timer.group)).collect();
+        self.load(watermark, |codec, keys| keys.find_keys(codec, &due_keys))?;
         let keys = &self.loaded.keys;
         let mut written = vec![i64::MIN; keys.len()];
         for (timer, key) in due.iter().zip(keys.key_of_row()) {
@@ -162,10 +173,14 @@ impl KeyedState {
         }
     }
 
-    fn load(&mut self, watermark: EventTime, find: impl FnOnce(&mut DistinctKeys)) -> Result<(), StateError> {
+    fn load(
+        &mut self,
+        watermark: EventTime,
+        find: impl FnOnce(&mut KeyCodec, &mut DistinctKeys) -> Result<(), KeyCodecError>,
+    ) -> Result<(), StateError> {
         // Shared with nobody by now, unless somebody kept what a call began with: then that stays, and this is a copy.
         let loaded = Arc::make_mut(&mut self.loaded);
-        find(&mut loaded.keys);
+        find(&mut self.codec, &mut loaded.keys)?;
         loaded.stored.clear(watermark);
         self.backend.load(&loaded.keys, watermark, &mut loaded.stored)
     }

@@ -15,5 +15,17 @@ pub(crate) fn seed() -> u64 {
 /// The hash of a key under the seed.
 #[inline]
 pub(crate) fn hash(key: &[u8], seed: u64) -> u64 {
-    xxh3_64_with_seed(key, seed)
+    hash_parts(split(key), seed)
+}
+
+/// A key as its first byte and the rest, which may lie elsewhere.
+#[inline]
+pub(crate) fn split(key: &[u8]) -> (u8, &[u8]) {
+    key.split_first().map_or((0, &[][..]), |(first, rest)| (*first, rest))
+}
+
+/// The hash of a key in two parts.
+#[inline]
+pub(crate) fn hash_parts((first, rest): (u8, &[u8]), seed: u64) -> u64 {
+    xxh3_64_with_seed(rest, seed.wrapping_add(u64::from(first)))
 }

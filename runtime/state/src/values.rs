@@ -33,6 +33,12 @@ impl VarBytes {
         self.offsets.push(i32::try_from(self.bytes.len()).unwrap_or(i32::MAX));
     }
 
+    /// Adds a string that is two.
+    pub(crate) fn push_parts(&mut self, first: &[u8], second: &[u8]) {
+        self.bytes.extend_from_slice(first);
+        self.push(second);
+    }
+
     /// How many strings there are.
     pub fn len(&self) -> usize {
         self.offsets.len() - 1

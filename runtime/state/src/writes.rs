@@ -178,6 +178,11 @@ impl CallWrites {
         self.marks.get(key).is_some_and(|mark| mark & VALUES != 0)
     }
 
+    /// Whether value slots of a key are written, and nothing else of it.
+    pub fn changes_values_alone(&self, key: usize) -> bool {
+        self.marks.get(key).is_some_and(|mark| *mark == VALUES)
+    }
+
     /// What is done to a value slot of a key.
     #[inline]
     pub fn value(&self, slot: usize, key: usize) -> Change<'_> {

@@ -14,7 +14,7 @@ use arrow_schema::SchemaRef;
 use std::sync::Arc;
 use stygian_core::{EventTime, OperatorId, TimerClock};
 use stygian_sandbox::{CallOutput, KeyedCall, KeyedOperator as Guest};
-use stygian_state::{KeyBatch, KeyCodec, KeyedState, StateCall};
+use stygian_state::{KeyBatch, KeyedState, StateCall};
 
 /// How often timers may be called at one watermark: only timers that set timers without end reach it.
 const MOST_TIMER_CALLS: usize = 1_000_000;
@@ -25,8 +25,6 @@ pub struct KeyedSpec {
     pub plugin: Guest,
     /// Where key columns stand in the input.
     pub key: Vec<usize>,
-    /// The same, as bytes.
-    pub codec: KeyCodec,
     /// The operator's state in this subtask.
     pub state: KeyedState,
     /// The event time column of the input, by which state lives; `None`: it lives by processing time.
@@ -50,7 +48,6 @@ pub struct Keyed {
 struct Parts {
     plugin: Guest,
     key: Vec<usize>,
-    codec: KeyCodec,
     event_time: Option<usize>,
     outputs: Vec<SchemaRef>,
     fresh: bool,
@@ -59,11 +56,11 @@ struct Parts {
 impl Keyed {
     /// An operator without state.
     pub fn new(context: &SubtaskContext, spec: KeyedSpec) -> Self {
-        let KeyedSpec { plugin, key, codec, state, event_time, outputs, fresh } = spec;
+        let KeyedSpec { plugin, key, state, event_time, outputs, fresh } = spec;
         Self {
             node: context.node.clone(),
             counters: context.counters.clone(),
-            spec: Parts { plugin, key, codec, event_time, outputs, fresh },
+            spec: Parts { plugin, key, event_time, outputs, fresh },
             state: Some(Box::new(state)),
             keys: KeyBatch::default(),
         }
@@ -85,8 +82,7 @@ impl Keyed {
         if self.spec.fresh {
             self.spec.plugin.reset();
         }
-        let key_columns = self.key_columns(&call)?;
-        let called = self.spec.plugin.process(guest_context(context), rows, slice.clone(), &key_columns, call);
+        let called = self.spec.plugin.process(guest_context(context), rows, slice.clone(), call);
         let output = self.settle(called)?;
         self.put_out(&rows.slice(start, slice.len()), output, out)?;
         Ok(slice.end)
@@ -112,11 +108,6 @@ impl Keyed {
             state = call.abort();
             len = len.div_ceil(2);
         }
-    }
-
-    /// The key columns of a call, one row a distinct key.
-    fn key_columns(&self, call: &StateCall) -> Result<Vec<ArrayRef>, OperatorError> {
-        Ok(self.spec.codec.decode(call.keys().keys().iter())?)
     }
 
     /// Applies what a call wrote if it went well; takes the state back in any case.
@@ -164,8 +155,7 @@ impl Keyed {
             if self.spec.fresh {
                 self.spec.plugin.reset();
             }
-            let key_columns = self.key_columns(&call)?;
-            let called = self.spec.plugin.on_timers(guest_context(context), &key_columns, call);
+            let called = self.spec.plugin.on_timers(guest_context(context), call);
             let output = self.settle(called)?;
             self.put_out(&RecordBatch::new_empty(Arc::new(arrow_schema::Schema::empty())), output, out)?;
         }
@@ -181,7 +171,9 @@ fn guest_context(context: &CallContext) -> stygian_sandbox::CallContext {
 impl Operator for Keyed {
     fn process(&mut self, rows: RecordBatch, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
         let key: Vec<ArrayRef> = self.spec.key.iter().map(|column| rows.column(*column).clone()).collect();
-        self.spec.codec.encode(&key, rows.num_rows(), &mut self.keys)?;
+        let mut state = self.take_state()?;
+        state.keys_of(&key, rows.num_rows(), &mut self.keys)?;
+        self.state = Some(state);
         let mut start = 0;
         while start < rows.num_rows() {
             start = self.call(&rows, start, context, out)?;

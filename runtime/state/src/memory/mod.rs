@@ -161,9 +161,13 @@ impl StateBackend for MemoryBackend {
         let slots = self.slots.clone();
         for key in writes.changed() {
             let group = group_mut(&mut self.groups, keys.group(key), slots.len());
-            let (before, written, found) = (group.size(), writes.written(key), keys.key_and_hash(key));
+            let (written, found) = (writes.written(key), keys.key_and_hash(key));
+            let place = place_of(&group.values, stored.places.get(key).copied(), found);
+            if writes.changes_values_alone(key) && group.values.overwrite(place, &slots, written, |slot| writes.value(slot, key)) {
+                continue;
+            }
+            let before = group.size();
             if writes.changes_values(key) {
-                let place = place_of(&group.values, stored.places.get(key).copied(), found);
                 group.values.write((found.0, found.1, place), &slots, written, &mut self.scratch, |slot| writes.value(slot, key))?;
             }
             for (at, list) in writes.lists(key) {

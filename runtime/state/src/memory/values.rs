@@ -55,6 +55,35 @@ impl ValueTable {
         }
     }
 
+    /// Changes a record where it stands, if every value that is set replaces one of the same length and version and none is removed. Otherwise
+    /// it is left half changed, for [`ValueTable::write`] to change it whole.
+    pub(crate) fn overwrite<'a>(&mut self, place: u32, slots: &[Slot], written: i64, change: impl Fn(usize) -> Change<'a>) -> bool {
+        if place == NOWHERE {
+            return false;
+        }
+        let (start, room) = (self.slots_start(place), self.room(place));
+        let Some(record) = self.arena.get_mut(start..start + room) else { return false };
+        let mut at = 0;
+        for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| is_value(slot)) {
+            let mut rest = record.get(at..).unwrap_or_default();
+            let (before, cell) = (rest.len(), take_cell(&mut rest, slot));
+            let (next, length) = (at + before - rest.len(), cell.as_ref().map_or(0, |cell| cell.bytes.len()));
+            match change(index) {
+                Change::Keep => {}
+                Change::Put(bytes) if cell.is_some_and(|cell| cell.bytes.len() == bytes.len() && cell.version == slot.version) => {
+                    let value = next - length;
+                    if slot.ttl_micros.is_some() {
+                        record[value - 8..value].copy_from_slice(&written.to_le_bytes());
+                    }
+                    record[value..next].copy_from_slice(bytes);
+                }
+                Change::Put(_) | Change::Remove => return false,
+            }
+            at = next;
+        }
+        true
+    }
+
     /// Changes a key's record, which is at `place`.
     pub(crate) fn write<'a>(
         &mut self,
