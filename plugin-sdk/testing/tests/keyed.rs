@@ -13,10 +13,11 @@ struct Key<'a> {
     key: &'a str,
 }
 
-/// An order to do something to a state.
+/// An order to do two things to a state.
 #[derive(Row)]
 struct Order<'a> {
-    order: &'a str,
+    first: &'a str,
+    second: &'a str,
     number: i64,
     refused: bool,
 }
@@ -59,17 +60,19 @@ impl Keyed for Obey {
     fn row<'a>(&'a self, row: Order<'a>, cx: &mut Context<'a, Self>) -> Result<(), Reject> {
         let Kept { value, list, map } = &mut cx.state;
         let entry = row.number % 5;
-        match row.order {
-            "set" => value.set(row.number),
-            "add" => *value.or_default() += row.number,
-            "clear" => value.clear(),
-            "take" => drop(value.take()),
-            "push" => list.push(row.number),
-            "empty" => list.clear(),
-            "insert" => map.insert(&entry, row.number),
-            "remove" => map.remove(&entry),
-            "wipe" => map.clear(),
-            _ => {}
+        for order in [row.first, row.second] {
+            match order {
+                "set" => value.set(row.number),
+                "add" => *value.or_default() += row.number,
+                "clear" => value.clear(),
+                "take" => drop(value.take()),
+                "push" => list.push(row.number),
+                "empty" => list.clear(),
+                "insert" => map.insert(&entry, row.number),
+                "remove" => map.remove(&entry),
+                "wipe" => map.clear(),
+                _ => {}
+            }
         }
         let got = map.get(&entry).copied();
         let (items, entries): (Vec<_>, Vec<_>) = (list.iter().collect(), map.iter().collect());
@@ -88,7 +91,7 @@ struct Plain {
 }
 
 impl Plain {
-    fn obey(&mut self, order: &str, number: i64) -> String {
+    fn obey(&mut self, order: &str, number: i64) {
         let entry = number % 5;
         match order {
             "set" => self.value = Some(number),
@@ -101,14 +104,20 @@ impl Plain {
             "wipe" => self.map.clear(),
             _ => {}
         }
+    }
+
+    fn look(&self, entry: i64) -> String {
         let (entries, got) = (self.map.iter().map(|(key, value)| (*key, *value)).collect::<Vec<_>>(), self.map.get(&entry).copied());
         let empty = (self.list.is_empty(), self.map.is_empty());
         format!("{:?} {:?} {entries:?} {got:?} {empty:?}", self.value.as_ref(), self.list)
     }
 }
 
-fn orders() -> impl Strategy<Value = Vec<(u8, usize, i64, bool)>> {
-    prop::collection::vec((0_u8..3, 0..ORDERS.len(), -9_i64..10, prop::bool::weighted(0.3)), 0..60)
+/// Key, two orders, number, and whether the row is refused.
+type Line = (u8, usize, usize, i64, bool);
+
+fn orders() -> impl Strategy<Value = Vec<Line>> {
+    prop::collection::vec((0_u8..3, 0..ORDERS.len(), 0..ORDERS.len(), -9_i64..10, prop::bool::weighted(0.3)), 0..60)
 }
 
 proptest! {
@@ -117,10 +126,12 @@ proptest! {
     #[test]
     fn state_is_what_plain_words_say_however_calls_are_cut(orders in orders(), pause in 0_usize..60) {
         let (mut plain, mut expected, mut dead) = (BTreeMap::<u8, Plain>::new(), Vec::new(), 0);
-        for (key, order, number, refused) in &orders {
+        for (key, first, second, number, refused) in &orders {
             let state = plain.entry(*key).or_default();
             let before = state.clone();
-            let seen = state.obey(ORDERS[*order], *number);
+            state.obey(ORDERS[*first], *number);
+            state.obey(ORDERS[*second], *number);
+            let seen = state.look(*number % 5);
             if *refused {
                 *state = before;
                 dead += 1;
@@ -128,8 +139,8 @@ proptest! {
                 expected.push(json!({ "key": format!("{key}"), "seen": seen }));
             }
         }
-        let row = |(key, order, number, refused): &(u8, usize, i64, bool)| {
-            json!({ "key": format!("{key}"), "order": ORDERS[*order], "number": number, "refused": refused })
+        let row = |(key, first, second, number, refused): &Line| {
+            json!({ "key": format!("{key}"), "first": ORDERS[*first], "second": ORDERS[*second], "number": number, "refused": refused })
         };
         let (first, second) = orders.split_at(pause.min(orders.len()));
         let stream = Harness::keyed::<Obey>(json!({}), &["key"]).unwrap().stream();
