@@ -9,13 +9,13 @@ fn refused(derived: Result<TokenStream>) -> String {
     derived.unwrap_err().to_string()
 }
 
-fn field(attribute: TokenStream) -> DeriveInput {
+fn field(attribute: &TokenStream) -> DeriveInput {
     parse_quote!(struct Kept { #attribute total: ValueState<u64> })
 }
 
 #[test]
 fn states_that_make_no_sense_are_refused_at_the_field() {
-    let slot = |attribute: TokenStream| refused(state::state(&field(attribute)));
+    let slot = |attribute: TokenStream| refused(state::state(&field(&attribute)));
     assert_eq!(slot(quote::quote!(#[slot(version = 0)])), "versions count from 1");
     assert!(slot(quote::quote!(#[slot(ttl = "soon")])).contains("a span of time of at least a millisecond"));
     assert!(slot(quote::quote!(#[slot(ttl = "10us")])).contains("a span of time of at least a millisecond"));

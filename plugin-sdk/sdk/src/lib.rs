@@ -1,12 +1,15 @@
 //! Write operators for Stygian in Rust: structs for rows, a trait for what is done to each, one line to export it.
 //!
-//! An operator is a pure function over columnar batches. Authors see rows: [`Filter`], [`Map`] and [`FlatMap`] are called once a row
+//! An operator is a pure function over columnar batches. Authors see rows: [`Filter`], [`Map`], [`FlatMap`] and [`Keyed`] are called once a row
 //! with a struct that borrows from the columns ([`InputRow`]); what they return is collected into columns ([`OutputRow`]) and handed
-//! to the host once a call. Reading a row allocates nothing.
+//! to the host once a call. Reading a row allocates nothing. An [`Aggregate`] adds rows to an accumulator.
 //!
-//! The way through: `guest` (the component's exports) -> [`Operator`] (the adapters in `filter`, `map`, `flat_map`) -> the author's
-//! trait -> [`Host`]. Only `bindings` and `host::Imports` know the sandbox; the rest runs natively, which is how `stygian-testing`
-//! tests an operator. Versions of the contract, state and timers are the host's.
+//! State and timers are the host's. A [`Keyed`] sees those of the row's key ([`State`], [`Timers`]): they come with the call, and what changed goes
+//! back at its end; so a row which is refused can be undone, in state, timers and outputs alike.
+//!
+//! The way through: `guest` (the component's exports) -> [`Operator`] (the adapters in `filter`, `map`, `flat_map`), [`KeyedOperator`] or
+//! [`AggregateOperator`] -> the author's trait -> [`Host`] and [`KeyedHost`]. Only `bindings` and `host::Imports` know the sandbox; the rest runs
+//! natively, which is how `stygian-testing` tests an operator.
 //!
 //! ```
 //! use stygian_sdk::prelude::*;

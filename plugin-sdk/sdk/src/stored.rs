@@ -174,24 +174,24 @@ mod tests {
     use std::fmt::Debug;
 
     #[track_caller]
-    fn is_stored_as<T: Stored + PartialEq + Debug>(value: T, expected: &[u8]) {
+    fn is_stored_as<T: Stored + PartialEq + Debug>(value: &T, expected: &[u8]) {
         let mut bytes = vec![0xaa];
         value.write(&mut bytes).unwrap();
         assert_eq!(bytes[1..], *expected, "{value:?}");
-        assert_eq!(T::read(expected).as_ref(), Ok(&value));
+        assert_eq!(T::read(expected).as_ref(), Ok(value));
     }
 
     #[test]
     fn layouts_are_as_promised() {
-        is_stored_as(0x0102_u16, &[2, 1]);
-        is_stored_as(-2_i32, &[0xfe, 0xff, 0xff, 0xff]);
-        is_stored_as(1.0_f64, &[0, 0, 0, 0, 0, 0, 0xf0, 0x3f]);
-        is_stored_as(true, &[1]);
-        is_stored_as(TimestampUtc(1), &[1, 0, 0, 0, 0, 0, 0, 0]);
-        is_stored_as(Decimal::<5, 2>(-1), &[0xff; 16]);
-        is_stored_as("é".to_owned(), "é".as_bytes());
-        is_stored_as(vec![9_u8, 0], &[9, 0]);
-        is_stored_as((1_u8, 2_u16, true), &[1, 2, 0, 1]);
+        is_stored_as(&0x0102_u16, &[2, 1]);
+        is_stored_as(&-2_i32, &[0xfe, 0xff, 0xff, 0xff]);
+        is_stored_as(&1.0_f64, &[0, 0, 0, 0, 0, 0, 0xf0, 0x3f]);
+        is_stored_as(&true, &[1]);
+        is_stored_as(&TimestampUtc(1), &[1, 0, 0, 0, 0, 0, 0, 0]);
+        is_stored_as(&Decimal::<5, 2>(-1), &[0xff; 16]);
+        is_stored_as(&"é".to_owned(), "é".as_bytes());
+        is_stored_as(&vec![9_u8, 0], &[9, 0]);
+        is_stored_as(&(1_u8, 2_u16, true), &[1, 2, 0, 1]);
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! Keyed operators in the harness, against slow references: state of every kind with rows that are refused, timers that set and clear each other,
-//! time to live, migration, and operators that depend on how calls are cut.
+//! Keyed operators in the harness: state of every kind with rows that are refused, against a slow reference; time to live, migration, and operators
+//! that depend on how calls are cut.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 use proptest::prelude::*;
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use stygian_sdk::prelude::*;
 use stygian_testing::{Harness, KeyedHarness, TestError, Value, json, rows};
 
@@ -13,10 +13,11 @@ struct Key<'a> {
     key: &'a str,
 }
 
-/// An order to do something to a state.
+/// An order to do two things to a state.
 #[derive(Row)]
 struct Order<'a> {
-    order: &'a str,
+    first: &'a str,
+    second: &'a str,
     number: i64,
     refused: bool,
 }
@@ -59,17 +60,19 @@ impl Keyed for Obey {
     fn row<'a>(&'a self, row: Order<'a>, cx: &mut Context<'a, Self>) -> Result<(), Reject> {
         let Kept { value, list, map } = &mut cx.state;
         let entry = row.number % 5;
-        match row.order {
-            "set" => value.set(row.number),
-            "add" => *value.or_default() += row.number,
-            "clear" => value.clear(),
-            "take" => drop(value.take()),
-            "push" => list.push(row.number),
-            "empty" => list.clear(),
-            "insert" => map.insert(&entry, row.number),
-            "remove" => map.remove(&entry),
-            "wipe" => map.clear(),
-            _ => {}
+        for order in [row.first, row.second] {
+            match order {
+                "set" => value.set(row.number),
+                "add" => *value.or_default() += row.number,
+                "clear" => value.clear(),
+                "take" => drop(value.take()),
+                "push" => list.push(row.number),
+                "empty" => list.clear(),
+                "insert" => map.insert(&entry, row.number),
+                "remove" => map.remove(&entry),
+                "wipe" => map.clear(),
+                _ => {}
+            }
         }
         let got = map.get(&entry).copied();
         let (items, entries): (Vec<_>, Vec<_>) = (list.iter().collect(), map.iter().collect());
@@ -88,7 +91,7 @@ struct Plain {
 }
 
 impl Plain {
-    fn obey(&mut self, order: &str, number: i64) -> String {
+    fn obey(&mut self, order: &str, number: i64) {
         let entry = number % 5;
         match order {
             "set" => self.value = Some(number),
@@ -101,14 +104,20 @@ impl Plain {
             "wipe" => self.map.clear(),
             _ => {}
         }
+    }
+
+    fn look(&self, entry: i64) -> String {
         let (entries, got) = (self.map.iter().map(|(key, value)| (*key, *value)).collect::<Vec<_>>(), self.map.get(&entry).copied());
         let empty = (self.list.is_empty(), self.map.is_empty());
         format!("{:?} {:?} {entries:?} {got:?} {empty:?}", self.value.as_ref(), self.list)
     }
 }
 
-fn orders() -> impl Strategy<Value = Vec<(u8, usize, i64, bool)>> {
-    prop::collection::vec((0_u8..3, 0..ORDERS.len(), -9_i64..10, prop::bool::weighted(0.3)), 0..60)
+/// Key, two orders, number, and whether the row is refused.
+type Line = (u8, usize, usize, i64, bool);
+
+fn orders() -> impl Strategy<Value = Vec<Line>> {
+    prop::collection::vec((0_u8..3, 0..ORDERS.len(), 0..ORDERS.len(), -9_i64..10, prop::bool::weighted(0.3)), 0..60)
 }
 
 proptest! {
@@ -117,10 +126,12 @@ proptest! {
     #[test]
     fn state_is_what_plain_words_say_however_calls_are_cut(orders in orders(), pause in 0_usize..60) {
         let (mut plain, mut expected, mut dead) = (BTreeMap::<u8, Plain>::new(), Vec::new(), 0);
-        for (key, order, number, refused) in &orders {
+        for (key, first, second, number, refused) in &orders {
             let state = plain.entry(*key).or_default();
             let before = state.clone();
-            let seen = state.obey(ORDERS[*order], *number);
+            state.obey(ORDERS[*first], *number);
+            state.obey(ORDERS[*second], *number);
+            let seen = state.look(*number % 5);
             if *refused {
                 *state = before;
                 dead += 1;
@@ -128,8 +139,8 @@ proptest! {
                 expected.push(json!({ "key": format!("{key}"), "seen": seen }));
             }
         }
-        let row = |(key, order, number, refused): &(u8, usize, i64, bool)| {
-            json!({ "key": format!("{key}"), "order": ORDERS[*order], "number": number, "refused": refused })
+        let row = |(key, first, second, number, refused): &Line| {
+            json!({ "key": format!("{key}"), "first": ORDERS[*first], "second": ORDERS[*second], "number": number, "refused": refused })
         };
         let (first, second) = orders.split_at(pause.min(orders.len()));
         let stream = Harness::keyed::<Obey>(json!({}), &["key"]).unwrap().stream();
@@ -138,108 +149,6 @@ proptest! {
         prop_assert_eq!(run.dead_letters.len(), dead);
         let stored = |plain: &Plain| usize::from(plain.value.is_some()) + plain.list.len() + plain.map.len();
         prop_assert_eq!(run.values, plain.values().map(stored).sum::<usize>());
-    }
-}
-
-/// Timers, and what each does to others of its key when it fires: (it, sets or clears, which).
-#[derive(serde::Deserialize)]
-struct Dominoes {
-    pushes: Vec<(i64, bool, i64)>,
-}
-
-#[derive(Clone, Copy, Timers)]
-enum Domino {
-    #[timer(event_time)]
-    Falls,
-}
-
-#[derive(Row)]
-struct Stone {
-    at: i64,
-}
-
-#[derive(OutputRow)]
-struct Fallen<'a> {
-    key: &'a str,
-    at: i64,
-}
-
-#[derive(Outputs)]
-struct Falls<'a> {
-    falls: Output<Fallen<'a>>,
-}
-
-impl Keyed for Dominoes {
-    type Config = Self;
-    type Key<'a> = Key<'a>;
-    type Row<'a> = Stone;
-    type State = NoState;
-    type Timers = Domino;
-    type Outputs<'a> = Falls<'a>;
-
-    fn open(config: Self) -> Result<Self, String> {
-        Ok(config)
-    }
-
-    fn row<'a>(&'a self, stone: Stone, cx: &mut Context<'a, Self>) -> Result<(), Reject> {
-        cx.timers.set(Domino::Falls, Timestamp(stone.at));
-        if stone.at % 7 == 6 { Err("wobbles".into()) } else { Ok(()) }
-    }
-
-    fn timer<'a>(&'a self, _falls: Domino, at: TimestampUtc, cx: &mut Context<'a, Self>) -> Result<(), String> {
-        cx.out.falls.push(Fallen { key: cx.key.key, at: at.0 });
-        for (_, sets, other) in self.pushes.iter().filter(|push| push.0 == at.0) {
-            let other = Timestamp(*other);
-            if *sets { cx.timers.set(Domino::Falls, other) } else { cx.timers.clear(Domino::Falls, other) }
-        }
-        Ok(())
-    }
-}
-
-/// One timer at a time.
-fn fallen(stones: &[(u8, i64)], pushes: &[(i64, bool, i64)], watermarks: &[i64]) -> Vec<(u8, i64)> {
-    let (mut standing, mut fallen) = (BTreeSet::new(), Vec::new());
-    standing.extend(stones.iter().filter(|(_, at)| at % 7 != 6).map(|(key, at)| (*at, *key)));
-    for watermark in watermarks {
-        while let Some((at, key)) = standing.first().copied().filter(|(at, _)| at <= watermark) {
-            standing.pop_first();
-            fallen.push((key, at));
-            for (_, sets, other) in pushes.iter().filter(|push| push.0 == at) {
-                if *sets {
-                    standing.insert((*other, key))
-                } else {
-                    standing.remove(&(*other, key))
-                };
-            }
-        }
-    }
-    fallen.sort_unstable();
-    fallen
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
-    #[test]
-    fn timers_fire_as_if_one_at_a_time(
-        stones in prop::collection::vec((0_u8..2, 0_i64..20), 0..8),
-        // Later ones only, or they would go on for ever.
-        pushes in prop::collection::vec((0_i64..20, any::<bool>(), 1_i64..10).prop_map(|(at, sets, by)| (at, sets, at + by)), 0..12),
-        watermarks in prop::collection::vec(0_i64..30, 0..4),
-    ) {
-        let mut watermarks = watermarks;
-        watermarks.sort_unstable();
-        let harness = Harness::keyed::<Dominoes>(json!({ "pushes": pushes }), &["key"]).unwrap();
-        let rows = stones.iter().map(|(key, at)| json!({ "key": format!("{key}"), "at": at }));
-        let run = watermarks.iter().fold(harness.stream().rows(rows), |stream, at| stream.watermark(*at)).run().unwrap();
-        let key = |row: &Value| row["key"].as_str().unwrap().parse::<u8>().unwrap();
-        let mut actual: Vec<_> = run.main().iter().map(|row| (key(row), row["at"].as_i64().unwrap())).collect();
-        // Each key's timers in order of time.
-        for each in 0..2 {
-            prop_assert!(actual.iter().filter(|(key, _)| *key == each).is_sorted());
-        }
-        actual.sort_unstable();
-        prop_assert_eq!(actual, fallen(&stones, &pushes, &watermarks));
     }
 }
 
@@ -346,71 +255,6 @@ fn operators_that_keep_something_beside_their_state_are_found() {
     assert_eq!(run(vec![timed(1, 1)]), Err(TestError::Impure { when: "on an instance that was used before" }));
     let at_once = Harness::keyed::<Sly>(json!({}), &["key"]).unwrap().run([timed(1, 1), timed(1, 1)]);
     assert_eq!(at_once, Err(TestError::Impure { when: "when rows and timers come one at a time" }));
-}
-
-/// Fires by processing time, again and again until told to stop.
-struct Tick;
-
-#[derive(Clone, Copy, Timers)]
-enum Clock {
-    #[timer(processing_time)]
-    Tick,
-}
-
-impl Keyed for Tick {
-    type Config = NoConfig;
-    type Key<'a> = Key<'a>;
-    type Row<'a> = Timed;
-    type State = NoState;
-    type Timers = Clock;
-    type Outputs<'a> = Falls<'a>;
-
-    fn open(_: NoConfig) -> Result<Self, String> {
-        Ok(Self)
-    }
-
-    fn row<'a>(&'a self, row: Timed, cx: &mut Context<'a, Self>) -> Result<(), Reject> {
-        cx.timers.set(Clock::Tick, TimestampUtc(cx.processing_time.0 + row.number));
-        Ok(())
-    }
-
-    fn timer<'a>(&'a self, _tick: Clock, at: TimestampUtc, cx: &mut Context<'a, Self>) -> Result<(), String> {
-        cx.out.falls.push(Fallen { key: cx.key.key, at: at.0 });
-        Ok(())
-    }
-}
-
-#[test]
-fn processing_time_timers_mind_processing_time_alone_and_what_is_left_is_told() {
-    let tick = Harness::keyed::<Tick>(json!({}), &["key"]).unwrap();
-    let run = tick.stream().rows([timed(5, 0), timed(9, 0)]).end().processing_time(5).processing_time(3).run().unwrap();
-    assert_eq!(run.main(), rows![{ "key": "k", "at": 5 }]);
-    assert_eq!(run.timers.iter().map(|timer| (timer.name.as_str(), timer.at)).collect::<Vec<_>>(), [("tick", 9)]);
-    assert_eq!(run.timers[0].key, json!({ "key": "k" }));
-}
-
-#[test]
-fn a_timer_that_nobody_handles_fails_the_call() {
-    struct Deaf;
-    impl Keyed for Deaf {
-        type Config = NoConfig;
-        type Key<'a> = Key<'a>;
-        type Row<'a> = Timed;
-        type State = NoState;
-        type Timers = Clock;
-        type Outputs<'a> = Lasts;
-
-        fn open(_: NoConfig) -> Result<Self, String> {
-            Ok(Self)
-        }
-
-        fn row<'a>(&'a self, _row: Timed, cx: &mut Context<'a, Self>) -> Result<(), Reject> {
-            cx.timers.set(Clock::Tick, TimestampUtc(0));
-            Ok(())
-        }
-    }
-    let error = Harness::keyed::<Deaf>(json!({}), &["key"]).unwrap().run([timed(1, 1)]).unwrap_err();
-    assert_eq!(error, TestError::Failed("the timer `tick` has fired, but the operator has no method `timer`".to_owned()));
 }
 
 #[test]
