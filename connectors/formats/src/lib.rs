@@ -22,6 +22,7 @@ mod parquet_reader;
 #[cfg(test)]
 mod parquet_tests;
 mod parquet_writer;
+mod poll_decoder;
 mod salvage;
 mod splitter;
 
