@@ -113,6 +113,10 @@ impl Source for FilesSource {
         true
     }
 
+    fn new_splits_every(&self) -> Option<std::time::Duration> {
+        None
+    }
+
     async fn splits(&self) -> Result<Vec<Split>, ConnectorError> {
         let location = self.location.clone();
         let files = blocking(move || location.list()).await?;
