@@ -21,6 +21,7 @@ macro_rules! cases {
 cases! { "":
     behaviour
     flights
+    formats
     late
     routes
     sliding
