@@ -64,11 +64,11 @@ fn with_cause(error: &dyn std::error::Error) -> String {
 /// A problem with one option.
 struct OptionError(&'static str, String);
 
-fn in_path(error: ConnectorError) -> OptionError {
-    OptionError("path", with_cause(&error))
+fn in_path(error: &ConnectorError) -> OptionError {
+    OptionError("path", with_cause(error))
 }
 
-fn in_schema(error: FormatError) -> OptionError {
+fn in_schema(error: &FormatError) -> OptionError {
     OptionError("schema", error.to_string())
 }
 
@@ -108,13 +108,13 @@ impl Making<'_> {
         match read.format {
             Format::Json => {
                 let schema = schema.ok_or_else(needed)?;
-                JsonDecoder::new(schema.clone(), max_row_bytes).map_err(in_schema)?;
+                JsonDecoder::new(schema.clone(), max_row_bytes).map_err(|e| in_schema(&e))?;
                 Ok((schema, Reading::Json))
             }
             Format::Csv => self.csv(schema.ok_or_else(needed)?).await,
             Format::Raw => {
                 let schema = schema.unwrap_or_else(raw_schema);
-                RawDecoder::new(schema.clone(), max_row_bytes).map_err(in_schema)?;
+                RawDecoder::new(schema.clone(), max_row_bytes).map_err(|e| in_schema(&e))?;
                 Ok((schema, Reading::Raw))
             }
             Format::Avro => {
@@ -133,8 +133,8 @@ impl Making<'_> {
         let header = match (options.header, self.first) {
             (false, _) => None,
             (true, Some(first)) => {
-                let text = open_text(&self.location, &first.name, self.inflating(), 0).await.map_err(in_path)?;
-                header_of(text, &first.name, &options, max_row_bytes).await.map_err(in_path)?
+                let text = open_text(&self.location, &first.name, self.inflating(), 0).await.map_err(|e| in_path(&e))?;
+                header_of(text, &first.name, &options, max_row_bytes).await.map_err(|e| in_path(&e))?
             }
             (true, None) => None,
         };
@@ -142,7 +142,7 @@ impl Making<'_> {
             let message = "csv with a header can be followed once a first file with the header is there; or write csv = { header = false }";
             return Err(OptionError("path", message.into()));
         }
-        CsvDecoder::new(schema.clone(), &options, header.as_ref(), max_row_bytes).map_err(in_schema)?;
+        CsvDecoder::new(schema.clone(), &options, header.as_ref(), max_row_bytes).map_err(|e| in_schema(&e))?;
         Ok((schema, Reading::Csv { options, header }))
     }
 
@@ -151,7 +151,7 @@ impl Making<'_> {
             return Ok((schema, reading));
         }
         let name = self.first.map(|first| first.name.clone()).unwrap_or_default();
-        let schema = schema_of(&self.location, &name, &reading).await.map_err(in_path)?;
+        let schema = schema_of(&self.location, &name, &reading).await.map_err(|e| in_path(&e))?;
         Ok((schema.ok_or_else(|| OptionError("schema", "a schema is needed".into()))?, reading))
     }
 }

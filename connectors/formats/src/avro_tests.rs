@@ -80,10 +80,10 @@ proptest! {
         file.truncate(cut.map_or(length, |cut| cut % length));
         let limits = AvroLimits { header: ByteSize::kib(64), block: ByteSize::kib(64) };
         let file = Bytes::from(file);
-        if let Ok(reader) = open(&file, limits, rows.schema(), 0) {
-            if let Ok(found) = rest_of(reader, &rows.schema(), 8192) {
-                prop_assert!(found.num_rows() <= 70_000);
-            }
+        if let Ok(reader) = open(&file, limits, rows.schema(), 0)
+            && let Ok(found) = rest_of(reader, &rows.schema(), 8192)
+        {
+            prop_assert!(found.num_rows() <= 70_000);
         }
         let _ = block_on(avro_schema(&mut InMemory(file), &limits));
     }
