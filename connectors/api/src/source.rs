@@ -4,6 +4,7 @@ use crate::{ConnectorError, Decoder, Messages};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use async_trait::async_trait;
+use std::time::Duration;
 use stygian_core::{Offset, SplitId};
 
 /// A part of a source that is read in order.
@@ -24,7 +25,13 @@ pub trait Source: Send + Sync {
     /// Whether it ends by itself.
     fn bounded(&self) -> bool;
 
-    /// The splits there are, in the order they should be read. Runs on the I/O runtime.
+    /// How often to ask for splits again, where new ones can appear while the job runs (files in a folder, partitions of a topic); `None`:
+    /// there will be none. A source that ends by itself has none.
+    fn new_splits_every(&self) -> Option<Duration>;
+
+    /// The splits there are, in the order they should be read. Of a source with new splits, all that are to be read now: those named before
+    /// go on being read, whether they are named again or not, and a name never stands for another split. Those of a source that ends
+    /// by itself are read one after the other, those of others all at once. Runs on the I/O runtime.
     ///
     /// # Errors
     /// When the outside cannot be asked.

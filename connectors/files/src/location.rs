@@ -3,7 +3,9 @@
 //! Everything lies below a root: the part of the path before the first wildcard. Files are known by their path from there. Links that
 //! lead out of the root are not followed unless told; folders are never entered through links.
 
+use crate::identity::Identity;
 use globset::{GlobBuilder, GlobMatcher};
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use stygian_api::ConnectorError;
@@ -30,6 +32,13 @@ pub(crate) struct FoundFile {
     /// From the root, with `/` between folders.
     pub(crate) name: String,
     pub(crate) bytes: u64,
+    pub(crate) identity: Identity,
+}
+
+impl FoundFile {
+    fn new(name: String, metadata: &Metadata) -> Self {
+        Self { name, bytes: metadata.len(), identity: Identity::of(metadata) }
+    }
 }
 
 impl Location {
@@ -56,14 +65,39 @@ impl Location {
         let mut files = match &self.wanted {
             Wanted::One(name) => {
                 let path = self.root.join(name);
-                let bytes = path.metadata().map_err(|e| failed(&path, e))?.len();
-                vec![FoundFile { name: name.clone(), bytes }]
+                vec![FoundFile::new(name.clone(), &path.metadata().map_err(|e| failed(&path, e))?)]
             }
             Wanted::All => self.walk(|_| true)?,
             Wanted::Matching(glob) => self.walk(|name| glob.is_match(name))?,
         };
         files.sort();
         Ok(files)
+    }
+
+    /// As [`Self::list`]; a single file that is not there (yet, or just now) is no error.
+    pub(crate) fn list_present(&self) -> Result<Vec<FoundFile>, ConnectorError> {
+        match &self.wanted {
+            Wanted::One(name) if !self.root.join(name).exists() => Ok(Vec::new()),
+            _ => self.list(),
+        }
+    }
+
+    /// Opens a file; `None` if it is gone by now.
+    pub(crate) fn open_present(&self, name: &str) -> Result<Option<(File, PathBuf)>, ConnectorError> {
+        let path = self.root.join(name);
+        match path.canonicalize() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            _ => self.resolve(name)?,
+        };
+        match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map(|file| Some((file, path.clone()))).map_err(|e| failed(&path, e)),
+        }
+    }
+
+    /// For messages.
+    pub(crate) fn shown(&self) -> String {
+        self.root.display().to_string()
     }
 
     /// Where a file of this name is, if it is one of ours and not outside by way of a link.
@@ -98,9 +132,12 @@ impl Location {
                 if kind.is_dir() {
                     folders.push(name);
                 } else if wanted(&name) && (!kind.is_symlink() || self.may_follow(&entry.path(), &real_root)) {
-                    let metadata = entry.path().metadata().map_err(|e| failed(&entry.path(), e))?;
-                    if metadata.is_file() {
-                        files.push(FoundFile { name, bytes: metadata.len() });
+                    match entry.path().metadata() {
+                        Ok(metadata) if metadata.is_file() => files.push(FoundFile::new(name, &metadata)),
+                        Ok(_) => {}
+                        // Renamed or removed since the folder was listed.
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        Err(error) => return Err(failed(&entry.path(), error)),
                     }
                 }
             }

@@ -3,21 +3,87 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stygian_core::{ByteSize, Span};
-use stygian_formats::{Columns, CsvOptions, Format, MAX_ROW_BYTES};
+use stygian_formats::{AvroLimits, Columns, CsvOptions, Format, MAX_ROW_BYTES, MAX_ZSTD_WINDOW, ParquetLimits};
+
+/// How the text files of a source are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadCompression {
+    /// As their names say: ".gz" is gzip, ".zst" is zstd, others are not compressed.
+    #[default]
+    Auto,
+    /// Not at all, whatever their names say.
+    None,
+    /// All with gzip.
+    Gzip,
+    /// All with zstd.
+    Zstd,
+}
+
+/// How the files of a sink are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WriteCompression {
+    /// Not at all.
+    None,
+    /// Text with gzip; the files' names end with ".gz".
+    Gzip,
+    /// Text with zstd (the files' names end with ".zst"), the blocks of avro and the pages of parquet.
+    Zstd,
+    /// The blocks of avro, as every reader of Avro can read them.
+    Deflate,
+    /// The blocks of avro and the pages of parquet: faster and larger.
+    Snappy,
+}
+
+impl WriteCompression {
+    /// The name in a pipeline file.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::Deflate => "deflate",
+            Self::Snappy => "snappy",
+        }
+    }
+}
 
 /// Options of a source of kind `files`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct SourceOptions {
     /// A file, a folder (every file below it is read) or a glob such as "in/2026-*/**/*.jsonl"; relative to the pipeline file. Files and
-    /// folders whose names begin with "." or "_" are passed over. Files are read in the order of their names; they must not change meanwhile.
+    /// folders whose names begin with "." or "_" are passed over. Files are read in the order of their names; unless they are
+    /// followed, they must not change meanwhile.
     pub path: String,
     /// How the files are written.
     pub format: Format,
-    /// The columns with their types, such as { user = "text not null", at = "timestamp_utc" }. Needed for json and csv; for parquet the
-    /// default is all columns of the first file.
+    /// The columns with their types, such as { user = "text not null", at = "timestamp_utc" }. Needed for json and csv. For avro and parquet
+    /// the default is all columns of the first file; for raw, which has one column of text or binary, it is { line = "text not null" }.
     pub schema: Option<Columns>,
     /// How CSV is written; only with format = "csv".
     pub csv: Option<CsvOptions>,
+    /// How text files are compressed; avro and parquet compress inside and say so themselves. Default: "auto", as their names say.
+    #[serde(default)]
+    pub compression: ReadCompression,
+    /// Whether files are followed: what they grow by is read as it comes, and so are new files that the path matches; the job then runs until
+    /// it is stopped. A file that was renamed or deleted (rotated) is read until nothing has come for `rotate_wait`. One that was cut
+    /// (logrotate's copytruncate) is read from its start again, and a warning says so: what was not read before is lost, so rather
+    /// rotate by renaming. A last line waits for its end. Compressed files, and copies that a rotation makes, should not match the
+    /// path; names that end with ".gz" or ".zst" are passed over. For json, csv and raw. Default: false.
+    #[serde(default)]
+    pub follow: bool,
+    /// How often followed files, and the folder for new ones, are looked at. Default: "250ms".
+    #[serde(default = "poll_interval")]
+    pub poll_interval: Span,
+    /// How long after its last growth a followed file that was renamed or deleted is given up: as long as programs may take to notice the
+    /// rotation. Default: "5s".
+    #[serde(default = "rotate_wait")]
+    pub rotate_wait: Span,
+    /// At most so many files are followed at once; one more ends the job. Each is an open file. Default: 512.
+    #[serde(default = "max_followed_files")]
+    #[schemars(range(min = 1))]
+    pub max_followed_files: usize,
     /// A row (line, record) of more bytes is a bad row, and is passed over without being held in memory. Default: "16 MiB". Raise it if good
     /// rows are longer; every reader may then take up that much memory.
     #[serde(default = "max_row_bytes")]
@@ -25,6 +91,16 @@ pub struct SourceOptions {
     /// Whether symbolic links that lead out of the path's folder are read. Default: false. Set it if the folder is trusted and holds such links.
     #[serde(default)]
     pub follow_links: bool,
+    /// The largest window of a zstd file: memory that decompressing it takes. Default: "8 MiB", which `zstd` up to level 19 stays within. Raise it
+    /// for files compressed with `--long` or `--ultra`.
+    #[serde(default = "max_zstd_window")]
+    pub max_zstd_window: ByteSize,
+    /// The largest header of an Avro file, which has the schema in it. Default: "1 MiB".
+    #[serde(default = "max_header_bytes")]
+    pub max_header_bytes: ByteSize,
+    /// The largest block of an Avro file, compressed or not. Default: "64 MiB". A reader holds a block in memory.
+    #[serde(default = "max_block_bytes")]
+    pub max_block_bytes: ByteSize,
     /// The largest footer of a Parquet file. Default: "16 MiB". Raise it for files of very many row groups.
     #[serde(default = "max_footer_bytes")]
     pub max_footer_bytes: ByteSize,
@@ -41,8 +117,13 @@ pub struct SourceOptions {
 pub struct SinkOptions {
     /// The folder to write into, made if there is none; relative to the pipeline file.
     pub path: String,
-    /// How the files are written. Nulls are left out of json; csv has a header unless told otherwise; parquet is compressed with zstd.
+    /// How the files are written. Nulls are left out of json; csv has a header unless told otherwise; raw takes one column of text or binary,
+    /// and a null is an empty line.
     pub format: Format,
+    /// How the files are compressed. Default: json, csv and raw not at all, avro with deflate, parquet with zstd.
+    pub compression: Option<WriteCompression>,
+    /// How hard text is compressed: gzip takes 0 to 9 (default: 6), zstd 1 to 19 (default: 3). Higher is smaller and slower.
+    pub compression_level: Option<u32>,
     /// How CSV is written; only with format = "csv".
     pub csv: Option<CsvOptions>,
     /// Columns by whose values rows are parted into folders such as "kind=click", in this order; the files do not hold these columns. Default:
@@ -69,16 +150,40 @@ fn max_row_bytes() -> ByteSize {
     MAX_ROW_BYTES
 }
 
+fn max_zstd_window() -> ByteSize {
+    MAX_ZSTD_WINDOW
+}
+
+fn max_header_bytes() -> ByteSize {
+    AvroLimits::default().header
+}
+
+fn max_block_bytes() -> ByteSize {
+    AvroLimits::default().block
+}
+
+fn poll_interval() -> Span {
+    Span::millis(250)
+}
+
+fn rotate_wait() -> Span {
+    Span::secs(5)
+}
+
+fn max_followed_files() -> usize {
+    512
+}
+
 fn max_footer_bytes() -> ByteSize {
-    ByteSize::mib(16)
+    ParquetLimits::default().footer
 }
 
 fn max_row_group_bytes() -> ByteSize {
-    ByteSize::mib(1024)
+    ParquetLimits::default().row_group
 }
 
 fn max_page_bytes() -> ByteSize {
-    ByteSize::mib(64)
+    ParquetLimits::default().page
 }
 
 fn roll_bytes() -> ByteSize {

@@ -2,14 +2,16 @@
 
 use crate::committer::PendingFile;
 use crate::folder;
+use crate::text_output::{Deflating, TextOutput};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use stygian_api::{ConnectorError, Encoder};
-use stygian_formats::{CsvEncoder, CsvOptions, FormatError, JsonEncoder, ParquetWriter, ParquetWriterOptions};
+use stygian_formats::{
+    AvroCodec, AvroWriter, CsvEncoder, CsvOptions, Format, FormatError, JsonEncoder, ParquetWriter, ParquetWriterOptions, RawEncoder,
+};
 
 /// Text is handed to the file in pieces of this size.
 const PIECE: usize = 256 * 1024;
@@ -17,9 +19,23 @@ const PIECE: usize = 256 * 1024;
 /// How files are written.
 #[derive(Clone, Debug)]
 pub(crate) enum Writing {
-    Json,
-    Csv(CsvOptions),
+    Json(Option<Deflating>),
+    Csv(CsvOptions, Option<Deflating>),
+    Raw(Option<Deflating>),
+    Avro(AvroCodec),
     Parquet(ParquetWriterOptions),
+}
+
+impl Writing {
+    /// The ending of the files' names.
+    pub(crate) fn extension(&self, format: Format) -> String {
+        match self {
+            Self::Json(Some(deflating)) | Self::Csv(_, Some(deflating)) | Self::Raw(Some(deflating)) => {
+                format!("{}.{}", format.extension(), deflating.compression.extension())
+            }
+            _ => format.extension().to_owned(),
+        }
+    }
 }
 
 /// Where a file lies and will lie, below the sink's folder.
@@ -56,7 +72,8 @@ pub(crate) struct Output {
 }
 
 enum Content {
-    Text { file: File, encoder: Box<dyn Encoder>, buffer: Vec<u8>, written: u64 },
+    Text { file: Box<TextOutput>, encoder: Box<dyn Encoder>, buffer: Vec<u8> },
+    Avro(Box<AvroWriter<File>>),
     Parquet(Box<ParquetWriter<File>>),
 }
 
@@ -73,15 +90,15 @@ impl Output {
 
     pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<(), ConnectorError> {
         match &mut self.content {
-            Content::Text { file, encoder, buffer, written } => {
+            Content::Text { file, encoder, buffer } => {
                 encoder.encode(rows, buffer).map_err(|e| failed("write", &self.path, e))?;
                 if buffer.len() >= PIECE {
-                    file.write_all(buffer).map_err(|e| failed("write", &self.path, e))?;
-                    *written += buffer.len() as u64;
+                    file.write(buffer).map_err(|e| failed("write", &self.path, e))?;
                     buffer.clear();
                 }
                 Ok(())
             }
+            Content::Avro(writer) => writer.write(rows).map_err(|e| in_format(&self.path, e)),
             Content::Parquet(writer) => writer.write(rows).map_err(|e| in_format(&self.path, e)),
         }
     }
@@ -89,7 +106,12 @@ impl Output {
     /// About how large the file is.
     pub(crate) fn size(&self) -> u64 {
         match &self.content {
-            Content::Text { buffer, written, .. } => written + buffer.len() as u64,
+            // What is to be compressed counts when it is.
+            Content::Text { file, buffer, .. } => match **file {
+                TextOutput::Plain(_) => file.written() + buffer.len() as u64,
+                _ => file.written(),
+            },
+            Content::Avro(writer) => writer.size(),
             Content::Parquet(writer) => writer.size(),
         }
     }
@@ -110,24 +132,27 @@ impl Output {
 impl Content {
     fn new(file: File, writing: &Writing, schema: &SchemaRef) -> Result<Self, FormatError> {
         let mut buffer = Vec::new();
-        let encoder: Box<dyn Encoder> = match writing {
-            Writing::Json => Box::new(JsonEncoder::new(schema)?),
-            Writing::Csv(options) => {
+        let (encoder, deflating): (Box<dyn Encoder>, _) = match writing {
+            Writing::Json(deflating) => (Box::new(JsonEncoder::new(schema)?), *deflating),
+            Writing::Csv(options, deflating) => {
                 let encoder = CsvEncoder::new(schema.clone(), options)?;
                 encoder.header(&mut buffer).map_err(FormatError::Corrupt)?;
-                Box::new(encoder)
+                (Box::new(encoder), *deflating)
             }
+            Writing::Raw(deflating) => (Box::new(RawEncoder::new(schema)?), *deflating),
+            Writing::Avro(codec) => return Ok(Self::Avro(Box::new(AvroWriter::new(file, schema, *codec)?))),
             Writing::Parquet(options) => return Ok(Self::Parquet(Box::new(ParquetWriter::new(file, schema.clone(), *options)?))),
         };
-        Ok(Self::Text { file, encoder, buffer, written: 0 })
+        let file = TextOutput::new(file, deflating).map_err(|e| FormatError::Read(e.into()))?;
+        Ok(Self::Text { file: Box::new(file), encoder, buffer })
     }
 
     fn finish(self) -> Result<File, FormatError> {
         match self {
-            Self::Text { mut file, buffer, .. } => match file.write_all(&buffer) {
-                Ok(()) => Ok(file),
-                Err(error) => Err(FormatError::Read(error.into())),
-            },
+            Self::Text { mut file, buffer, .. } => {
+                file.write(&buffer).and_then(|()| file.finish()).map_err(|e| FormatError::Read(e.into()))
+            }
+            Self::Avro(writer) => writer.finish(),
             Self::Parquet(writer) => writer.finish(),
         }
     }
@@ -166,7 +191,13 @@ mod tests {
         let column: ArrayRef = Arc::new(noise.map(Some).collect::<StringArray>());
         let rows = RecordBatch::try_from_iter([("n", column)]).expect("rows");
         let small_groups = ParquetWriterOptions { row_group_rows: 1_000, ..ParquetWriterOptions::default() };
-        for writing in [Writing::Json, Writing::Csv(CsvOptions::default()), Writing::Parquet(small_groups)] {
+        for writing in [
+            Writing::Json(None),
+            Writing::Csv(CsvOptions::default(), None),
+            Writing::Raw(None),
+            Writing::Avro(AvroCodec::None),
+            Writing::Parquet(small_groups),
+        ] {
             let error = match on_full_disk(&writing, &rows).write(&rows) {
                 Err(error) => error,
                 Ok(()) => panic!("{writing:?}: written to a full disk"),

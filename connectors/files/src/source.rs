@@ -1,18 +1,22 @@
 //! The source: lists files and opens readers on them.
 
 use crate::bytes::FileBytes;
+use crate::followed::Followed;
 use crate::location::Location;
-use crate::parquet_split::{ParquetSplit, named};
+use crate::row_split::{RowSplit, named};
+use crate::text_input::{Inflating, TextInput, open_text};
 use crate::text_split::TextSplit;
 use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use std::sync::Arc;
+use std::time::Duration;
 use stygian_api::{ConnectorError, Decoder, Source, Split, SplitReader};
 use stygian_core::{Offset, SplitId};
 use stygian_formats::{
-    CsvDecoder, CsvHeader, CsvOptions, CsvRecords, FormatError, JsonDecoder, Lines, ParquetLimits, ParquetReader, parquet_schema,
+    AvroLimits, AvroReader, CsvDecoder, CsvHeader, CsvOptions, CsvRecords, FormatError, JsonDecoder, Lines, ParquetLimits, ParquetReader,
+    RawDecoder, RawLines, Splitter, avro_schema, parquet_schema,
 };
 
 /// How the files are read.
@@ -24,16 +28,21 @@ pub(crate) enum Reading {
         /// What every file has to begin with.
         header: Option<CsvHeader>,
     },
+    Raw,
+    Avro(AvroLimits),
     Parquet(ParquetLimits),
 }
 
-/// Files that are read once.
+/// Files that are read once, or followed.
 #[derive(Debug)]
 pub(crate) struct FilesSource {
     pub(crate) location: Location,
     pub(crate) schema: SchemaRef,
     pub(crate) reading: Reading,
+    pub(crate) inflating: Inflating,
     pub(crate) max_row_bytes: usize,
+    /// Set where files are followed.
+    pub(crate) followed: Option<Arc<Followed>>,
 }
 
 /// Opens the file that `location` knows under this name.
@@ -56,25 +65,28 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
-/// The columns of a Parquet file.
-pub(crate) async fn schema_of(location: &Location, name: &str, limits: &ParquetLimits) -> Result<SchemaRef, ConnectorError> {
+/// The columns of a file that has its schema in it.
+pub(crate) async fn schema_of(location: &Location, name: &str, reading: &Reading) -> Result<Option<SchemaRef>, ConnectorError> {
     let mut file = open_file(location, name).await?;
     let shown = file.shown.clone();
-    parquet_schema(&mut file, limits).await.map_err(|e| named(e, &shown))
+    let schema = match reading {
+        Reading::Avro(limits) => avro_schema(&mut file, limits).await.map_err(|e| named(e, "avro", &shown))?,
+        Reading::Parquet(limits) => parquet_schema(&mut file, limits).await.map_err(|e| named(e, "parquet", &shown))?,
+        Reading::Json | Reading::Csv { .. } | Reading::Raw => return Ok(None),
+    };
+    Ok(Some(schema))
 }
 
 /// The header of a CSV file; `None` if it is empty.
 pub(crate) async fn header_of(
-    location: &Location,
-    name: &str,
+    text: Box<dyn TextInput>,
+    shown: &str,
     options: &CsvOptions,
     max_row_bytes: usize,
 ) -> Result<Option<CsvHeader>, ConnectorError> {
-    let file = open_file(location, name).await?;
-    let shown = file.shown.clone();
-    let mut reader = TextSplit::new(file, Box::new(CsvRecords::new(options)), max_row_bytes, 0);
+    let mut reader = TextSplit::new(text, Box::new(CsvRecords::new(options)), max_row_bytes, 0);
     let record = reader.take_header().await?;
-    record.map(|record| CsvHeader::parse(&record, options)).transpose().map_err(|e| not_csv(&shown, &e))
+    record.map(|record| CsvHeader::parse(&record, options)).transpose().map_err(|e| not_csv(shown, &e))
 }
 
 fn not_csv(path: &str, error: &FormatError) -> ConnectorError {
@@ -82,25 +94,35 @@ fn not_csv(path: &str, error: &FormatError) -> ConnectorError {
 }
 
 impl FilesSource {
-    async fn open_csv(
-        &self,
-        file: FileBytes,
-        options: &CsvOptions,
-        header: Option<&CsvHeader>,
-        from: u64,
-    ) -> Result<TextSplit, ConnectorError> {
-        let shown = file.shown.clone();
-        let mut reader = TextSplit::new(file, Box::new(CsvRecords::new(options)), self.max_row_bytes, from);
-        let (Some(header), 0) = (header, from) else { return Ok(reader) };
-        let Some(record) = reader.take_header().await? else { return Ok(reader) };
-        let found = CsvHeader::parse(&record, options).map_err(|e| not_csv(&shown, &e))?;
-        if found == *header {
-            return Ok(reader);
+    async fn open_text(&self, split: &SplitId, from: u64) -> Result<Box<dyn SplitReader>, ConnectorError> {
+        let (text, from) = match &self.followed {
+            Some(followed) => followed.open(split, from)?,
+            None => (open_text(&self.location, split.as_str(), self.inflating, from).await?, from),
+        };
+        let splitter: Box<dyn Splitter> = match &self.reading {
+            Reading::Csv { options, .. } => Box::new(CsvRecords::new(options)),
+            Reading::Raw => Box::new(RawLines),
+            _ => Box::new(Lines),
+        };
+        let mut reader = TextSplit::new(text, splitter, self.max_row_bytes, from);
+        if let Reading::Csv { options, header: Some(header) } = &self.reading
+            && from == 0
+        {
+            pass_over_header(&mut reader, split.as_str(), options, header).await?;
         }
-        let names = stygian_core::escape(&found.names().join(", "), 200);
-        let expected = stygian_core::escape(&header.names().join(", "), 200);
-        Err(not_csv(&shown, &FormatError::Header(format!("is {names}; the first file's is {expected}"))))
+        Ok(Box::new(reader))
     }
+}
+
+async fn pass_over_header(reader: &mut TextSplit, shown: &str, options: &CsvOptions, header: &CsvHeader) -> Result<(), ConnectorError> {
+    let Some(record) = reader.take_header().await? else { return Ok(()) };
+    let found = CsvHeader::parse(&record, options).map_err(|e| not_csv(shown, &e))?;
+    if found == *header {
+        return Ok(());
+    }
+    let names = stygian_core::escape(&found.names().join(", "), 200);
+    let expected = stygian_core::escape(&header.names().join(", "), 200);
+    Err(not_csv(shown, &FormatError::Header(format!("is {names}; the first file's is {expected}"))))
 }
 
 #[async_trait]
@@ -110,31 +132,37 @@ impl Source for FilesSource {
     }
 
     fn bounded(&self) -> bool {
-        true
+        self.followed.is_none()
+    }
+
+    fn new_splits_every(&self) -> Option<Duration> {
+        self.followed.as_ref().map(|followed| followed.poll_interval())
     }
 
     async fn splits(&self) -> Result<Vec<Split>, ConnectorError> {
+        if let Some(followed) = &self.followed {
+            return followed.splits().await;
+        }
         let location = self.location.clone();
         let files = blocking(move || location.list()).await?;
         Ok(files.into_iter().map(|file| Split { id: SplitId::new(file.name), bytes: Some(file.bytes) }).collect())
     }
 
     async fn open(&self, split: &SplitId, from: Offset) -> Result<Box<dyn SplitReader>, ConnectorError> {
-        let file = open_file(&self.location, split.as_str()).await?;
-        if !matches!(self.reading, Reading::Parquet(_)) && from.0 > file.size {
-            return Err(ConnectorError::Refused {
-                what: file.shown,
-                reason: format!("the file has {} bytes, and reading was to go on at byte {from}", file.size),
-                hint: "put back the file that was read before, or start the job afresh".into(),
-            });
-        }
+        let schema = self.schema.clone();
         match &self.reading {
-            Reading::Json => Ok(Box::new(TextSplit::new(file, Box::new(Lines), self.max_row_bytes, from.0))),
-            Reading::Csv { options, header } => Ok(Box::new(self.open_csv(file, options, header.as_ref(), from.0).await?)),
+            Reading::Json | Reading::Csv { .. } | Reading::Raw => self.open_text(split, from.0).await,
+            Reading::Avro(limits) => {
+                let file = open_file(&self.location, split.as_str()).await?;
+                let shown = file.shown.clone();
+                let opened = AvroReader::open(Box::new(file), limits, schema, from.0).await;
+                Ok(Box::new(RowSplit::new(opened, shown, from.0)?))
+            }
             Reading::Parquet(limits) => {
-                let opened = ParquetReader::open(Box::new(file.clone()), limits, self.schema.clone(), from.0).await;
-                let reader = opened.map_err(|e| named(e, &file.shown))?;
-                Ok(Box::new(ParquetSplit { reader, file, at: from.0 }))
+                let file = open_file(&self.location, split.as_str()).await?;
+                let shown = file.shown.clone();
+                let opened = ParquetReader::open(Box::new(file), limits, schema, from.0).await;
+                Ok(Box::new(RowSplit::new(opened, shown, from.0)?))
             }
         }
     }
@@ -144,7 +172,8 @@ impl Source for FilesSource {
         match &self.reading {
             Reading::Json => Some(Box::new(JsonDecoder::new(schema, self.max_row_bytes).ok()?)),
             Reading::Csv { options, header } => Some(Box::new(CsvDecoder::new(schema, options, header.as_ref(), self.max_row_bytes).ok()?)),
-            Reading::Parquet(_) => None,
+            Reading::Raw => Some(Box::new(RawDecoder::new(schema, self.max_row_bytes).ok()?)),
+            Reading::Avro(_) | Reading::Parquet(_) => None,
         }
     }
 }

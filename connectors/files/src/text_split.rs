@@ -1,25 +1,23 @@
 //! Reads a text file message by message.
 //!
-//! Bytes are read in ranges that begin at the start of a message, so nothing is carried from one to the next: a message that does not
-//! end within its range is read again with what follows. One that is longer than the limit is handed out cut just behind the limit,
-//! which its decoder refuses, and passed over up to the next line feed (for CSV too: inside quotes it could mean the rest of the file).
+//! What is read ahead begins at the start of a message; one that does not end within it is kept until what follows it is there. One
+//! that is longer than the limit is handed out cut just behind the limit, which its decoder refuses, and passed over up to the next line
+//! feed (for CSV too: inside quotes it could mean the rest of the file).
 
-use crate::bytes::FileBytes;
+use crate::text_input::{READ, TextInput};
 use ::bytes::{Buf, Bytes};
 use async_trait::async_trait;
 use stygian_api::{ConnectorError, Fetched, Messages, SplitReader};
 use stygian_core::Offset;
 use stygian_formats::{SplitUntil, Splitter};
 
-/// Bytes read at once.
-const READ: usize = 1024 * 1024;
 /// Ranges of an overlong message that are passed over before others get a turn.
 const SKIPPED_AT_ONCE: usize = 64;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A reader of one text file.
+/// A reader of one text.
 pub(crate) struct TextSplit {
-    file: FileBytes,
+    input: Box<dyn TextInput>,
     splitter: Box<dyn Splitter>,
     max_row_bytes: usize,
     /// Bytes read but not handed out; the first is the start of a message.
@@ -31,8 +29,8 @@ pub(crate) struct TextSplit {
 }
 
 impl TextSplit {
-    pub(crate) fn new(file: FileBytes, splitter: Box<dyn Splitter>, max_row_bytes: usize, from: u64) -> Self {
-        Self { file, splitter, max_row_bytes, rest: Bytes::new(), at: from, overlong: None }
+    pub(crate) fn new(input: Box<dyn TextInput>, splitter: Box<dyn Splitter>, max_row_bytes: usize, from: u64) -> Self {
+        Self { input, splitter, max_row_bytes, rest: Bytes::new(), at: from, overlong: None }
     }
 
     /// The first message, which is a header, without its line end; the reader then stands behind it.
@@ -46,15 +44,19 @@ impl TextSplit {
         }
     }
 
-    /// Reads on, from the start of the message that is not whole; more than was read of it last time.
+    /// Reads on: what was read of the message that is not whole, and more.
     async fn read_more(&mut self) -> Result<(), ConnectorError> {
         let want = if self.rest.len() < READ { READ } else { (self.rest.len() * 2).min(self.max_row_bytes.max(READ) + 1) };
-        let end = self.file.size.min(self.at + want as u64);
-        self.rest = self.file.read(self.at..end).await?;
+        let have = std::mem::take(&mut self.rest);
+        self.rest = self.input.more(self.at, have, want).await?;
         if self.at == 0 && self.rest.starts_with(BYTE_ORDER_MARK) {
             self.advance(BYTE_ORDER_MARK.len());
         }
         Ok(())
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.input.end().is_some_and(|end| self.at >= end)
     }
 
     fn advance(&mut self, count: usize) {
@@ -76,10 +78,13 @@ impl TextSplit {
                 return Ok(Fetched::Messages { messages: overlong, next: Offset(self.at) });
             }
             self.advance(self.rest.len());
-            if self.at >= self.file.size {
+            if self.is_at_end() {
                 return Ok(Fetched::Messages { messages: overlong, next: Offset(self.at) });
             }
-            self.rest = self.file.read(self.at..self.file.size.min(self.at + READ as u64)).await?;
+            self.rest = self.input.more(self.at, Bytes::new(), READ).await?;
+            if self.rest.is_empty() && self.input.end().is_none() {
+                break;
+            }
         }
         self.overlong = Some(overlong);
         Ok(Fetched::Nothing)
@@ -93,19 +98,23 @@ impl SplitReader for TextSplit {
             if let Some(overlong) = self.overlong.take() {
                 return self.pass_over(overlong).await;
             }
-            let last = self.at + self.rest.len() as u64 >= self.file.size;
+            let last = self.input.end().is_some_and(|end| self.at + self.rest.len() as u64 >= end);
             let (messages, used) = self.splitter.split(&self.rest, self.at, SplitUntil { rows: rows.max(1), last });
             self.advance(used);
             if !messages.is_empty() {
                 return Ok(Fetched::Messages { messages, next: Offset(self.at) });
             }
-            if self.at >= self.file.size {
+            if self.is_at_end() {
                 return Ok(Fetched::End);
             }
-            if self.rest.len() > self.max_row_bytes {
+            let read = self.rest.len();
+            if read > self.max_row_bytes {
                 self.begin_overlong();
-            } else {
-                self.read_more().await?;
+                continue;
+            }
+            self.read_more().await?;
+            if self.rest.len() <= read && self.input.end().is_none() {
+                return Ok(Fetched::Nothing);
             }
         }
     }

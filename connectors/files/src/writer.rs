@@ -15,7 +15,7 @@ use stygian_api::{ConnectorError, Pending, SinkContext, SinkWriter};
 pub(crate) struct WriterSpec {
     pub(crate) root: PathBuf,
     pub(crate) writing: Writing,
-    pub(crate) extension: &'static str,
+    pub(crate) extension: String,
     pub(crate) partitioning: Partitioning,
     pub(crate) roll_bytes: u64,
     pub(crate) roll_after: Duration,

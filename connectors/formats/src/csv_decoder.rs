@@ -1,35 +1,24 @@
-//! CSV records into columns: one Arrow decoder over a whole poll, watched record by record.
+//! CSV records into columns: one Arrow decoder over a whole poll (`poll_decoder`).
 //!
-//! A message is one record without its line end. After each the decoder must hold exactly one record more; else (quotes that do not
-//! close, a wrong number of fields, a value that does not fit its column) the poll is decoded again in pieces (`salvage`). Timestamps
-//! are RFC 3339 text.
+//! A message is one record without its line end. After each the decoder must hold exactly one record more: quotes may not stay open,
+//! and the number of fields must be right. Timestamps are RFC 3339 text.
 
-use crate::salvage::{Attempt, Fault, salvage, too_long};
+use crate::poll_decoder::{Feed, PollDecoder};
 use crate::{CsvHeader, CsvOptions, FormatError};
 use arrow_array::RecordBatch;
 use arrow_csv::ReaderBuilder;
 use arrow_csv::reader::{Decoder as ArrowDecoder, Format};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use std::ops::Range;
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
 use stygian_api::{Decoded, Decoder, Messages};
 use stygian_core::ColumnType;
 
-/// Rows that a decoder makes room for at first.
-const FIRST_ROOM: usize = 8192;
-
 /// Decodes messages of one CSV record each.
 #[derive(Debug)]
-pub struct CsvDecoder {
-    spec: CsvSpec,
-    /// The decoder kept from poll to poll, empty between them; `None` after a failure.
-    kept: Option<ArrowDecoder>,
-    /// Rows that `kept` has room for.
-    room: usize,
-}
+pub struct CsvDecoder(PollDecoder<CsvFeed>);
 
 #[derive(Debug)]
-struct CsvSpec {
+struct CsvFeed {
     /// What comes out.
     schema: SchemaRef,
     /// What is in the file: columns that nobody wants are text.
@@ -59,31 +48,17 @@ impl CsvDecoder {
         }
         let (file, options) = (Arc::new(Schema::new(fields)), options.clone());
         let format = arrow_format(&options)?;
-        Ok(Self { spec: CsvSpec { schema, file, positions, options, format, max_row_bytes }, kept: None, room: FIRST_ROOM })
-    }
-
-    fn decode_all(&mut self, messages: &Messages) -> Result<RecordBatch, Fault> {
-        if messages.len() > self.room {
-            self.room = messages.len().next_power_of_two();
-            self.kept = None;
-        }
-        let mut decoder = self.kept.take().unwrap_or_else(|| self.spec.fresh(self.room));
-        let rows = self.spec.run(&mut decoder, messages, 0..messages.len())?;
-        self.kept = Some(decoder);
-        Ok(rows)
+        Ok(Self(PollDecoder::new(CsvFeed { schema, file, positions, options, format, max_row_bytes })))
     }
 }
 
 impl Decoder for CsvDecoder {
     fn schema(&self) -> &SchemaRef {
-        &self.spec.schema
+        self.0.schema()
     }
 
     fn decode(&mut self, messages: &Messages) -> Decoded {
-        match self.decode_all(messages) {
-            Ok(rows) => Decoded { rows, bad: Vec::new() },
-            Err(_) => salvage(&self.spec, messages),
-        }
+        self.0.decode(messages)
     }
 }
 
@@ -100,31 +75,10 @@ fn arrow_format(options: &CsvOptions) -> Result<Format, FormatError> {
     Ok(format.with_null_regex(null))
 }
 
-impl CsvSpec {
-    fn fresh(&self, room: usize) -> ArrowDecoder {
-        self.decoder(room, self.positions.clone())
-    }
-
+impl CsvFeed {
     fn decoder(&self, room: usize, positions: Vec<usize>) -> ArrowDecoder {
         let builder = ReaderBuilder::new(self.file.clone()).with_format(self.format.clone());
         builder.with_batch_size(room).with_projection(positions).build_decoder()
-    }
-
-    /// Feeds the messages one by one into a decoder that is empty and has room for them.
-    fn run(&self, decoder: &mut ArrowDecoder, messages: &Messages, range: Range<usize>) -> Result<RecordBatch, Fault> {
-        for at in range {
-            let message = &messages.buffer[messages.ranges[at].clone()];
-            let fault = |reason: String| Fault { message: Some(at), reason };
-            if message.len() > self.max_row_bytes {
-                return Err(fault(too_long(self.max_row_bytes)));
-            }
-            feed(decoder, message).map_err(fault)?;
-        }
-        let blame = |e: ArrowError| Fault { message: None, reason: e.to_string() };
-        match decoder.flush().map_err(blame)? {
-            Some(rows) => rows.with_schema(self.schema.clone()).map_err(blame),
-            None => Ok(RecordBatch::new_empty(self.schema.clone())),
-        }
     }
 
     fn explain_column(&self, record: &[u8], column: usize) -> Option<String> {
@@ -142,13 +96,28 @@ impl CsvSpec {
     }
 }
 
-impl Attempt for CsvSpec {
+impl Feed for CsvFeed {
+    type Decoder = ArrowDecoder;
+
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    fn attempt(&self, messages: &Messages, range: Range<usize>) -> Result<RecordBatch, Fault> {
-        self.run(&mut self.fresh(range.len() + 1), messages, range)
+    fn max_row_bytes(&self) -> usize {
+        self.max_row_bytes
+    }
+
+    fn fresh(&self, room: usize) -> Result<ArrowDecoder, String> {
+        Ok(self.decoder(room, self.positions.clone()))
+    }
+
+    fn feed(&self, decoder: &mut ArrowDecoder, _: usize, message: &[u8]) -> Result<(), String> {
+        feed(decoder, message)
+    }
+
+    fn flush(&self, decoder: &mut ArrowDecoder) -> Result<Option<RecordBatch>, String> {
+        let rows = decoder.flush().map_err(|e| e.to_string())?;
+        rows.map(|rows| rows.with_schema(self.schema.clone())).transpose().map_err(|e| e.to_string())
     }
 
     fn explain(&self, message: &[u8], reason: String) -> String {

@@ -13,6 +13,42 @@ pub enum FormatError {
         /// Its type.
         found: String,
     },
+    /// A file has a column as another kind of value than the schema says.
+    #[error("column `{column}` is {found} in the file and {wanted} in the schema")]
+    Mismatch {
+        /// The column.
+        column: String,
+        /// Its type in the file.
+        found: String,
+        /// Its type in the schema.
+        wanted: String,
+    },
+    /// A column has a name that the format cannot hold.
+    #[error("the column name `{column}` cannot be written in {format}; give it one of letters, digits and `_` with a select")]
+    Name {
+        /// The format.
+        format: &'static str,
+        /// The column.
+        column: String,
+    },
+    /// The format holds one column.
+    #[error("{format} holds one column of text or binary, and there are {found}")]
+    OneColumn {
+        /// The format.
+        format: &'static str,
+        /// How many columns there are.
+        found: usize,
+    },
+    /// Compressed bytes are damaged or cut short.
+    #[error("at compressed byte {offset}, {compression} cannot be read: {reason}")]
+    Compressed {
+        /// The compression.
+        compression: &'static str,
+        /// How many compressed bytes were read.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+    },
     /// A file's header does not fit the schema.
     #[error("the header {0}")]
     Header(String),

@@ -16,6 +16,10 @@ pub enum Format {
     Json,
     /// One record a line, fields separated by a comma or another character, quoted where they need it.
     Csv,
+    /// Every line is a row of one column of text or binary.
+    Raw,
+    /// Apache Avro object container files: rows in compressed blocks; has its schema in the file.
+    Avro,
     /// Apache Parquet: columns in compressed row groups; has its schema in the file.
     Parquet,
 }
@@ -26,8 +30,15 @@ impl Format {
         match self {
             Self::Json => "jsonl",
             Self::Csv => "csv",
+            Self::Raw => "txt",
+            Self::Avro => "avro",
             Self::Parquet => "parquet",
         }
+    }
+
+    /// Whether files are text, which is cut into lines or records and can be compressed as a whole.
+    pub fn is_text(self) -> bool {
+        matches!(self, Self::Json | Self::Csv | Self::Raw)
     }
 
     /// The name in a pipeline file.
@@ -35,6 +46,8 @@ impl Format {
         match self {
             Self::Json => "json",
             Self::Csv => "csv",
+            Self::Raw => "raw",
+            Self::Avro => "avro",
             Self::Parquet => "parquet",
         }
     }

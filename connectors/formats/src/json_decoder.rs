@@ -1,37 +1,28 @@
-//! JSON lines into columns: one Arrow decoder over a whole poll, watched message by message.
+//! JSON lines into columns: one Arrow decoder over a whole poll (`poll_decoder`).
 //!
-//! Arrow's decoder reads a stream of values and does not know messages: `{}{}` would become two rows, a cut message would swallow the
-//! next one. So after every message the decoder must hold exactly one row more, and no part of one; else the poll is decoded again in
-//! pieces (`salvage`). Unknown keys are passed over; timestamps are RFC 3339 text (or microseconds), binary is text of hex digits.
+//! Arrow's decoder reads a stream of values: `{}{}` would become two rows, a cut message would swallow the next one. So after every
+//! message it must hold one row more and no part of one. Unknown keys are passed over; timestamps are RFC 3339 text (or microseconds),
+//! binary is text of hex digits.
 
 use crate::json_depth::deeper_than;
-use crate::salvage::{Attempt, Fault, salvage, too_long};
+use crate::poll_decoder::{Feed, PollDecoder};
 use crate::{FormatError, MAX_ROW_BYTES};
 use arrow_array::RecordBatch;
 use arrow_json::ReaderBuilder;
 use arrow_json::reader::Decoder as ArrowDecoder;
 use arrow_schema::{ArrowError, Schema, SchemaRef};
-use std::ops::Range;
 use std::sync::Arc;
 use stygian_api::{Decoded, Decoder, Messages};
 
 /// How deeply objects and arrays may be nested in a message.
 pub const MAX_JSON_DEPTH: usize = 64;
-/// Rows that a decoder makes room for at first.
-const FIRST_ROOM: usize = 8192;
 
 /// Decodes messages of one JSON object each.
 #[derive(Debug)]
-pub struct JsonDecoder {
-    spec: JsonSpec,
-    /// The decoder kept from poll to poll, empty between them; `None` after a failure.
-    kept: Option<ArrowDecoder>,
-    /// Rows that `kept` has room for.
-    room: usize,
-}
+pub struct JsonDecoder(PollDecoder<JsonFeed>);
 
 #[derive(Debug)]
-struct JsonSpec {
+struct JsonFeed {
     schema: SchemaRef,
     max_row_bytes: usize,
 }
@@ -50,72 +41,22 @@ impl JsonDecoder {
                 found: field.data_type().to_string(),
             })?;
         }
-        Ok(Self {
-            spec: JsonSpec { schema, max_row_bytes: max_row_bytes.min(MAX_ROW_BYTES.as_usize() * 64) },
-            kept: None,
-            room: FIRST_ROOM,
-        })
-    }
-
-    fn decode_all(&mut self, messages: &Messages) -> Result<RecordBatch, Fault> {
-        if messages.len() > self.room {
-            self.room = messages.len().next_power_of_two();
-            self.kept = None;
-        }
-        let mut decoder = match self.kept.take() {
-            Some(kept) => kept,
-            None => self.spec.fresh(self.room)?,
-        };
-        let rows = self.spec.run(&mut decoder, messages, 0..messages.len())?;
-        self.kept = Some(decoder);
-        Ok(rows)
+        let max_row_bytes = max_row_bytes.min(MAX_ROW_BYTES.as_usize() * 64);
+        Ok(Self(PollDecoder::new(JsonFeed { schema, max_row_bytes })))
     }
 }
 
 impl Decoder for JsonDecoder {
     fn schema(&self) -> &SchemaRef {
-        &self.spec.schema
+        self.0.schema()
     }
 
     fn decode(&mut self, messages: &Messages) -> Decoded {
-        match self.decode_all(messages) {
-            Ok(rows) => Decoded { rows, bad: Vec::new() },
-            Err(_) => salvage(&self.spec, messages),
-        }
+        self.0.decode(messages)
     }
 }
 
-impl JsonSpec {
-    fn fresh(&self, room: usize) -> Result<ArrowDecoder, Fault> {
-        build(&self.schema, room).map_err(|e| Fault { message: None, reason: plain(&e) })
-    }
-
-    /// Feeds the messages one by one into a decoder that is empty and has room for them.
-    fn run(&self, decoder: &mut ArrowDecoder, messages: &Messages, range: Range<usize>) -> Result<RecordBatch, Fault> {
-        for (rows, at) in range.enumerate() {
-            let message = &messages.buffer[messages.ranges[at].clone()];
-            let fault = |reason: String| Fault { message: Some(at), reason };
-            if message.len() > self.max_row_bytes {
-                return Err(fault(too_long(self.max_row_bytes)));
-            }
-            if deeper_than(message, MAX_JSON_DEPTH) {
-                return Err(fault(format!("nested more than {MAX_JSON_DEPTH} deep")));
-            }
-            let read = decoder.decode(message).map_err(|e| fault(plain(&e)))?;
-            if decoder.has_partial_record() {
-                return Err(fault("the JSON object does not end".into()));
-            }
-            if decoder.len() != rows + 1 || read < message.len() {
-                return Err(fault(if decoder.len() == rows { "empty" } else { "more than one JSON value" }.into()));
-            }
-        }
-        match decoder.flush() {
-            Ok(Some(rows)) => Ok(rows),
-            Ok(None) => Ok(RecordBatch::new_empty(self.schema.clone())),
-            Err(error) => Err(Fault { message: None, reason: plain(&error) }),
-        }
-    }
-
+impl JsonFeed {
     /// The first column that may not be null and is in `message`, which is good in every other way.
     fn missing_column(&self, message: &[u8]) -> Option<String> {
         let nullable: Vec<_> = self.schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
@@ -127,14 +68,37 @@ impl JsonSpec {
     }
 }
 
-impl Attempt for JsonSpec {
+impl Feed for JsonFeed {
+    type Decoder = ArrowDecoder;
+
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    fn attempt(&self, messages: &Messages, range: Range<usize>) -> Result<RecordBatch, Fault> {
-        // One more than there are messages: a full decoder would leave a second value of the last message unread and unseen.
-        self.run(&mut self.fresh(range.len() + 1)?, messages, range)
+    fn max_row_bytes(&self) -> usize {
+        self.max_row_bytes
+    }
+
+    fn fresh(&self, room: usize) -> Result<ArrowDecoder, String> {
+        build(&self.schema, room).map_err(|e| plain(&e))
+    }
+
+    fn feed(&self, decoder: &mut ArrowDecoder, rows: usize, message: &[u8]) -> Result<(), String> {
+        if deeper_than(message, MAX_JSON_DEPTH) {
+            return Err(format!("nested more than {MAX_JSON_DEPTH} deep"));
+        }
+        let read = decoder.decode(message).map_err(|e| plain(&e))?;
+        if decoder.has_partial_record() {
+            return Err("the JSON object does not end".into());
+        }
+        if decoder.len() != rows + 1 || read < message.len() {
+            return Err(if decoder.len() == rows { "empty" } else { "more than one JSON value" }.into());
+        }
+        Ok(())
+    }
+
+    fn flush(&self, decoder: &mut ArrowDecoder) -> Result<Option<RecordBatch>, String> {
+        decoder.flush().map_err(|e| plain(&e))
     }
 
     fn explain(&self, message: &[u8], reason: String) -> String {

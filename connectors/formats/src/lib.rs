@@ -1,11 +1,19 @@
-//! Bytes to columns and back: JSON lines, CSV and Parquet.
+//! Bytes to columns and back: JSON lines, CSV, raw lines, Avro and Parquet.
 //!
 //! A text format cuts bytes into messages ([`Splitter`]), turns messages into rows ([`stygian_api::Decoder`]) and rows into bytes
-//! ([`stygian_api::Encoder`]); Parquet, which is no sequence of messages, has a reader and a writer of whole files. The codecs
+//! ([`stygian_api::Encoder`]), and may be compressed as a whole ([`Compression`]); Avro and Parquet, which are no sequences of messages,
+//! have readers and writers of whole files. The codecs
 //! themselves are Arrow's; what is added here is that a message is always exactly one row or one bad row with its reason, and that
 //! every size a stranger chooses is checked before memory is taken for it. Where bytes come from is left to the connectors.
 
+mod avro_container;
+mod avro_reader;
+#[cfg(test)]
+mod avro_tests;
+mod avro_walk;
+mod avro_writer;
 mod columns;
+mod compression;
 mod csv;
 mod csv_decoder;
 mod csv_encoder;
@@ -22,10 +30,18 @@ mod parquet_reader;
 #[cfg(test)]
 mod parquet_tests;
 mod parquet_writer;
+mod plain;
+mod poll_decoder;
+mod range_reader;
+mod raw;
 mod salvage;
 mod splitter;
 
+pub use avro_container::AvroLimits;
+pub use avro_reader::{AvroReader, avro_schema};
+pub use avro_writer::{AvroCodec, AvroWriter};
 pub use columns::Columns;
+pub use compression::{Compression, Decompressor, MAX_ZSTD_WINDOW, Step};
 pub use csv::{AsciiChar, CsvOptions};
 pub use csv_decoder::CsvDecoder;
 pub use csv_encoder::CsvEncoder;
@@ -36,6 +52,8 @@ pub use format::{Format, MAX_ROW_BYTES};
 pub use json_decoder::{JsonDecoder, MAX_JSON_DEPTH};
 pub use json_encoder::JsonEncoder;
 pub use lines::Lines;
-pub use parquet_reader::{ParquetLimits, ParquetReader, RangeReader, parquet_schema};
-pub use parquet_writer::{ParquetWriter, ParquetWriterOptions};
+pub use parquet_reader::{ParquetLimits, ParquetReader, parquet_schema};
+pub use parquet_writer::{ParquetCompression, ParquetWriter, ParquetWriterOptions};
+pub use range_reader::RangeReader;
+pub use raw::{RAW_COLUMN, RawDecoder, RawEncoder, RawLines, raw_schema};
 pub use splitter::{SplitUntil, Splitter};

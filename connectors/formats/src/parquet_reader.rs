@@ -4,10 +4,10 @@
 //! file's order from any row on, in the columns asked for, each in the one physical type of its kind (views, dictionaries and other
 //! units of time are cast).
 
-use crate::{FormatError, parquet_pages};
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use crate::plain::{fit, names, plain_schema};
+use crate::{FormatError, RangeReader, parquet_pages};
+use arrow_array::RecordBatch;
+use arrow_schema::{Field, SchemaRef};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
@@ -16,7 +16,6 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
-use std::error::Error;
 use std::ops::Range;
 use std::sync::Arc;
 use stygian_core::ByteSize;
@@ -41,20 +40,6 @@ impl Default for ParquetLimits {
     fn default() -> Self {
         Self { footer: ByteSize::mib(16), row_group: ByteSize::mib(1024), page: ByteSize::mib(64) }
     }
-}
-
-/// A file of which ranges can be read.
-pub trait RangeReader: Send {
-    /// The length of the file in bytes.
-    fn len(&self) -> u64;
-
-    /// Whether there is nothing to read.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Exactly the bytes in the range, which lies in the file.
-    fn read(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, Box<dyn Error + Send + Sync>>>;
 }
 
 /// The schema a file's rows have when none is asked for.
@@ -170,46 +155,6 @@ fn projection(file: &ArrowReaderMetadata, schema: &SchemaRef) -> Result<Projecti
     };
     let roots = schema.fields().iter().map(root).collect::<Result<Vec<_>, _>>()?;
     Ok(ProjectionMask::roots(file.parquet_schema(), roots))
-}
-
-fn names(schema: &SchemaRef) -> String {
-    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    stygian_core::escape(&names.join(", "), 200)
-}
-
-/// The rows as columns of `schema`, found by name and cast where they are of another type.
-fn fit(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, FormatError> {
-    let column = |field: &Arc<Field>| -> Result<ArrayRef, FormatError> {
-        let name = field.name();
-        let found = rows.column_by_name(name).ok_or_else(|| FormatError::Header(format!("has no column `{name}`")))?;
-        if found.data_type() == field.data_type() {
-            return Ok(found.clone());
-        }
-        let options = CastOptions { safe: false, ..CastOptions::default() };
-        cast_with_options(found, field.data_type(), &options).map_err(|e| FormatError::Corrupt(format!("column `{name}`: {e}")))
-    };
-    let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>, _>>()?;
-    RecordBatch::try_new(schema.clone(), columns).map_err(|e| FormatError::Corrupt(e.to_string()))
-}
-
-/// The schema with one physical type for every kind of column.
-fn plain_schema(schema: &SchemaRef) -> SchemaRef {
-    let plain = |field: &Arc<Field>| Field::new(field.name(), plain_type(field.data_type()), field.is_nullable());
-    Arc::new(Schema::new(schema.fields().iter().map(plain).collect::<Vec<_>>()))
-}
-
-fn plain_type(found: &DataType) -> DataType {
-    match found {
-        DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
-        DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => DataType::Binary,
-        DataType::Dictionary(_, values) => plain_type(values),
-        DataType::Timestamp(_, None) => DataType::Timestamp(TimeUnit::Microsecond, None),
-        DataType::Timestamp(_, Some(_)) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        DataType::Date64 => DataType::Date32,
-        DataType::Float16 => DataType::Float32,
-        DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => DataType::Decimal128(*precision, *scale),
-        other => other.clone(),
-    }
 }
 
 /// What the Parquet crate reads from: column chunks, looked at before it gets them.

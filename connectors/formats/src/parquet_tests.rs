@@ -1,33 +1,16 @@
 //! Parquet written and read back, and files that lie about themselves.
 #![allow(clippy::needless_pass_by_value, clippy::cast_possible_truncation, clippy::redundant_clone, reason = "tests")]
 
-use crate::{FormatError, ParquetLimits, ParquetReader, ParquetWriter, ParquetWriterOptions, RangeReader, parquet_schema};
+use crate::range_reader::InMemory;
+use crate::{FormatError, ParquetLimits, ParquetReader, ParquetWriter, ParquetWriterOptions, parquet_schema};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use bytes::Bytes;
-use futures::FutureExt;
 use futures::executor::block_on;
-use futures::future::BoxFuture;
 use proptest::prelude::*;
-use std::error::Error;
-use std::ops::Range;
 use std::sync::Arc;
 use stygian_api::conformance::{AllTypes, all_types, joined};
 use stygian_core::{ByteSize, ColumnType};
-
-#[derive(Clone)]
-struct InMemory(Bytes);
-
-impl RangeReader for InMemory {
-    fn len(&self) -> u64 {
-        self.0.len() as u64
-    }
-
-    fn read(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, Box<dyn Error + Send + Sync>>> {
-        let bytes = self.0.slice(usize::try_from(range.start).expect("fits")..usize::try_from(range.end).expect("fits"));
-        async move { Ok(bytes) }.boxed()
-    }
-}
 
 fn written(rows: &RecordBatch, row_group_rows: usize) -> Bytes {
     let options = ParquetWriterOptions { row_group_rows, ..ParquetWriterOptions::default() };

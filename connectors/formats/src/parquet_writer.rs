@@ -10,18 +10,31 @@ use parquet::file::properties::WriterProperties;
 use std::io::Write;
 use stygian_core::ByteSize;
 
-/// How a Parquet file is written. Columns are compressed with zstd at its fastest level.
+/// How the pages of a Parquet file are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParquetCompression {
+    /// Not at all.
+    None,
+    /// Snappy.
+    Snappy,
+    /// Zstandard at its fastest level.
+    Zstd,
+}
+
+/// How a Parquet file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParquetWriterOptions {
     /// A row group is closed at this many rows.
     pub row_group_rows: usize,
     /// A row group is closed at about this size; it is held in memory until then.
     pub row_group_bytes: ByteSize,
+    /// How pages are compressed.
+    pub compression: ParquetCompression,
 }
 
 impl Default for ParquetWriterOptions {
     fn default() -> Self {
-        Self { row_group_rows: 1024 * 1024, row_group_bytes: ByteSize::mib(32) }
+        Self { row_group_rows: 1024 * 1024, row_group_bytes: ByteSize::mib(32), compression: ParquetCompression::Zstd }
     }
 }
 
@@ -35,8 +48,13 @@ impl<W: Write + Send> ParquetWriter<W> {
     /// # Errors
     /// When Parquet cannot hold a column, or the first bytes cannot be written.
     pub fn new(to: W, schema: SchemaRef, options: ParquetWriterOptions) -> Result<Self, FormatError> {
+        let compression = match options.compression {
+            ParquetCompression::None => Compression::UNCOMPRESSED,
+            ParquetCompression::Snappy => Compression::SNAPPY,
+            ParquetCompression::Zstd => Compression::ZSTD(ZstdLevel::default()),
+        };
         let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_compression(compression)
             .set_max_row_group_row_count(Some(options.row_group_rows.max(1)))
             .set_max_row_group_bytes(Some(options.row_group_bytes.as_usize().max(1)))
             .set_created_by(concat!("stygian version ", env!("CARGO_PKG_VERSION")).to_owned())

@@ -4,6 +4,7 @@
 //! shifted. Nothing of a failed attempt is kept. The messages are tried again in pieces, each with a fresh decoder; a piece that
 //! fails is cut at the message to blame, if that is known, and else in the middle, until the bad message is alone.
 
+use crate::poll_decoder::{Feed, attempt};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
@@ -15,27 +16,8 @@ const PIECE: usize = 256;
 /// The longest reason; what comes from data is cut there.
 const REASON_LIMIT: usize = 300;
 
-/// Why an attempt failed.
-pub(crate) struct Fault {
-    /// The message to blame, if it is known: all before it were good so far.
-    pub(crate) message: Option<usize>,
-    /// What is wrong.
-    pub(crate) reason: String,
-}
-
-/// A decoder of ranges of messages.
-pub(crate) trait Attempt {
-    fn schema(&self) -> &SchemaRef;
-
-    /// Decodes the messages in `range`, with a fresh decoder that is thrown away afterwards.
-    fn attempt(&self, messages: &Messages, range: Range<usize>) -> Result<RecordBatch, Fault>;
-
-    /// A better reason why `message` is bad, told to a person who knows the columns but not the decoder.
-    fn explain(&self, message: &[u8], reason: String) -> String;
-}
-
 /// Decodes a poll of which some messages are bad.
-pub(crate) fn salvage(decoder: &impl Attempt, messages: &Messages) -> Decoded {
+pub(crate) fn salvage(decoder: &impl Feed, messages: &Messages) -> Decoded {
     let mut salvaged = Salvage { decoder, messages, good: Vec::new(), bad: Vec::new() };
     for start in (0..messages.len()).step_by(PIECE) {
         salvaged.piece(start..messages.len().min(start + PIECE));
@@ -60,11 +42,11 @@ struct Salvage<'a, D> {
     bad: Vec<BadRow>,
 }
 
-impl<D: Attempt> Salvage<'_, D> {
+impl<D: Feed> Salvage<'_, D> {
     /// Works from the left, so that rows and bad rows stay in order. Recurses only into shorter pieces that are cut in the middle.
     fn piece(&mut self, mut range: Range<usize>) {
         while !range.is_empty() {
-            let fault = match self.decoder.attempt(self.messages, range.clone()) {
+            let fault = match attempt(self.decoder, self.messages, range.clone()) {
                 Ok(rows) => return self.good.push(rows),
                 Err(fault) => fault,
             };
@@ -89,9 +71,4 @@ impl<D: Attempt> Salvage<'_, D> {
         let reason = stygian_core::escape(&self.decoder.explain(bytes, reason), REASON_LIMIT);
         self.bad.push(BadRow { message, reason });
     }
-}
-
-/// The reason for a message that is longer than the limit.
-pub(crate) fn too_long(limit: usize) -> String {
-    format!("longer than `max_row_bytes` ({})", stygian_core::ByteSize(limit as u64))
 }

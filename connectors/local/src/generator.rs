@@ -82,6 +82,10 @@ impl Source for GeneratorSource {
         self.total.is_some()
     }
 
+    fn new_splits_every(&self) -> Option<Duration> {
+        None
+    }
+
     async fn splits(&self) -> Result<Vec<Split>, ConnectorError> {
         Ok((0..self.splits).map(|at| Split { id: SplitId::new(at.to_string()), bytes: None }).collect())
     }

@@ -8,7 +8,7 @@ use crate::metrics::Metrics;
 use crate::operator::Dropped;
 use crate::spec::{Head, JobSpec};
 use crate::wiring::Committing;
-use crate::{exchange_task, sink_task, split_reader, wiring};
+use crate::{exchange_task, sink_task, wiring};
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -117,16 +117,13 @@ impl Job {
             job.spawn(name, runtimes.compute.handle(), exchange_task::run(inputs, chain));
         }
         for (task, reading) in wired.sources {
-            let read = split_reader::read_splits(
-                reading.node.clone(),
-                reading.source,
-                reading.splits,
-                batch_rows,
-                reading.to,
-                stop.requested.clone(),
-            );
-            job.spawn(format!("read {}", reading.node), runtimes.io(), done(read));
+            let name = format!("read {}", reading.node);
+            job.spawn(name, runtimes.io(), done(reading.run(batch_rows, stop.requested.clone())));
             job.spawn(task.node.to_string(), runtimes.compute.handle(), task.run());
+        }
+        for discovery in wired.discoveries {
+            let name = format!("find splits of {}", discovery.node);
+            job.spawn(name, runtimes.io(), done(discovery.run(stop.requested.clone())));
         }
         Ok(job)
     }

@@ -25,6 +25,7 @@ mod settings;
 mod sink_task;
 mod source_task;
 mod spec;
+mod split_discovery;
 mod split_reader;
 mod watermark;
 mod wiring;

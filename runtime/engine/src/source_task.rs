@@ -85,6 +85,10 @@ impl SourceTask {
 
     fn take(&mut self, event: SplitEvent) -> Result<(), JobError> {
         match event {
+            SplitEvent::Found(split) => {
+                self.splits.push(split);
+                self.watermarks.add();
+            }
             SplitEvent::Opened(split) => self.watermarks.opened(split, Instant::now()),
             SplitEvent::Ended(split) => self.watermarks.ended(split),
             SplitEvent::Fetched(split, Fetched::Messages { messages, .. }) => self.messages(split, &messages)?,

@@ -1,21 +1,30 @@
-//! The I/O side of a source's subtask: opens its splits one after the other and fetches ahead, as far as the channel has room.
+//! The I/O side of a source's subtask: opens its splits and fetches ahead, as far as the channel has room.
+//!
+//! Splits that end are read one after the other, in their order; splits that go on are read all at once, each whenever it has something.
+//! New ones may come while others are read (`split_discovery`).
 
 use crate::channel::{Sender, Weigh, batch_bytes};
 use crate::error::JobError;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use stygian_api::{Fetched, Source, Split};
+use stygian_api::{ConnectorError, Fetched, Source, Split, SplitReader};
 use stygian_core::{Offset, OperatorId};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// What happened to a split; splits are numbered within the subtask.
 pub(crate) enum SplitEvent {
+    /// There is one more, with the next number.
+    Found(Split),
     /// It is being read from now on.
     Opened(usize),
-    /// It brought rows, or word that there are none for now.
+    /// It brought rows.
     Fetched(usize, Fetched),
     /// It is at its end.
     Ended(usize),
-    /// All splits are at their end.
+    /// All splits are at their end, and there will be no more.
     Finished,
 }
 
@@ -29,37 +38,103 @@ impl Weigh for SplitEvent {
     }
 }
 
-/// Reads the splits in order until they end or the job is asked to stop.
-pub(crate) async fn read_splits(
-    node: OperatorId,
-    source: Arc<dyn Source>,
-    splits: Vec<Split>,
-    batch_rows: usize,
-    to: Sender<SplitEvent>,
-    stop: CancellationToken,
-) -> Result<(), JobError> {
-    let failed = |error| JobError::Source { source_name: node.clone(), source: error };
-    for (number, split) in splits.iter().enumerate() {
-        let mut reader = source.open(&split.id, Offset::default()).await.map_err(failed)?;
-        send(&to, SplitEvent::Opened(number)).await?;
-        loop {
-            let fetched = tokio::select! {
-                biased;
-                () = stop.cancelled() => return Ok(()),
-                fetched = reader.fetch(batch_rows) => fetched.map_err(failed)?,
-            };
-            if matches!(fetched, Fetched::End) {
-                break;
-            }
-            send(&to, SplitEvent::Fetched(number, fetched)).await?;
-        }
-        send(&to, SplitEvent::Ended(number)).await?;
-    }
-    send(&to, SplitEvent::Finished).await
+/// What the I/O side of a source's subtask needs.
+pub(crate) struct Reading {
+    pub(crate) node: OperatorId,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) splits: Vec<Split>,
+    /// Where new splits come from; `None`: there will be none.
+    pub(crate) new: Option<mpsc::Receiver<Split>>,
+    pub(crate) to: Sender<SplitEvent>,
 }
 
-async fn send(to: &Sender<SplitEvent>, event: SplitEvent) -> Result<(), JobError> {
-    to.send(event).await.map_err(|_| JobError::Severed)
+/// A split was opened, or asked for rows.
+struct Step {
+    number: usize,
+    reader: Box<dyn SplitReader>,
+    /// `None`: it was opened.
+    fetched: Option<Fetched>,
+}
+
+type Stepping = BoxFuture<'static, Result<Step, ConnectorError>>;
+
+impl Reading {
+    /// Reads the splits until they end or the job is asked to stop.
+    pub(crate) async fn run(mut self, batch_rows: usize, stop: CancellationToken) -> Result<(), JobError> {
+        let at_once = if self.source.bounded() { 1 } else { usize::MAX };
+        let mut waiting: VecDeque<(usize, Split)> = self.splits.drain(..).enumerate().collect();
+        let (mut found, mut steps) = (waiting.len(), FuturesUnordered::<Stepping>::new());
+        loop {
+            while steps.len() < at_once
+                && let Some((number, split)) = waiting.pop_front()
+            {
+                steps.push(open(self.source.clone(), number, split));
+            }
+            if steps.is_empty() && self.new.is_none() {
+                break;
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                split = next(&mut self.new), if self.new.is_some() => match split {
+                    Some(split) => {
+                        self.send(SplitEvent::Found(split.clone())).await?;
+                        waiting.push_back((found, split));
+                        found += 1;
+                    }
+                    None => self.new = None,
+                },
+                Some(step) = steps.next(), if !steps.is_empty() => {
+                    let step = step.map_err(|source| JobError::Source { source_name: self.node.clone(), source })?;
+                    if let Some((number, reader)) = self.tell(step).await? {
+                        steps.push(fetch(number, reader, batch_rows));
+                    }
+                }
+            }
+        }
+        self.send(SplitEvent::Finished).await
+    }
+
+    /// Tells what came; gives back the reader of a split that goes on.
+    async fn tell(&self, step: Step) -> Result<Option<(usize, Box<dyn SplitReader>)>, JobError> {
+        let Step { number, reader, fetched } = step;
+        let event = match fetched {
+            None => SplitEvent::Opened(number),
+            Some(Fetched::Nothing) => return Ok(Some((number, reader))),
+            Some(Fetched::End) => {
+                self.send(SplitEvent::Ended(number)).await?;
+                return Ok(None);
+            }
+            Some(fetched) => SplitEvent::Fetched(number, fetched),
+        };
+        self.send(event).await?;
+        Ok(Some((number, reader)))
+    }
+
+    async fn send(&self, event: SplitEvent) -> Result<(), JobError> {
+        self.to.send(event).await.map_err(|_| JobError::Severed)
+    }
+}
+
+async fn next(new: &mut Option<mpsc::Receiver<Split>>) -> Option<Split> {
+    match new {
+        Some(new) => new.recv().await,
+        None => None,
+    }
+}
+
+fn open(source: Arc<dyn Source>, number: usize, split: Split) -> Stepping {
+    Box::pin(async move {
+        let reader = source.open(&split.id, Offset::default()).await?;
+        Ok(Step { number, reader, fetched: None })
+    })
+}
+
+fn fetch(number: usize, mut reader: Box<dyn SplitReader>, rows: usize) -> Stepping {
+    Box::pin(async move {
+        let fetched = reader.fetch(rows).await?;
+        Ok(Step { number, reader, fetched: Some(fetched) })
+    })
 }
 
 /// Spreads splits over subtasks: the largest first, each to the one with the least to read; every subtask keeps the source's order.

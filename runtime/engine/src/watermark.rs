@@ -90,6 +90,8 @@ pub(crate) struct SplitWatermarks {
     splits: Vec<SplitState>,
     disorder: Duration,
     idle_after: Option<Duration>,
+    /// Whether more splits may come. Without any at hand, nothing is to be expected from here for now.
+    growing: bool,
     told: EventTime,
     told_idle: bool,
 }
@@ -109,14 +111,20 @@ enum Phase {
 }
 
 impl SplitWatermarks {
-    pub(crate) fn new(splits: usize, disorder: Duration, idle_after: Option<Duration>) -> Self {
+    pub(crate) fn new(splits: usize, disorder: Duration, idle_after: Option<Duration>, growing: bool) -> Self {
         Self {
             splits: vec![SplitState { largest: EventTime::MIN, phase: Phase::Unread }; splits],
             disorder,
             idle_after,
+            growing,
             told: EventTime::MIN,
             told_idle: false,
         }
+    }
+
+    /// There is one more split.
+    pub(crate) fn add(&mut self) {
+        self.splits.push(SplitState { largest: EventTime::MIN, phase: Phase::Unread });
     }
 
     /// The split is being read from now on.
@@ -153,7 +161,7 @@ impl SplitWatermarks {
                 self.told_idle = false;
                 return Some(Progress::Watermark(merged));
             }
-        } else if !self.told_idle && !all_ended {
+        } else if !self.told_idle && (self.growing || !all_ended) {
             self.told_idle = true;
             return Some(Progress::Idle);
         }
@@ -195,7 +203,7 @@ mod tests {
     #[test]
     fn unread_splits_hold_the_watermark_back() {
         let (now, second) = (Instant::now(), Duration::from_secs(1));
-        let mut splits = SplitWatermarks::new(2, Duration::from_micros(3), Some(second));
+        let mut splits = SplitWatermarks::new(2, Duration::from_micros(3), Some(second), false);
         splits.rows(0, Some(at(10)), now);
         assert_eq!(splits.progress(now), None);
         splits.rows(1, Some(at(100)), now);
@@ -207,7 +215,7 @@ mod tests {
     #[test]
     fn idle_splits_drop_out_and_come_back() {
         let (now, second) = (Instant::now(), Duration::from_secs(1));
-        let mut splits = SplitWatermarks::new(2, Duration::ZERO, Some(second));
+        let mut splits = SplitWatermarks::new(2, Duration::ZERO, Some(second), false);
         splits.rows(0, Some(at(10)), now);
         splits.rows(1, Some(at(20)), now);
         assert_eq!(splits.progress(now), Some(Progress::Watermark(at(10))));
@@ -216,6 +224,27 @@ mod tests {
         assert_eq!(splits.progress(now + 3 * second), Some(Progress::Idle));
         splits.rows(0, Some(at(15)), now + 3 * second);
         assert_eq!(splits.progress(now + 3 * second), None, "late, but time does not go back");
+    }
+
+    #[test]
+    fn splits_that_come_later_hold_the_watermark_until_they_are_read() {
+        let now = Instant::now();
+        let mut splits = SplitWatermarks::new(0, Duration::ZERO, None, true);
+        assert_eq!(splits.progress(now), Some(Progress::Idle), "there is nothing to wait for");
+        assert_eq!(splits.progress(now), None);
+        splits.add();
+        splits.rows(0, Some(at(10)), now);
+        assert_eq!(splits.progress(now), Some(Progress::Watermark(at(10))));
+        splits.add();
+        splits.rows(0, Some(at(30)), now);
+        assert_eq!(splits.progress(now), None, "the new one is not read yet");
+        splits.rows(1, Some(at(20)), now);
+        assert_eq!(splits.progress(now), Some(Progress::Watermark(at(20))));
+        splits.ended(0);
+        splits.ended(1);
+        assert_eq!(splits.progress(now), Some(Progress::Idle));
+        let mut fixed = SplitWatermarks::new(0, Duration::ZERO, None, false);
+        assert_eq!(fixed.progress(now), None, "the end of the data is told in another way");
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! From a [`JobSpec`] to tasks with channels between them: every subtask gets its chain, its inputs and its outlets.
 
 use crate::chain::{Chain, Stage};
-use crate::channel::{Receiver, Sender, channel};
+use crate::channel::{Receiver, channel};
 use crate::clock::Clock;
 use crate::error::JobError;
 use crate::exchange::HashPartitioner;
@@ -13,17 +13,19 @@ use crate::outlet::Outlet;
 use crate::sink_task::{PENDING_PARCELS, SinkTask};
 use crate::source_task::SourceTask;
 use crate::spec::{Head, JobSpec, OutletSpec, Partitioning, SourceSpec, TaskSpec};
-use crate::split_reader::{SplitEvent, spread};
+use crate::split_discovery::{Assigned, Discovery, NEW_SPLITS};
+use crate::split_reader::{Reading, spread};
 use crate::watermark::SplitWatermarks;
 use crate::{EngineSettings, StageSpec};
 use std::sync::Arc;
-use stygian_api::{Committer, Pending, SinkContext, Source, Split};
+use stygian_api::{Committer, Pending, SinkContext, Split};
 use stygian_core::{OperatorId, Parallelism, StreamElement, SubtaskId};
 use tokio::sync::mpsc;
 
 /// A job that is ready to be spawned.
 pub(crate) struct Wired {
     pub(crate) sources: Vec<(SourceTask, Reading)>,
+    pub(crate) discoveries: Vec<Discovery>,
     pub(crate) exchanges: Vec<(String, Inputs, Chain)>,
     pub(crate) sinks: Vec<SinkTask>,
     pub(crate) committers: Vec<Committing>,
@@ -35,14 +37,6 @@ pub(crate) struct Committing {
     pub(crate) node: OperatorId,
     pub(crate) committer: Box<dyn Committer>,
     pub(crate) finished: mpsc::Receiver<Vec<Pending>>,
-}
-
-/// What the I/O side of a source's subtask needs.
-pub(crate) struct Reading {
-    pub(crate) node: OperatorId,
-    pub(crate) source: Arc<dyn Source>,
-    pub(crate) splits: Vec<Split>,
-    pub(crate) to: Sender<SplitEvent>,
 }
 
 /// Wires a job. `splits` are those of each task's source, by the task's index; empty for the others.
@@ -59,7 +53,14 @@ pub(crate) fn wire(spec: JobSpec, splits: Vec<Vec<Split>>, stop: &Stop) -> Resul
         inputs: spec.tasks.iter().map(|task| task.parallelism.subtasks().map(|_| Vec::new()).collect()).collect(),
         parallelism,
         metrics: MetricsBuilder::default(),
-        wired: Wired { sources: Vec::new(), exchanges: Vec::new(), sinks: Vec::new(), committers: Vec::new(), metrics: Metrics::default() },
+        wired: Wired {
+            sources: Vec::new(),
+            discoveries: Vec::new(),
+            exchanges: Vec::new(),
+            sinks: Vec::new(),
+            committers: Vec::new(),
+            metrics: Metrics::default(),
+        },
     };
     let mut chains = Vec::new();
     for task in spec.tasks {
@@ -177,9 +178,20 @@ impl Wiring {
             }
             Head::Source(source) => {
                 let splits = spread(splits, built.chains.len());
+                let assigned = Assigned::new(&splits);
+                let mut readers = Vec::new();
                 for ((chain, splits), counters) in built.chains.into_iter().zip(splits).zip(built.source_counters) {
-                    let task = self.source(&source, splits, chain, counters, stop.clone());
-                    self.wired.sources.push(task);
+                    let (task, mut reading) = self.source(&source, splits, chain, counters, stop.clone());
+                    if source.source.new_splits_every().is_some() {
+                        let (to, new) = mpsc::channel(NEW_SPLITS);
+                        reading.new = Some(new);
+                        readers.push(to);
+                    }
+                    self.wired.sources.push((task, reading));
+                }
+                if let Some(every) = source.source.new_splits_every() {
+                    let (node, source) = (source.node.clone(), source.source.clone());
+                    self.wired.discoveries.push(Discovery { node, source, every, readers, assigned });
                 }
             }
         }
@@ -194,10 +206,10 @@ impl Wiring {
         stop: Stop,
     ) -> (SourceTask, Reading) {
         let (to, from) = channel(self.settings.channel_batches, self.settings.channel_bytes);
-        let reading = Reading { node: spec.node.clone(), source: spec.source.clone(), splits: splits.clone(), to };
+        let reading = Reading { node: spec.node.clone(), source: spec.source.clone(), splits: splits.clone(), new: None, to };
         let task = SourceTask {
             node: spec.node.clone(),
-            watermarks: SplitWatermarks::new(splits.len(), spec.disorder, spec.idle_after),
+            watermarks: SplitWatermarks::new(splits.len(), spec.disorder, spec.idle_after, spec.source.new_splits_every().is_some()),
             splits,
             from,
             decoder: spec.source.decoder(),

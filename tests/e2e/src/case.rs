@@ -36,6 +36,7 @@ impl Case {
             return expect_error(&ended, &std::fs::read_to_string(error)?);
         }
         ensure!(ended.status == Some(0), "status {:?}\n{}", ended.status, ended.err);
+        self.decode(&place.path().join("out"))?;
         self.compare(place.path())
     }
 
@@ -55,12 +56,22 @@ impl Case {
         if !script.is_file() {
             return Ok(());
         }
-        let script = script.canonicalize()?;
-        let kept = Program::find()?.data().join(script.parent().and_then(Path::file_name).context("a name")?);
-        let fetched = std::process::Command::new("python3").arg(&script).arg(&kept).output().context("cannot run python3")?;
-        ensure!(fetched.status.success(), "{} failed:\n{}", script.display(), String::from_utf8_lossy(&fetched.stderr));
+        let kept = self.kept()?;
+        python(&script, &[&kept])?;
         std::fs::create_dir_all(input)?;
         copy(&kept, input)
+    }
+
+    /// Output in formats that the harness does not read: `decode.py` writes it as JSON lines.
+    fn decode(&self, out: &Path) -> Result<()> {
+        let script = self.folder.join("decode.py");
+        if script.is_file() { python(&script, &[out, &self.kept()?]) } else { Ok(()) }
+    }
+
+    /// The folder of what was fetched, by the case that the script belongs to.
+    fn kept(&self) -> Result<PathBuf> {
+        let script = self.folder.join("fetch.py").canonicalize()?;
+        Ok(Program::find()?.data().join(script.parent().and_then(Path::file_name).context("a name")?))
     }
 
     fn compare(&self, place: &Path) -> Result<()> {
@@ -76,6 +87,12 @@ impl Case {
         ensure!(compared > 0, "the case expects nothing");
         Ok(())
     }
+}
+
+fn python(script: &Path, args: &[&Path]) -> Result<()> {
+    let ran = std::process::Command::new("python3").arg(script).args(args).output().context("cannot run python3")?;
+    ensure!(ran.status.success(), "{} failed:\n{}", script.display(), String::from_utf8_lossy(&ran.stderr));
+    Ok(())
 }
 
 fn expect_error(ended: &Ended, expected: &str) -> Result<()> {

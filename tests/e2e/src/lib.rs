@@ -2,7 +2,7 @@
 //!
 //! A case is a folder: `pipeline.toml`, its input, and `expected/SINK.jsonl` with the rows that the sink's folder `out/SINK` must hold (in
 //! any order; numbers within a relative 1e-9), or `error.txt` with what standard error must say. Expected rows come from a script
-//! beside the case that is not our code. Every case is run at parallelism 1 and 3, in a folder of its own.
+//! beside the case that is not our code. Output in formats that the harness does not read is made JSON lines by the case's `decode.py`. Every case is run at parallelism 1 and 3, in a folder of its own.
 
 mod case;
 mod program;

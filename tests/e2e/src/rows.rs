@@ -1,21 +1,41 @@
 //! Rows as JSON values, and whether two sets of them are the same.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The rows of a file of JSON lines.
 ///
 /// # Errors
 /// When it cannot be read or is none.
 pub fn read_json_lines(path: &Path) -> Result<Vec<Value>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
     text.lines().map(|line| serde_json::from_str(line).with_context(|| format!("{}: {line}", path.display()))).collect()
 }
 
-/// The rows of all visible files (JSON lines and Parquet) under a folder; a folder `key=value` adds the key as text.
+/// A file's text, also of a compressed one, by programs that are not ours.
+fn read_text(path: &Path) -> Result<String> {
+    let bytes = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("gz") => {
+            let output = Command::new("gzip").arg("-dc").arg(path).output()?;
+            ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            output.stdout
+        }
+        Some("zst") => zstd::decode_all(std::fs::File::open(path)?)?,
+        _ => std::fs::read(path)?,
+    };
+    Ok(String::from_utf8(bytes)?)
+}
+
+/// The lines of a file as rows of one column.
+fn read_lines(path: &Path) -> Result<Vec<Value>> {
+    Ok(read_text(path)?.lines().map(|line| serde_json::json!({ "line": line })).collect())
+}
+
+/// The rows of all visible files (JSON lines, lines of text and Parquet) under a folder; a folder `key=value` adds the key as text.
 ///
 /// # Errors
 /// When a file cannot be read.
@@ -24,6 +44,7 @@ pub fn read_output(folder: &Path) -> Result<Vec<Value>> {
     for file in visible_files(folder)? {
         let read = match file.extension().and_then(|extension| extension.to_str()) {
             Some("parquet") => read_parquet(&file)?,
+            Some("txt") => read_lines(&file)?,
             _ => read_json_lines(&file)?,
         };
         let keys: Vec<(String, String)> = file

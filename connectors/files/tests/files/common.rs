@@ -2,6 +2,7 @@
 
 use arrow_array::RecordBatch;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stygian_api::conformance::{AllTypes, all_types, read_all};
@@ -67,4 +68,19 @@ pub(crate) fn told(error: &dyn std::error::Error) -> String {
         Some(cause) => format!("{error}: {}", told(cause)),
         None => error.to_string(),
     }
+}
+
+pub(crate) fn put(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    fs::write(path, bytes).expect("written");
+}
+
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut to = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    to.write_all(bytes).and_then(|()| to.finish()).expect("written")
+}
+
+pub(crate) fn zstd(bytes: &[u8]) -> Vec<u8> {
+    zstd::encode_all(bytes, 1).expect("written")
 }

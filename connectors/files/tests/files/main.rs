@@ -2,6 +2,9 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "tests say what they expect by failing")]
 
 mod common;
+mod compressed;
+mod followed;
+mod limits;
 mod options;
 mod reading;
 mod writing;

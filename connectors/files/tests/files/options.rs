@@ -40,6 +40,30 @@ async fn a_source_says_what_is_wrong_and_where() {
             "`csv` says how CSV is written, and the format is json",
         ),
         ("path = \"a.csv\"\nformat = \"parquet\"", "\"a.csv\"", ""),
+        ("path = \"a.csv\"\nformat = \"avro\"", "\"a.csv\"", ""),
+        (
+            "path = \"a.csv\"\nformat = \"raw\"\nschema = { a = \"text\", b = \"text\" }",
+            "{ a = \"text\", b = \"text\" }",
+            "raw holds one column of text or binary, and there are 2",
+        ),
+        (
+            "path = \"a.csv\"\nformat = \"avro\"\ncompression = \"gzip\"",
+            "\"gzip\"",
+            "`compression` is of text, and avro files say themselves how they are compressed",
+        ),
+        ("path = \"a.csv\"\nformat = \"raw\"\ncompression = \"bz2\"", "\"bz2\"", "unknown variant `bz2`"),
+        (
+            "path = \"a.csv\"\nformat = \"parquet\"\nfollow = true",
+            "true",
+            "parquet files are read when they are whole, and cannot be followed",
+        ),
+        ("path = \"a.csv\"\nformat = \"raw\"\nfollow = true\ncompression = \"zstd\"", "true", "compressed files cannot be followed"),
+        ("path = \"a.csv\"\nformat = \"raw\"\nfollow = true\nmax_followed_files = 0", "0", "at least one file has to be followed"),
+        (
+            "path = \"b.csv\"\nformat = \"csv\"\nfollow = true\nschema = { id = \"int8\" }",
+            "\"b.csv\"",
+            "csv with a header can be followed once a first file with the header is there",
+        ),
         ("path = \"a.csv\"\nformat = \"xml\"\nschema = { id = \"int8\" }", "\"xml\"", "unknown variant `xml`"),
         ("path = \"a.csv\"\nformat = \"csv\"\nscheme = {}\nschema = { id = \"int8\" }", "scheme", "unknown key `scheme`"),
     ] {
@@ -68,6 +92,15 @@ async fn a_sink_says_what_is_wrong_and_where() {
         ("path = \"o\"\nformat = \"csv\"\npartition_day = \"day\"", "\"day\"", "there is no column `day`"),
         ("path = \"o\"\nformat = \"csv\"\nmax_open_partitions = 0", "0", "at least one file has to be open"),
         ("path = \"o\"\nformat = \"parquet\"\ncsv = {}", "{}", "`csv` says how CSV is written, and the format is parquet"),
+        ("path = \"o\"\nformat = \"raw\"", "\"raw\"", "raw holds one column of text or binary, and there are 2"),
+        (
+            "path = \"o\"\nformat = \"json\"\ncompression = \"snappy\"",
+            "\"snappy\"",
+            "json cannot be compressed with snappy; it can be: none, gzip, zstd",
+        ),
+        ("path = \"o\"\nformat = \"parquet\"\ncompression = \"gzip\"", "\"gzip\"", "parquet cannot be compressed with gzip"),
+        ("path = \"o\"\nformat = \"json\"\ncompression = \"gzip\"\ncompression_level = 10", "10", "gzip has the levels 0 to 9"),
+        ("path = \"o\"\nformat = \"json\"\ncompression_level = 3", "3", "there is no level without gzip or zstd of text"),
         ("path = \"o\"\nformat = \"csv\"\nroll_bytes = \"much\"", "\"much\"", "`much` is not a size"),
     ] {
         let (found, problem) = first(options, sink(folder.path(), options, &rows).await.err());

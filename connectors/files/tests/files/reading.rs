@@ -1,14 +1,13 @@
 //! Reading: formats, globs, links, long rows and files that change.
 
-use crate::common::{rows_in, sample, schema_of, source, told};
+use crate::common::{put, rows_in, sample, schema_of, source, told};
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use std::fs;
-use std::path::Path;
 use stygian_api::conformance::{SourceCase, joined, read_all, source_keeps_its_word};
 use stygian_api::{Encoder, Fetched, Source};
 use stygian_core::{Offset, SplitId};
-use stygian_formats::{CsvEncoder, CsvOptions, JsonEncoder, ParquetWriter, ParquetWriterOptions};
+use stygian_formats::{AvroCodec, AvroWriter, CsvEncoder, CsvOptions, JsonEncoder, ParquetWriter, ParquetWriterOptions};
 
 const USERS: &str = "format = \"json\"\nschema = { user = \"text not null\" }\n";
 
@@ -33,10 +32,10 @@ fn parquet(rows: &RecordBatch) -> Vec<u8> {
     writer.finish().expect("finished")
 }
 
-fn put(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) {
-    let path = folder.join(name);
-    fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-    fs::write(path, bytes).expect("written");
+fn avro(rows: &RecordBatch) -> Vec<u8> {
+    let mut writer = AvroWriter::new(Vec::new(), &rows.schema(), AvroCodec::Deflate).expect("a writer");
+    writer.write(rows).expect("written");
+    writer.finish().expect("finished")
 }
 
 /// The users in the order they are read.
@@ -54,11 +53,11 @@ async fn keeps_its_word_in_every_format() {
     let rows = sample(23);
     let (one, two) = (rows.slice(0, 11), rows.slice(11, 12));
     let schema = schema_of(&rows);
-    for (format, encode) in [("json", json as fn(&RecordBatch) -> Vec<u8>), ("csv", csv), ("parquet", parquet)] {
+    for (format, encode) in [("json", json as fn(&RecordBatch) -> Vec<u8>), ("csv", csv), ("avro", avro), ("parquet", parquet)] {
         let folder = tempfile::tempdir().expect("a folder");
         put(folder.path(), "in/b/2.data", encode(&one));
         put(folder.path(), "in/c.data", encode(&two));
-        put(folder.path(), "in/empty.data", if format == "parquet" { encode(&rows.slice(0, 0)) } else { Vec::new() });
+        put(folder.path(), "in/empty.data", if ["avro", "parquet"].contains(&format) { encode(&rows.slice(0, 0)) } else { Vec::new() });
         let source = source(folder.path(), &format!("path = \"in\"\nformat = \"{format}\"\n{schema}")).await.expect("a source");
         let case = SourceCase { source: &*source, rows: &rows, bad: 0, knows_its_end: true };
         assert_eq!(source_keeps_its_word(case).await, Ok(()), "{format}");
@@ -197,6 +196,31 @@ async fn csv_files_must_all_have_the_first_ones_header() {
     put(folder.path(), "in/b.csv", "user,id,x\nc,3,\n");
     let error = told(&source.open(&SplitId::new("b.csv"), Offset(0)).await.err().expect("another header"));
     assert!(error.ends_with("b.csv is not valid csv: the header is user, id, x; the first file's is id, user, x"), "{error}");
+}
+
+#[tokio::test]
+async fn raw_files_give_every_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    put(folder.path(), "in/a.log", "one\r\n\n  two\n");
+    put(folder.path(), "in/b.log", "three");
+    let raw = source(folder.path(), "path = \"in\"\nformat = \"raw\"").await.expect("a source");
+    assert_eq!(users(&*raw).await, ["one", "", "  two", "three"]);
+    let column: arrow_array::ArrayRef = std::sync::Arc::new(arrow_array::StringArray::from(vec!["one", "", "  two", "three"]));
+    let rows = RecordBatch::try_new(raw.schema(), vec![column]).expect("rows");
+    assert_eq!(source_keeps_its_word(SourceCase { source: &*raw, rows: &rows, bad: 0, knows_its_end: true }).await, Ok(()));
+    let named = source(folder.path(), "path = \"in\"\nformat = \"raw\"\nschema = { message = \"binary\" }").await.expect("a source");
+    assert_eq!(named.schema().field(0).name(), "message");
+}
+
+#[tokio::test]
+async fn a_later_avro_file_of_another_schema_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = sample(3);
+    put(folder.path(), "in/a.avro", avro(&rows));
+    put(folder.path(), "in/b.avro", avro(&rows.project(&[0]).expect("a column")));
+    let source = source(folder.path(), "path = \"in\"\nformat = \"avro\"\nschema = { text = \"text\" }").await.expect("a source");
+    let error = told(&source.open(&SplitId::new("b.avro"), Offset(0)).await.err().expect("another schema"));
+    assert!(error.ends_with("b.avro is not valid avro: the header has no column `text`; it has bool"), "{error}");
 }
 
 #[tokio::test]

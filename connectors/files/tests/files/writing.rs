@@ -42,11 +42,20 @@ fn read(folder: &Path, name: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_its_word_in_every_format() {
     let rows = sample(9);
-    for format in ["json", "csv", "parquet"] {
+    let plain = ["json", "csv", "avro", "parquet"].map(|format| (format, ""));
+    let compressed = [("json", "gzip"), ("csv", "zstd"), ("avro", "snappy"), ("avro", "none"), ("avro", "zstd"), ("parquet", "snappy")];
+    for (format, compression) in plain.into_iter().chain(compressed) {
         for rolls in [false, true] {
+            // Compressed text reaches the file when there is enough of it; what a file has not got does not make it roll.
+            if rolls && ["gzip", "zstd"].contains(&compression) {
+                continue;
+            }
+            let compression = if compression.is_empty() { String::new() } else { format!("compression = \"{compression}\"\n") };
             let folder = tempfile::tempdir().expect("a folder");
             let roll = if rolls { "roll_bytes = \"1 B\"" } else { "" };
-            let sink = sink(folder.path(), &format!("path = \"deep/out\"\nformat = \"{format}\"\n{roll}"), &rows).await.expect("a sink");
+            let sink = sink(folder.path(), &format!("path = \"deep/out\"\nformat = \"{format}\"\n{compression}{roll}"), &rows)
+                .await
+                .expect("a sink");
             let out = folder.path().join("deep/out");
             let schema = schema_of(&rows);
             let visible = || {
@@ -57,9 +66,40 @@ async fn keeps_its_word_in_every_format() {
                 vec![tokio::task::block_in_place(|| handle.block_on(rows_in(&out, format, &schema)))]
             };
             let case = SinkCase { sink: &*sink, rows: &rows, visible: &visible, rolls };
-            assert_eq!(sink_keeps_its_word(case).await, Ok(()), "{format}, rolls: {rolls}");
+            assert_eq!(sink_keeps_its_word(case).await, Ok(()), "{format}, {compression}, rolls: {rolls}");
         }
     }
+}
+
+#[tokio::test]
+async fn compressed_files_are_named_so_and_roll_by_what_is_in_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let noise: String = (0..20_000_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_string()).collect();
+    let rows = events(&[(Some("a"), None, &noise)]);
+    for (format, compression, extension) in [("json", "gzip", "jsonl.gz"), ("csv", "zstd", "csv.zst"), ("raw", "gzip", "txt.gz")] {
+        let rows = if format == "raw" { rows.project(&[2]).expect("a column") } else { rows.clone() };
+        let options =
+            format!("path = \"{compression}-{format}\"\nformat = \"{format}\"\ncompression = \"{compression}\"\nroll_bytes = \"1 B\"");
+        let sink = sink(folder.path(), &options, &rows).await.expect("a sink");
+        let mut writer = writer(&*sink).await;
+        writer.write(rows.clone()).await.expect("written");
+        let pending = writer.take_pending();
+        assert_eq!(pending.len(), 1, "{options}");
+        assert_eq!(pending[0].0["to"], format!("part-1-0-0.{extension}"));
+        assert!(pending[0].0["length"].as_u64().is_some_and(|length| length < 250_000), "{pending:?}");
+        commit(&*sink, &pending).await.expect("committed");
+        let found = rows_in(&folder.path().join(format!("{compression}-{format}")), format, &schema_of(&rows)).await;
+        assert_eq!(row_texts([&found]), row_texts([&rows]), "{options}");
+    }
+}
+
+#[tokio::test]
+async fn a_raw_sink_refuses_what_is_no_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = events(&[(None, None, "a\nb")]).project(&[2]).expect("a column");
+    let sink = sink(folder.path(), "path = \"out\"\nformat = \"raw\"", &rows).await.expect("a sink");
+    let error = told(&writer(&*sink).await.write(rows).await.expect_err("two lines"));
+    assert!(error.contains("column `n` holds a line end in `a\\nb`"), "{error}");
 }
 
 #[tokio::test]

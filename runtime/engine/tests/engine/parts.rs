@@ -61,6 +61,9 @@ pub(crate) struct Fixed {
     pub(crate) endless: bool,
     pub(crate) fetches: Arc<AtomicUsize>,
     pub(crate) fails: bool,
+    /// Names one split more each time it is asked.
+    pub(crate) grows: bool,
+    pub(crate) asked: Arc<AtomicUsize>,
 }
 
 impl Fixed {
@@ -79,8 +82,14 @@ impl Source for Fixed {
         !self.endless
     }
 
+    fn new_splits_every(&self) -> Option<Duration> {
+        self.grows.then_some(Duration::from_millis(1))
+    }
+
     async fn splits(&self) -> Result<Vec<Split>, ConnectorError> {
-        Ok((0..self.splits.len()).map(|n| Split { id: SplitId::new(n.to_string()), bytes: None }).collect())
+        let asked = self.asked.fetch_add(1, Ordering::SeqCst);
+        let named = if self.grows { self.splits.len().min(asked) } else { self.splits.len() };
+        Ok((0..named).map(|n| Split { id: SplitId::new(n.to_string()), bytes: None }).collect())
     }
 
     async fn open(&self, split: &SplitId, _from: Offset) -> Result<Box<dyn SplitReader>, ConnectorError> {

@@ -42,6 +42,27 @@ fn a_stop_that_drains_fires_open_windows() {
 }
 
 #[test]
+fn splits_that_go_on_are_read_all_at_once_and_new_ones_when_they_come() {
+    for (grows, parallelism) in [(false, 1), (true, 1), (true, 3)] {
+        let out = Collect::default();
+        let splits = vec![vec![batch(&[("a", 1, 5), ("a", 2, 25)])], vec![batch(&[("b", 1, 6)])], vec![batch(&[("c", 1, 28)])]];
+        let fixed = Fixed { endless: true, grows, ..Fixed::of(splits) };
+        let spec = job(vec![task("all", parallelism, source(fixed, vec![Target::Outlet(0)]), vec![], vec![sink("out", &out)])]);
+        let stop = Stop::default();
+        let request = stop.clone();
+        run_with(spec, &stop, |metrics| async move {
+            while metrics.snapshot().iter().map(|node| node.rows_in).sum::<u64>() < 4 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            request.request();
+        })
+        .expect("runs");
+        let expected = [("a", 1), ("a", 2), ("b", 1), ("c", 1)].map(|(key, n)| (key.to_owned(), n));
+        assert_eq!(keyed_numbers(&out.rows(), "key", "n"), expected, "grows: {grows}, parallelism: {parallelism}");
+    }
+}
+
+#[test]
 fn a_slow_sink_holds_the_source_back() {
     let cork = CancellationToken::new();
     let corked = cork.clone();

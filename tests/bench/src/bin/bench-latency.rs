@@ -54,6 +54,10 @@ impl Source for Paced {
         true
     }
 
+    fn new_splits_every(&self) -> Option<Duration> {
+        None
+    }
+
     async fn splits(&self) -> Result<Vec<Split>, ConnectorError> {
         Ok(vec![Split { id: SplitId::new("rows"), bytes: None }])
     }

@@ -22,6 +22,7 @@ cases! { "":
     aircraft
     behaviour
     flights
+    formats
     late
     routes
     sliding

@@ -2,5 +2,6 @@
 #![allow(clippy::expect_used, clippy::panic)] // helpers of tests
 
 mod cases;
+mod follow;
 mod plugin;
 mod process;

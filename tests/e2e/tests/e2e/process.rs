@@ -46,14 +46,14 @@ path = "out/totals"
 format = "json"
 "#;
 
-fn start(folder: &Path, pipeline: &str, args: &[&str]) -> Child {
+pub(crate) fn start(folder: &Path, pipeline: &str, args: &[&str]) -> Child {
     std::fs::write(folder.join("pipeline.toml"), pipeline).expect("written");
     let args: Vec<&str> = ["run", "pipeline.toml"].iter().chain(args).copied().collect();
     Program::find().expect("built").command(folder, &args).spawn().expect("starts")
 }
 
 /// Waits until `seen` finds something, for a minute at most.
-fn wait_for<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = seen() {
@@ -73,13 +73,13 @@ fn wait_for_rolled(folder: &Path) {
     wait_for("two rolled files", || (files(&folder.join("out/events"), true).len() >= 2).then_some(()));
 }
 
-fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let status = Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill runs");
     assert!(status.success());
 }
 
 /// Standard output, standard error and exit status of a process that ends.
-fn end(mut child: Child) -> (String, String, Option<i32>) {
+pub(crate) fn end(mut child: Child) -> (String, String, Option<i32>) {
     let (mut out, mut err) = (String::new(), String::new());
     child.stdout.take().expect("piped").read_to_string(&mut out).expect("text");
     child.stderr.take().expect("piped").read_to_string(&mut err).expect("text");

@@ -1,0 +1,285 @@
+//! Walks over the rows of an Avro block before they are decoded: are there as many as the block says, and nothing behind them?
+//!
+//! A block only says how many rows it has; where one ends is known by going through it. What is checked here lets the decoder be
+//! trusted with the block: lengths lie within it, unions and counts are sound, and arrays of values that take no bytes (a few bytes
+//! can claim quintillions) stay within a budget. Values themselves are the decoder's to judge. See "Binary encoding" of the Avro
+//! specification.
+
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// Types and values may be nested this deep.
+const DEPTH: usize = 64;
+
+/// What a schema says about lengths: types that refer to each other by their place in a list.
+#[derive(Debug)]
+pub(crate) struct Shapes {
+    all: Vec<Shape>,
+    root: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Shape {
+    /// So many bytes.
+    Fixed(u64),
+    /// A number of variable length.
+    Varint,
+    /// A length, then bytes.
+    Bytes,
+    Record(Vec<usize>),
+    /// Blocks of items.
+    Array(usize),
+    /// Blocks of a key and a value.
+    Map(usize),
+    /// The number of a branch, then its value.
+    Union(Vec<usize>),
+}
+
+impl Shapes {
+    /// Reads a schema. `Err`: what is wrong with it.
+    pub(crate) fn of(schema: &Value) -> Result<Self, String> {
+        let mut building = Building { all: Vec::new(), named: HashMap::new() };
+        let root = building.shape(schema, None, 0)?;
+        match building.all.get(root) {
+            Some(Shape::Record(_)) => Ok(Self { all: building.all, root }),
+            _ => Err("its rows are no records".into()),
+        }
+    }
+
+    /// Walks over `rows` rows, which must be all of `block`. `budget`: how many values there may be.
+    pub(crate) fn walk(&self, block: &[u8], rows: u64, budget: u64) -> Result<(), String> {
+        let mut walk = Walk { shapes: self, bytes: block, budget };
+        for row in 0..rows {
+            walk.value(self.root, 0).ok_or_else(|| match walk.budget {
+                0 => format!("it has more than {budget} values"),
+                _ => format!("row {row} of {rows} is damaged at byte {}", block.len() - walk.bytes.len()),
+            })?;
+        }
+        if walk.bytes.is_empty() { Ok(()) } else { Err(format!("{} bytes are left behind its {rows} rows", walk.bytes.len())) }
+    }
+}
+
+struct Building {
+    all: Vec<Shape>,
+    /// By full name.
+    named: HashMap<String, usize>,
+}
+
+impl Building {
+    fn add(&mut self, shape: Shape) -> usize {
+        self.all.push(shape);
+        self.all.len() - 1
+    }
+
+    fn shape(&mut self, schema: &Value, namespace: Option<&str>, depth: usize) -> Result<usize, String> {
+        if depth > DEPTH {
+            return Err(format!("its schema is nested more than {DEPTH} deep"));
+        }
+        match schema {
+            Value::String(name) => self.by_name(name, namespace),
+            Value::Array(branches) => {
+                let branches = branches.iter().map(|branch| self.shape(branch, namespace, depth + 1)).collect::<Result<_, _>>()?;
+                Ok(self.add(Shape::Union(branches)))
+            }
+            Value::Object(object) => match object.get("type") {
+                Some(Value::String(kind)) => self.complex(kind, schema, namespace, depth),
+                Some(inner) => self.shape(inner, namespace, depth + 1),
+                None => Err("a type of its schema has no `type`".into()),
+            },
+            _ => Err("a type of its schema is neither name, list nor object".into()),
+        }
+    }
+
+    fn by_name(&mut self, name: &str, namespace: Option<&str>) -> Result<usize, String> {
+        let shape = match name {
+            "null" => Shape::Fixed(0),
+            "boolean" => Shape::Fixed(1),
+            "int" | "long" => Shape::Varint,
+            "float" => Shape::Fixed(4),
+            "double" => Shape::Fixed(8),
+            "bytes" | "string" => Shape::Bytes,
+            other => {
+                let found = self.named.get(&full_name(other, namespace)).or_else(|| self.named.get(other));
+                return found.copied().ok_or_else(|| format!("its schema has no type `{}`", stygian_core::escape(other, 100)));
+            }
+        };
+        Ok(self.add(shape))
+    }
+
+    fn complex(&mut self, kind: &str, schema: &Value, namespace: Option<&str>, depth: usize) -> Result<usize, String> {
+        let part = |key: &str| schema.get(key).ok_or_else(|| format!("a type of its schema has no `{key}`"));
+        let shape = match kind {
+            "array" => Shape::Array(self.shape(part("items")?, namespace, depth + 1)?),
+            "map" => Shape::Map(self.shape(part("values")?, namespace, depth + 1)?),
+            "enum" | "fixed" | "record" | "error" => {
+                let name = schema.get("name").and_then(Value::as_str).ok_or("a named type of its schema has no name")?;
+                let namespace = schema.get("namespace").and_then(Value::as_str).or(namespace);
+                let full = full_name(name, namespace);
+                // Known before its fields are, for it may occur in them.
+                let at = self.add(Shape::Varint);
+                self.named.insert(full.clone(), at);
+                let namespace = full.rsplit_once('.').map(|(namespace, _)| namespace);
+                self.all[at] = match kind {
+                    "enum" => Shape::Varint,
+                    "fixed" => Shape::Fixed(part("size")?.as_u64().ok_or("a fixed type of its schema has no size")?),
+                    _ => Shape::Record(self.fields(part("fields")?, namespace, depth)?),
+                };
+                return Ok(at);
+            }
+            plain => return self.by_name(plain, namespace),
+        };
+        Ok(self.add(shape))
+    }
+
+    fn fields(&mut self, fields: &Value, namespace: Option<&str>, depth: usize) -> Result<Vec<usize>, String> {
+        let fields = fields.as_array().ok_or("the fields of a record of its schema are no list")?;
+        let shape = |field: &Value| self.shape(field.get("type").ok_or("a field of its schema has no type")?, namespace, depth + 1);
+        fields.iter().map(shape).collect()
+    }
+}
+
+fn full_name(name: &str, namespace: Option<&str>) -> String {
+    match namespace {
+        Some(namespace) if !name.contains('.') && !namespace.is_empty() => format!("{namespace}.{name}"),
+        _ => name.to_owned(),
+    }
+}
+
+struct Walk<'a> {
+    shapes: &'a Shapes,
+    bytes: &'a [u8],
+    budget: u64,
+}
+
+impl Walk<'_> {
+    /// Goes over a value; `None`: it is damaged, or the budget is used up.
+    fn value(&mut self, shape: usize, depth: usize) -> Option<()> {
+        self.budget = self.budget.checked_sub(1)?;
+        if depth > DEPTH {
+            return None;
+        }
+        match &self.shapes.all[shape] {
+            Shape::Fixed(size) => self.skip(*size),
+            Shape::Varint => self.number().map(drop),
+            Shape::Bytes => self.text(),
+            Shape::Record(fields) => fields.iter().try_for_each(|field| self.value(*field, depth + 1)),
+            Shape::Array(items) => self.blocks(|walk| walk.value(*items, depth + 1)),
+            Shape::Map(values) => self.blocks(|walk| walk.text().and_then(|()| walk.value(*values, depth + 1))),
+            Shape::Union(branches) => {
+                let branch = usize::try_from(self.number()?).ok()?;
+                self.value(*branches.get(branch)?, depth + 1)
+            }
+        }
+    }
+
+    /// Items in blocks with their counts; a negative one is followed by the block's size in bytes.
+    fn blocks(&mut self, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        loop {
+            let count = self.number()?;
+            if count == 0 {
+                return Some(());
+            }
+            let size = if count < 0 { Some(self.number()?) } else { None };
+            let before = self.bytes.len();
+            for _ in 0..count.unsigned_abs() {
+                item(self)?;
+            }
+            let taken = i64::try_from(before - self.bytes.len()).ok();
+            if size.is_some() && size != taken {
+                return None;
+            }
+        }
+    }
+
+    fn text(&mut self) -> Option<()> {
+        let length = u64::try_from(self.number()?).ok()?;
+        self.skip(length)
+    }
+
+    fn skip(&mut self, count: u64) -> Option<()> {
+        self.bytes = self.bytes.get(usize::try_from(count).ok()?..)?;
+        Some(())
+    }
+
+    fn number(&mut self) -> Option<i64> {
+        let (value, length) = number(self.bytes)?;
+        self.bytes = &self.bytes[length..];
+        Some(value)
+    }
+}
+
+/// A zigzag number and how many bytes it takes; `None`: it does not end within `bytes`, or has more than 64 bits.
+pub(crate) fn number(bytes: &[u8]) -> Option<(i64, usize)> {
+    let mut value = 0_u64;
+    for (at, byte) in bytes.iter().take(10).enumerate() {
+        if at == 9 && *byte > 1 {
+            return None;
+        }
+        value |= u64::from(byte & 0x7f) << (7 * at);
+        if *byte < 0x80 {
+            return Some(((value >> 1).cast_signed() ^ -(value & 1).cast_signed(), at + 1));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn walk(fields: &Value, block: &[u8], rows: u64) -> Result<(), String> {
+        let schema = json!({ "type": "record", "name": "r", "namespace": "n", "fields": fields });
+        Shapes::of(&schema).expect("a schema").walk(block, rows, 1000)
+    }
+
+    #[test]
+    fn counts_rows_of_every_type() {
+        let fields = json!([
+            { "name": "a", "type": ["null", "string"] },
+            { "name": "b", "type": { "type": "array", "items": "int" } },
+            { "name": "c", "type": { "type": "map", "values": { "type": "fixed", "name": "f", "size": 2 } } },
+            { "name": "d", "type": ["null", "n.f"] },
+            { "name": "e", "type": { "type": "long", "logicalType": "timestamp-micros" } },
+            { "name": "f", "type": ["null", "r"] },
+            { "name": "g", "type": "double" },
+        ]);
+        let row = |inner: &[u8]| {
+            let head = [2, 2, b'x', 4, 2, 4, 0, 1, 8, 2, b'k', 1, 2, 0, 2, 9, 9, 0x80, 1];
+            [head.as_slice(), inner, &[0; 8]].concat()
+        };
+        let rows = [row(&[0]), row(&[&[2], row(&[0]).as_slice()].concat())].concat();
+        assert_eq!(walk(&fields, &rows, 2), Ok(()));
+        assert_eq!(walk(&fields, &rows[..rows.len() - 1], 2).map_err(|e| e.contains("row 1 of 2 is damaged")), Err(true));
+        assert_eq!(walk(&fields, &[rows.as_slice(), &[0]].concat(), 2), Err("1 bytes are left behind its 2 rows".into()));
+        assert_eq!(walk(&fields, &rows, 3).map_err(|e| e.starts_with("row 2 of 3 is damaged")), Err(true));
+    }
+
+    #[test]
+    fn bears_claims_that_take_no_bytes() {
+        let nulls = json!([{ "name": "a", "type": { "type": "array", "items": "null" } }]);
+        let huge = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
+        assert_eq!(walk(&nulls, &huge, 1), Err("it has more than 1000 values".into()));
+        assert_eq!(walk(&json!([]), &[], u64::MAX), Err("it has more than 1000 values".into()));
+        let own = json!([{ "name": "a", "type": "r" }]);
+        assert!(walk(&own, &[], 1).is_err());
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_schema() {
+        let told = |schema: Value| Shapes::of(&schema).expect_err("wrong");
+        assert_eq!(told(json!("int")), "its rows are no records");
+        assert_eq!(told(json!({ "type": "record", "name": "r", "fields": [{ "name": "a", "type": "x" }] })), "its schema has no type `x`");
+        let deep = (0..100).fold(json!("int"), |inner, _| json!({ "type": "array", "items": inner }));
+        assert_eq!(told(deep), "its schema is nested more than 64 deep");
+    }
+
+    #[test]
+    fn reads_numbers_as_avro_writes_them() {
+        for (bytes, expected) in [(vec![0], 0), (vec![1], -1), (vec![2], 1), (vec![0x7f], -64), (vec![0x80, 1], 64)] {
+            assert_eq!(number(&bytes), Some((expected, bytes.len())));
+        }
+        assert_eq!(number(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]), Some((i64::MIN, 10)));
+        assert_eq!([number(&[]), number(&[0x80]), number(&[0xff; 10]), number(&[0xff; 11])], [None; 4]);
+    }
+}
