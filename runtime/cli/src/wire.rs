@@ -9,7 +9,7 @@ use stygian_api::{Sink, Source};
 use stygian_engine::operators::{Branch, Filter, PluginOperator, Select, Union, Window};
 use stygian_engine::{
     EngineSettings, Head, JobSpec, Operator, OperatorError, OperatorFactory, OutletSpec, Partitioning, SourceSpec, StageSpec,
-    SubtaskContext, Target, TaskSpec,
+    SubtaskContext, SystemClock, Target, TaskSpec,
 };
 use stygian_pipeline::Instances;
 use stygian_plan::{Exchange, NodeIndex, NodeKind, Plan, PlanNode, PluginPlan};
@@ -23,7 +23,7 @@ pub(crate) fn job(loaded: Loaded) -> anyhow::Result<JobSpec> {
     let Loaded { plan, sources, sinks, plugins } = loaded;
     let wiring = Wiring { plan: &plan, sources: &sources, sinks: &sinks, plugins: &plugins };
     let tasks = (0..plan.chains.len()).map(|chain| wiring.task(chain)).collect::<anyhow::Result<_>>()?;
-    Ok(JobSpec { name: plan.name.clone(), attempt: attempt(), settings: settings(&plan), tasks })
+    Ok(JobSpec { name: plan.name.clone(), attempt: attempt(), settings: settings(&plan), clock: Arc::new(SystemClock), tasks })
 }
 
 /// A name for this run that no earlier run has had: the time, in microseconds.

@@ -1,8 +1,10 @@
 //! A chain: the operators of one subtask, which call each other as functions.
 //!
 //! Stages are in topological order and form a tree below the head. What enters is passed down depth first; a watermark visits the stages
-//! in order, so that the rows it releases in one stage reach the next before it does; markers leave through the outlets last.
+//! in order, so that the rows it releases in one stage reach the next before it does; markers leave through the outlets last. Timers of
+//! processing time that are due fire before the next element.
 
+use crate::clock::Clock;
 use crate::error::{JobError, OperatorError};
 use crate::metrics::Counters;
 use crate::operator::{CallContext, Dropped, Operator, Output};
@@ -11,7 +13,7 @@ use crate::spec::Target;
 use arrow_array::RecordBatch;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 use stygian_core::{CheckpointId, EventTime, OperatorId, StreamElement, SubtaskId};
 
 /// The stages and outlets of one subtask.
@@ -20,6 +22,7 @@ pub(crate) struct Chain {
     stages: Vec<Stage>,
     outlets: Vec<Outlet>,
     watermark: EventTime,
+    clock: Arc<dyn Clock>,
 }
 
 /// One operator and where its outputs go.
@@ -31,8 +34,8 @@ pub(crate) struct Stage {
 }
 
 impl Chain {
-    pub(crate) fn new(subtask: SubtaskId, stages: Vec<Stage>, outlets: Vec<Outlet>) -> Self {
-        Self { subtask, stages, outlets, watermark: EventTime::MIN }
+    pub(crate) fn new(subtask: SubtaskId, stages: Vec<Stage>, outlets: Vec<Outlet>, clock: Arc<dyn Clock>) -> Self {
+        Self { subtask, stages, outlets, watermark: EventTime::MIN, clock }
     }
 
     /// Passes rows to each of the targets.
@@ -61,6 +64,42 @@ impl Chain {
             self.pass_on(at, out)?;
         }
         self.marker(&StreamElement::Watermark(watermark))
+    }
+
+    /// Calls the stages whose deadline has passed, each once.
+    pub(crate) fn fire_due(&mut self) -> Result<(), JobError> {
+        if self.deadline().is_none() {
+            return Ok(());
+        }
+        let context = self.context();
+        for at in 0..self.stages.len() {
+            let mut out = Output::default();
+            let operator = &mut self.stages[at].operator;
+            if operator.next_deadline().is_none_or(|deadline| deadline > context.processing_time) {
+                continue;
+            }
+            let done = operator.processing_time(&context, &mut out);
+            done.map_err(|source| self.failed(at, "fired its timers", source))?;
+            self.pass_on(at, out)?;
+        }
+        Ok(())
+    }
+
+    /// The earliest processing time at which a stage wants to be called.
+    fn deadline(&self) -> Option<i64> {
+        self.stages.iter().filter_map(|stage| stage.operator.next_deadline()).min()
+    }
+
+    /// Waits until there is something for [`Chain::fire_due`] to do; for ever, where no stage has a deadline. Dropping the future loses
+    /// nothing.
+    pub(crate) fn timer(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (deadline, clock) = (self.deadline(), self.clock.clone());
+        async move {
+            match deadline {
+                Some(deadline) => clock.reached(deadline).await,
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// The stream is idle.
@@ -106,13 +145,17 @@ impl Chain {
     }
 
     fn stage_rows(&mut self, at: usize, rows: RecordBatch) -> Result<(), JobError> {
-        let context = CallContext { watermark: self.watermark, processing_time: processing_time() };
+        let context = self.context();
         let (mut out, count) = (Output::default(), rows.num_rows());
         let stage = &mut self.stages[at];
         stage.counters.add_rows_in(count);
         let done = stage.operator.process(rows, &context, &mut out);
         done.map_err(|source| self.failed_rows(at, 0..count, source))?;
         self.pass_on(at, out)
+    }
+
+    fn context(&self) -> CallContext {
+        CallContext { watermark: self.watermark, processing_time: self.clock.now() }
     }
 
     fn pass_on(&mut self, from: usize, out: Output) -> Result<(), JobError> {
@@ -145,10 +188,4 @@ impl Chain {
         let operator = self.stages.last().map_or_else(|| OperatorId::new("exchange"), |stage| stage.node.clone());
         JobError::Operator { operator, subtask: self.subtask, doing: "parted its rows by key", source: source.into() }
     }
-}
-
-/// Microseconds since the Unix epoch; 0 on a clock before it.
-fn processing_time() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

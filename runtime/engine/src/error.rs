@@ -22,6 +22,9 @@ pub enum OperatorError {
     /// Rows of another shape than was planned: a fault of the engine or of a connector.
     #[error("rows do not fit together")]
     Arrow(#[from] arrow_schema::ArrowError),
+    /// A deadline came for an operator that named one without taking it: a fault of the operator.
+    #[error("it asked to be called at a time and has no timers")]
+    NoTimers,
     /// A key column that cannot be hashed: a fault of the planner.
     #[error("the key could not be hashed")]
     Key(#[from] stygian_core::KeyHashError),

@@ -19,7 +19,9 @@ pub(crate) async fn run(mut inputs: Inputs, mut chain: Chain) -> Result<Dropped,
             biased;
             element = inputs.next() => Some(element?),
             () = tokio::time::sleep_until(due.into()) => None,
+            () = chain.timer() => None,
         };
+        chain.fire_due()?;
         match element {
             Some(StreamElement::Batch(rows)) => chain.rows(&[Target::Stage(0)], &rows)?,
             Some(StreamElement::Watermark(watermark)) => chain.watermark(watermark)?,

@@ -10,6 +10,7 @@
 mod alignment;
 mod chain;
 mod channel;
+mod clock;
 mod dead_letters;
 mod error;
 mod exchange;
@@ -28,6 +29,7 @@ mod split_reader;
 mod watermark;
 mod wiring;
 
+pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{JobError, OperatorError};
 pub use job::{Job, Report, Runtimes, Stop};
 pub use metrics::{Metrics, NodeKind, NodeSnapshot};

@@ -80,6 +80,21 @@ pub trait Operator: Send {
         Ok(())
     }
 
+    /// When to call [`Operator::processing_time`] next, in microseconds since the Unix epoch; `None`: not for anything held now. Asked
+    /// often: before every element and after every call. A time that has passed means at once.
+    fn next_deadline(&self) -> Option<i64> {
+        None
+    }
+
+    /// Processing time (`context.processing_time`) has come to [`Operator::next_deadline`], perhaps long ago. Called before rows that come
+    /// after it. Must move the deadline or do a part of what is due: it is called again as long as a deadline has passed.
+    ///
+    /// # Errors
+    /// Ends the job. An operator that names a deadline and does not have this method fails here, so that no timer is lost in silence.
+    fn processing_time(&mut self, _context: &CallContext, _out: &mut Output) -> Result<(), OperatorError> {
+        Err(OperatorError::NoTimers)
+    }
+
     /// Nothing follows: what is still held, and now dropped.
     fn end(&mut self) -> Dropped {
         Dropped::default()

@@ -42,12 +42,16 @@ impl SourceTask {
             let wake = self.wake_at(last_watermark);
             tokio::select! {
                 biased;
-                event = self.from.recv() => match event {
-                    Some(SplitEvent::Finished) => finished = true,
-                    Some(event) => self.take(event)?,
-                    None => break,
-                },
+                event = self.from.recv() => {
+                    self.chain.fire_due()?;
+                    match event {
+                        Some(SplitEvent::Finished) => finished = true,
+                        Some(event) => self.take(event)?,
+                        None => break,
+                    }
+                }
                 () = sleep_until(wake) => self.chain.release_due()?,
+                () = self.chain.timer() => self.chain.fire_due()?,
             }
             let now = Instant::now();
             if last_watermark.is_none_or(|last| now.saturating_duration_since(last) >= self.watermark_interval) {

@@ -1,6 +1,6 @@
 //! A job as data: tasks, their chains, and where rows go. Everything in it is already built and checked; what is left is to run it.
 
-use crate::{EngineSettings, OperatorFactory};
+use crate::{Clock, EngineSettings, OperatorFactory};
 use std::sync::Arc;
 use std::time::Duration;
 use stygian_api::{Sink, Source};
@@ -14,6 +14,8 @@ pub struct JobSpec {
     pub attempt: String,
     /// Bounds and delays.
     pub settings: EngineSettings,
+    /// Processing time.
+    pub clock: Arc<dyn Clock>,
     /// The tasks.
     pub tasks: Vec<TaskSpec>,
 }

@@ -2,6 +2,7 @@
 
 use crate::chain::{Chain, Stage};
 use crate::channel::{Receiver, Sender, channel};
+use crate::clock::Clock;
 use crate::error::JobError;
 use crate::exchange::HashPartitioner;
 use crate::inputs::Inputs;
@@ -53,6 +54,7 @@ pub(crate) fn wire(spec: JobSpec, splits: Vec<Vec<Split>>, stop: &Stop) -> Resul
     let parallelism = spec.tasks.iter().map(|task| task.parallelism).collect();
     let mut wiring = Wiring {
         settings: spec.settings,
+        clock: spec.clock,
         attempt: spec.attempt,
         inputs: spec.tasks.iter().map(|task| task.parallelism.subtasks().map(|_| Vec::new()).collect()).collect(),
         parallelism,
@@ -80,6 +82,7 @@ struct Built {
 
 struct Wiring {
     settings: EngineSettings,
+    clock: Arc<dyn Clock>,
     attempt: String,
     parallelism: Vec<Parallelism>,
     /// The receiving ends of each task's subtasks.
@@ -105,7 +108,7 @@ impl Wiring {
             outlets.iter_mut().zip(of_subtasks).for_each(|(outlets, outlet)| outlets.push(outlet));
         }
         let chains = subtasks.into_iter().zip(stages).zip(outlets);
-        let chains = chains.map(|((subtask, stages), outlets)| Chain::new(subtask, stages, outlets)).collect();
+        let chains = chains.map(|((subtask, stages), outlets)| Chain::new(subtask, stages, outlets, self.clock.clone())).collect();
         Ok(Built { name: task.name, head: task.head, chains, source_counters })
     }
 

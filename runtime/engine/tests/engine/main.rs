@@ -5,3 +5,4 @@ mod failure;
 mod flow;
 mod parts;
 mod stop;
+mod timers;

@@ -14,7 +14,7 @@ use stygian_api::{
 use stygian_core::{Offset, OperatorId, Parallelism, SplitId, StreamSchema};
 use stygian_engine::{
     EngineSettings, Head, Job, JobError, JobSpec, Metrics, Operator, OperatorError, OutletSpec, Partitioning, Report, Runtimes, SourceSpec,
-    StageSpec, Stop, SubtaskContext, Target, TaskSpec,
+    StageSpec, Stop, SubtaskContext, SystemClock, Target, TaskSpec,
 };
 
 /// Rows of the tests: a key, a number, and an event time in microseconds.
@@ -233,7 +233,7 @@ pub(crate) fn task(name: &str, parallelism: u16, head: Head, stages: Vec<StageSp
 
 pub(crate) fn job(tasks: Vec<TaskSpec>) -> JobSpec {
     let settings = EngineSettings { watermark_interval: Duration::ZERO, ..EngineSettings::default() };
-    JobSpec { name: "test".to_owned(), attempt: "1".to_owned(), settings, tasks }
+    JobSpec { name: "test".to_owned(), attempt: "1".to_owned(), settings, clock: Arc::new(SystemClock), tasks }
 }
 
 /// Runs a job to its end; `meanwhile` may stop it.

@@ -20,7 +20,7 @@ use stygian_core::{Offset, OperatorId, Parallelism, SplitId, StreamSchema};
 use stygian_engine::operators::PluginOperator;
 use stygian_engine::{
     CallContext, EngineSettings, Head, Job, JobSpec, Operator, OperatorError, OutletSpec, Output, Runtimes, SourceSpec, StageSpec, Stop,
-    SubtaskContext, Target, TaskSpec,
+    SubtaskContext, SystemClock, Target, TaskSpec,
 };
 
 const ROWS_PER_SECOND: u64 = 10_000;
@@ -181,7 +181,13 @@ fn job<O: Operator + 'static>(
     let stage = StageSpec { node: OperatorId::new("operator"), operator, outputs: vec![vec![Target::Outlet(0)]] };
     let outlets = vec![OutletSpec::Sink { node: OperatorId::new("clock"), sink: Arc::new(sink.clone()) }];
     let task = TaskSpec { name: "all".to_owned(), parallelism: Parallelism::ONE, head, stages: vec![stage], outlets };
-    JobSpec { name: "latency".to_owned(), attempt: "1".to_owned(), settings: EngineSettings::default(), tasks: vec![task] }
+    JobSpec {
+        name: "latency".to_owned(),
+        attempt: "1".to_owned(),
+        settings: EngineSettings::default(),
+        clock: Arc::new(SystemClock),
+        tasks: vec![task],
+    }
 }
 
 fn main() -> Result<()> {
