@@ -15,6 +15,7 @@ pub struct Counters {
     rows_out: AtomicU64,
     dead_letters: AtomicU64,
     late_rows: AtomicU64,
+    repeated_rows: AtomicU64,
     watermark: AtomicI64,
     first_dead_letter: OnceLock<String>,
 }
@@ -26,6 +27,7 @@ impl Default for Counters {
             rows_out: AtomicU64::new(0),
             dead_letters: AtomicU64::new(0),
             late_rows: AtomicU64::new(0),
+            repeated_rows: AtomicU64::new(0),
             watermark: AtomicI64::new(EventTime::MIN.micros()),
             first_dead_letter: OnceLock::new(),
         }
@@ -54,6 +56,11 @@ impl Counters {
     /// Rows that came too late for their windows.
     pub fn add_late_rows(&self, rows: usize) {
         self.late_rows.fetch_add(rows as u64, Relaxed);
+    }
+
+    /// Rows that were dropped because they repeat another one.
+    pub fn add_repeated_rows(&self, rows: usize) {
+        self.repeated_rows.fetch_add(rows as u64, Relaxed);
     }
 
     pub(crate) fn set_watermark(&self, watermark: EventTime) {
@@ -100,6 +107,8 @@ pub struct NodeSnapshot {
     pub dead_letters: u64,
     /// Rows that came too late for their windows.
     pub late_rows: u64,
+    /// Rows that were dropped because they repeat another one.
+    pub repeated_rows: u64,
     /// The least watermark of its subtasks.
     pub watermark: EventTime,
     /// A dead letter's reason, the first of some subtask.
@@ -144,6 +153,7 @@ impl NodeMetrics {
             rows_out: sum(|counters| &counters.rows_out),
             dead_letters: sum(|counters| &counters.dead_letters),
             late_rows: sum(|counters| &counters.late_rows),
+            repeated_rows: sum(|counters| &counters.repeated_rows),
             watermark: watermark.map_or(EventTime::MIN, EventTime::from_micros),
             first_dead_letter: self.subtasks.iter().find_map(|counters| counters.first_dead_letter.get().cloned()),
         }
@@ -157,6 +167,7 @@ impl prometheus_client::collector::Collector for Metrics {
         counter(&mut encoder, "stygian_rows_out", "Rows that a node passed on", &nodes, |node| node.rows_out)?;
         counter(&mut encoder, "stygian_dead_letters", "Rows that a node could not process", &nodes, |node| node.dead_letters)?;
         counter(&mut encoder, "stygian_late_rows", "Rows that came too late for their windows", &nodes, |node| node.late_rows)?;
+        counter(&mut encoder, "stygian_repeated_rows", "Rows dropped because they repeat another one", &nodes, |node| node.repeated_rows)?;
         let mut metric =
             encoder.encode_descriptor("stygian_watermark_seconds", "A node's watermark in event time", None, MetricType::Gauge)?;
         for node in nodes.iter().filter(|node| node.watermark != EventTime::MIN && node.watermark != EventTime::MAX) {

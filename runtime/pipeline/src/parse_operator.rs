@@ -1,5 +1,6 @@
 //! `[operator.*]`: exactly one kind each, and only the keys that belong to it.
 
+use crate::dedup;
 use crate::graph::{self, Declared};
 use crate::keys::{OperatorKeys, SqlTable};
 use crate::literal::Literal;
@@ -15,7 +16,7 @@ use stygian_api::Options;
 use toml::Spanned;
 use toml::de::DeTable;
 
-const KINDS: [&str; 6] = ["plugin", "filter", "select", "union", "branch", "window"];
+const KINDS: [&str; 7] = ["plugin", "filter", "select", "union", "branch", "dedup", "window"];
 /// Keys that go with one kind only.
 const COMPANIONS: [(&str, &str); 7] = [
     ("inputs", "union"),
@@ -119,6 +120,7 @@ fn read_kind(
         "select" => select(keys, reading).map(OperatorKind::Select),
         "union" => union(keys.union.as_ref()?, reading),
         "branch" => branch(keys.branch?, reading).map(OperatorKind::Branch),
+        "dedup" => dedup::check(keys.dedup?, reading).map(OperatorKind::Dedup),
         _ => window(keys, name, table, reading).map(OperatorKind::Window),
     }
 }
@@ -199,7 +201,7 @@ fn branch(branches: Spanned<SqlTable>, reading: &mut Reading<'_>) -> Option<Vec<
 
 fn window(keys: OperatorKeys, name: &Spanned<String>, table: &DeTable<'_>, reading: &mut Reading<'_>) -> Option<WindowUse> {
     missing("operator", name, "aggregate", "write `aggregate = { n = \"count(*)\" }`", table, reading);
-    let shape = keys.window.and_then(|window| {
+    let windows = keys.window.and_then(|window| {
         let at = window.span();
         Some((window.into_inner().check(at.clone(), reading)?, at))
     });
@@ -208,14 +210,17 @@ fn window(keys: OperatorKeys, name: &Spanned<String>, table: &DeTable<'_>, readi
         check_column_name(&aggregate.name, reading);
     }
     let key_by = keys.key_by.map(Spanned::into_inner).unwrap_or_default();
+    named_twice(&key_by, reading);
+    let (windows, windows_at) = windows?;
+    Some(WindowUse { windows, windows_at, key_by, aggregates: aggregates? })
+}
+
+/// Tells columns that are named twice.
+pub(crate) fn named_twice(columns: &[Spanned<String>], reading: &mut Reading<'_>) {
     let mut seen = BTreeSet::new();
-    for key in &key_by {
-        if !seen.insert(key.get_ref()) {
-            reading.problem(key.span(), format!("`{}` is named twice", key.get_ref()), None);
-        }
+    for column in columns.iter().filter(|column| !seen.insert(column.get_ref())) {
+        reading.problem(column.span(), format!("`{}` is named twice", column.get_ref()), None);
     }
-    let (shape, shape_at) = shape?;
-    Some(WindowUse { shape, shape_at, key_by, aggregates: aggregates? })
 }
 
 /// The entries of a table of names and SQL; at least one.

@@ -104,6 +104,27 @@ fn a_window_puts_out_bounds_keys_and_aggregates_and_late_rows() {
 }
 
 #[test]
+fn windows_that_revise_have_a_revision_and_those_by_the_clock_no_event_time() {
+    let window = |window: &str| {
+        let text = format!("[operator.w]\ninput = 'clicks'\nwindow = {window}\nkey_by = ['item']\naggregate = {{ n = 'count(*)' }}\n");
+        of(&text, "w", 0)
+    };
+    let plain = "-: window_start! window_end! window_time! item n!; window_time";
+    let revised = "-: window_start! window_end! window_time! revision! item n!; window_time";
+    assert_eq!(window("{ session = '30m' }"), plain);
+    assert_eq!(window("{ tumbling = '1h', allowed_lateness = '1m' }"), revised);
+    assert_eq!(window("{ sliding = '1h', slide = '1m', early = '10s' }"), revised);
+    assert_eq!(window("{ tumbling = '1h', time = 'processing' }"), plain.replace("; window_time", "; -"));
+}
+
+#[test]
+fn dedup_passes_rows_as_they_are_and_late_ones_apart() {
+    let text = "[operator.once]\ninput = 'clicks'\ndedup = { by = ['buyer'], within = '1h' }\n";
+    assert_eq!(of(text, "once", 0), "-: buyer! item amount at!; at");
+    assert_eq!(of(text, "once", 1), "late: buyer! item amount at!; at");
+}
+
+#[test]
 fn a_union_is_nullable_where_one_input_is() {
     let mut facts = facts();
     facts.sources.insert("more".into(), source(&["buyer text", "item text not null", "amount float64", "at timestamp_utc not null"]));

@@ -20,9 +20,13 @@ macro_rules! cases {
 
 cases! { "":
     behaviour
+    dedup
     flights
     late
+    processing
+    revisions
     routes
+    sessions
     sliding
 }
 
