@@ -2,6 +2,7 @@
 //!
 //! Every field is optional here, so that one missing or wrong key hides no other problem; what must be there is checked in `parse`.
 
+use crate::aggregates::AggregateTable;
 use crate::window::WindowKeys;
 use schemars::JsonSchema;
 use serde::de::{MapAccess, Visitor};
@@ -92,8 +93,9 @@ pub(crate) struct OperatorKeys {
     /// With `window`: the columns whose equal values make a group. Default: none, all rows of a window are one group (and one subtask does all the work).
     #[schemars(with = "Vec<String>")]
     pub(crate) key_by: Option<Spanned<Vec<Spanned<String>>>>,
-    /// With `window`: a table of column names and SQL aggregates (`{ total = "sum(amount)", n = "count(*)" }`).
-    #[schemars(with = "SqlTable")]
+    /// With `window`: a table of column names and SQL aggregates (`{ total = "sum(amount)", n = "count(*)" }`), or plugins that aggregate
+    /// (`{ spread = { plugin = "spread@0.1", config = {} } }`; one that makes several columns puts this name before theirs).
+    #[schemars(with = "AggregateTable")]
     pub(crate) aggregate: Option<Spanned<SqlTable>>,
 }
 

@@ -116,6 +116,24 @@ pub struct NamedSql {
     pub sql: Literal,
 }
 
+/// A name and what is computed under it.
+#[derive(Clone, Debug)]
+pub struct NamedAggregate {
+    /// The name and where it stands.
+    pub name: Spanned<String>,
+    /// The aggregate.
+    pub by: AggregateBy,
+}
+
+/// How rows are aggregated.
+#[derive(Clone, Debug)]
+pub enum AggregateBy {
+    /// By an SQL aggregate.
+    Sql(Literal),
+    /// By a plugin.
+    Plugin(PluginUse),
+}
+
 /// New rows of expressions.
 #[derive(Clone, Debug)]
 pub struct SelectUse {
@@ -146,5 +164,5 @@ pub struct WindowUse {
     /// The key columns; none: one group.
     pub key_by: Vec<Spanned<String>>,
     /// The aggregates, in order; at least one.
-    pub aggregates: Vec<NamedSql>,
+    pub aggregates: Vec<NamedAggregate>,
 }

@@ -1,5 +1,6 @@
 //! `[operator.*]`: exactly one kind each, and only the keys that belong to it.
 
+use crate::aggregates;
 use crate::dedup;
 use crate::graph::{self, Declared};
 use crate::keys::{OperatorKeys, SqlTable};
@@ -142,7 +143,7 @@ fn plugin(keys: OperatorKeys, name: &Spanned<String>, text: &Arc<str>, reading: 
     })
 }
 
-fn json_table(table: toml::Table, at: &Range<usize>, reading: &mut Reading<'_>) -> Map<String, Value> {
+pub(crate) fn json_table(table: toml::Table, at: &Range<usize>, reading: &mut Reading<'_>) -> Map<String, Value> {
     table.into_iter().map(|(key, value)| (key, json(value, at, reading))).collect()
 }
 
@@ -205,10 +206,7 @@ fn window(keys: OperatorKeys, name: &Spanned<String>, table: &DeTable<'_>, readi
         let at = window.span();
         Some((window.into_inner().check(at.clone(), reading)?, at))
     });
-    let aggregates = keys.aggregate.and_then(|aggregates| named_sql(aggregates, "column", reading));
-    for aggregate in aggregates.iter().flatten() {
-        check_column_name(&aggregate.name, reading);
-    }
+    let aggregates = keys.aggregate.and_then(|aggregates| aggregates::named(aggregates, reading));
     let key_by = keys.key_by.map(Spanned::into_inner).unwrap_or_default();
     named_twice(&key_by, reading);
     let (windows, windows_at) = windows?;
@@ -248,7 +246,7 @@ fn named_sql(table: Spanned<SqlTable>, what: &str, reading: &mut Reading<'_>) ->
     Some(entries)
 }
 
-fn check_column_name(name: &Spanned<String>, reading: &mut Reading<'_>) {
+pub(crate) fn check_column_name(name: &Spanned<String>, reading: &mut Reading<'_>) {
     let length = name.get_ref().len();
     if length == 0 || length > MAX_COLUMN_NAME {
         reading.problem(name.span(), format!("a column's name has 1 to {MAX_COLUMN_NAME} bytes, this one has {length}"), None);

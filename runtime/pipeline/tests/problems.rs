@@ -462,13 +462,13 @@ error: `slide` is 7m, it must divide the size 1h
 12 | window = { sliding = '1h', slide = '7m' }
    |                                    ^^^^
 
-error: column `m` is of type integer, it must be a text with an SQL expression
+error: aggregate `m` is of type integer
   --> clicks.toml:13:35
    |
 13 | aggregate = { n = 'count(*)', m = 3 }
    |                                   ^
    |
-   = help: put it in quotes
+   = help: write an SQL aggregate, "sum(amount)", or a plugin, `{ plugin = "spread@0.1" }`
 
 error: `offset` is 2h, it must be less than 1h
   --> clicks.toml:16:38

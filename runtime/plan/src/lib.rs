@@ -5,6 +5,7 @@
 //! once, underlined in the pipeline file. [`Plan::explain`] shows the result. Opening connectors and plugins is left to the binary,
 //! running to the engine.
 
+mod aggregate;
 mod chains;
 mod columns;
 mod explain;
@@ -14,6 +15,7 @@ mod operators;
 mod plan;
 mod plugin;
 
+pub use aggregate::aggregate_key;
 pub use explain::GUARANTEES;
 pub use facts::{Facts, SourceFacts};
 pub use logical::plan;

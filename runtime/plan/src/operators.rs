@@ -1,5 +1,6 @@
 //! Each kind of operator: what it needs of its inputs, and what it puts out.
 
+use crate::aggregate;
 use crate::columns;
 use crate::logical::{Graph, Input, error_text, time_hint};
 use crate::plan::{NodeKind, PlanOutput};
@@ -8,7 +9,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use std::sync::Arc;
 use stygian_api::suggest;
 use stygian_core::{KeyHasher, StreamKind, StreamSchema};
-use stygian_expr::{Aggregate, DedupSpec, ExprError, Expression, Predicate, WindowAggregatorSpec, WindowKind, WindowSpec};
+use stygian_expr::{DedupSpec, ExprError, Expression, Predicate, WindowAggregatorSpec, WindowKind, WindowSpec};
 use stygian_pipeline::{
     DedupUse, LATE, Literal, NamedSql, OTHER, OperatorKind, OperatorNode, SelectUse, Spanned, WindowShape, WindowTime, WindowUse,
 };
@@ -38,7 +39,7 @@ pub(crate) fn check<'a>(graph: &mut Graph<'a>, node: &'a OperatorNode, inputs: &
                 OperatorKind::Filter(sql) => filter(graph, sql, input),
                 OperatorKind::Select(select) => self::select(graph, select, input),
                 OperatorKind::Branch(branches) => branch(graph, branches, input),
-                OperatorKind::Window(window) => self::window(graph, window, input),
+                OperatorKind::Window(window) => self::window(graph, node, window, input),
                 OperatorKind::Dedup(dedup) => self::dedup(graph, dedup, input),
                 OperatorKind::Plugin(_) | OperatorKind::Union => None,
             }
@@ -50,7 +51,7 @@ fn main_output(schema: StreamSchema) -> PlanOutput {
     PlanOutput { name: None, schema }
 }
 
-fn told<T>(graph: &mut Graph<'_>, sql: &Literal, result: Result<T, ExprError>) -> Option<T> {
+pub(crate) fn told<T>(graph: &mut Graph<'_>, sql: &Literal, result: Result<T, ExprError>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
         Err(error) => {
@@ -159,7 +160,7 @@ fn nullable_where_any_is(inputs: &[Input<'_>]) -> SchemaRef {
     Arc::new(Schema::new(fields.map(|(index, field)| field.as_ref().clone().with_nullable(nullable(index))).collect::<Vec<_>>()))
 }
 
-fn window(graph: &mut Graph<'_>, window: &WindowUse, input: &Input<'_>) -> Option<Checked> {
+fn window(graph: &mut Graph<'_>, node: &OperatorNode, window: &WindowUse, input: &Input<'_>) -> Option<Checked> {
     let schema = input.schema.columns();
     let by_event = window.windows.time == WindowTime::Event;
     let event_time = input.schema.event_time().filter(|_| by_event);
@@ -170,11 +171,7 @@ fn window(graph: &mut Graph<'_>, window: &WindowUse, input: &Input<'_>) -> Optio
         graph.problem(window.windows_at.clone(), message, hint);
     }
     let keys = key_columns(graph, &window.key_by, schema, "window");
-    let mut compile = |aggregate: &NamedSql| {
-        let compiled = told(graph, &aggregate.sql, Aggregate::compile(&aggregate.sql.text, schema))?;
-        Some((aggregate.name.get_ref().clone(), compiled))
-    };
-    let aggregates = every(window.aggregates.iter().map(&mut compile));
+    let aggregates = every(window.aggregates.iter().map(|named| aggregate::check(graph, node.name.get_ref(), named, input)));
     let (keys, aggregates) = (keys?, aggregates?);
     let spec = WindowAggregatorSpec {
         window: window_spec(window.windows.shape),
