@@ -29,7 +29,8 @@ impl Summary<'_> {
         let nodes = self.nodes.iter().map(|node| {
             json!({
                 "name": node.node.as_str(), "kind": kind(node), "rows_in": node.rows_in, "rows_out": node.rows_out,
-                "dead_letters": node.dead_letters, "late_rows": node.late_rows, "first_dead_letter": node.first_dead_letter,
+                "dead_letters": node.dead_letters, "late_rows": node.late_rows,
+                "repeated_rows": node.repeated_rows, "first_dead_letter": node.first_dead_letter,
             })
         });
         let (status, error, dropped) = match self.ended {
@@ -72,6 +73,9 @@ impl Summary<'_> {
                 let letters = if node.dead_letters == 1 { "dead letter" } else { "dead letters" };
                 text.push_str(&format!("{} {letters} of `{}`, the first: {reason}\n", HumanCount(node.dead_letters), node.node));
             }
+        }
+        for node in self.nodes.iter().filter(|node| node.repeated_rows > 0) {
+            text.push_str(&format!("{} rows of `{}` repeated others and were dropped\n", HumanCount(node.repeated_rows), node.node));
         }
         let Ok(Report { dropped }) = self.ended else { return };
         if dropped.timers > 0 {

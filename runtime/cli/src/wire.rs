@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use stygian_api::{Options, Sink, Source};
 use stygian_core::{StreamSchema, TimerClock};
-use stygian_engine::operators::{Branch, Filter, Keyed, KeyedSpec, PluginOperator, Select, Union, Window};
+use stygian_engine::operators::{Branch, Dedup, Filter, Keyed, KeyedSpec, PluginOperator, Select, Union, Window};
 use stygian_engine::{
     EngineSettings, Head, JobSpec, Operator, OperatorError, OperatorFactory, OutletSpec, Partitioning, SourceSpec, StageSpec,
     SubtaskContext, SystemClock, Target, TaskSpec,
@@ -145,9 +145,13 @@ impl Wiring<'_> {
                 let conditions: Vec<_> = conditions.iter().map(|(_, predicate)| predicate.clone()).collect();
                 factory(move |_| Ok(Branch(conditions.clone())))
             }
-            NodeKind::Window(_, spec) => {
+            NodeKind::Dedup(spec) => {
                 let spec = spec.clone();
-                factory(move |context| Window::new(spec.clone(), context.counters.clone()))
+                factory(move |context| Dedup::new(spec.clone(), context.counters.clone()))
+            }
+            NodeKind::Window(windows, spec) => {
+                let (spec, early) = (spec.clone(), windows.early.map(|early| early.0));
+                factory(move |context| Window::new(spec.clone(), early, context.counters.clone()))
             }
             NodeKind::Plugin(plugin) => self.plugin(node, plugin)?,
             NodeKind::Source(_) | NodeKind::Sink(_) => anyhow::bail!("`{}` is no operator", node.id),

@@ -16,6 +16,7 @@ pub struct Counters {
     rows_out: AtomicU64,
     dead_letters: AtomicU64,
     late_rows: AtomicU64,
+    repeated_rows: AtomicU64,
     state_keys: AtomicU64,
     state_bytes: AtomicU64,
     timers: AtomicU64,
@@ -30,6 +31,7 @@ impl Default for Counters {
             rows_out: AtomicU64::new(0),
             dead_letters: AtomicU64::new(0),
             late_rows: AtomicU64::new(0),
+            repeated_rows: AtomicU64::new(0),
             state_keys: AtomicU64::new(0),
             state_bytes: AtomicU64::new(0),
             timers: AtomicU64::new(0),
@@ -61,6 +63,11 @@ impl Counters {
     /// Rows that came too late for their windows.
     pub fn add_late_rows(&self, rows: usize) {
         self.late_rows.fetch_add(rows as u64, Relaxed);
+    }
+
+    /// Rows that were dropped because they repeat another one.
+    pub fn add_repeated_rows(&self, rows: usize) {
+        self.repeated_rows.fetch_add(rows as u64, Relaxed);
     }
 
     /// What the state holds now, and how many timers wait.
@@ -114,6 +121,8 @@ pub struct NodeSnapshot {
     pub dead_letters: u64,
     /// Rows that came too late for their windows.
     pub late_rows: u64,
+    /// Rows that were dropped because they repeat another one.
+    pub repeated_rows: u64,
     /// Keys that have state.
     pub state_keys: u64,
     /// Bytes that their state takes.
@@ -164,6 +173,7 @@ impl NodeMetrics {
             rows_out: sum(|counters| &counters.rows_out),
             dead_letters: sum(|counters| &counters.dead_letters),
             late_rows: sum(|counters| &counters.late_rows),
+            repeated_rows: sum(|counters| &counters.repeated_rows),
             state_keys: sum(|counters| &counters.state_keys),
             state_bytes: sum(|counters| &counters.state_bytes),
             timers: sum(|counters| &counters.timers),
@@ -180,6 +190,7 @@ impl prometheus_client::collector::Collector for Metrics {
         counter(&mut encoder, "stygian_rows_out", "Rows that a node passed on", &nodes, |node| node.rows_out)?;
         counter(&mut encoder, "stygian_dead_letters", "Rows that a node could not process", &nodes, |node| node.dead_letters)?;
         counter(&mut encoder, "stygian_late_rows", "Rows that came too late for their windows", &nodes, |node| node.late_rows)?;
+        counter(&mut encoder, "stygian_repeated_rows", "Rows dropped because they repeat another one", &nodes, |node| node.repeated_rows)?;
         gauge(&mut encoder, "stygian_state_keys", "Keys that a node keeps state of", &nodes, |node| node.state_keys)?;
         gauge(&mut encoder, "stygian_state_bytes", "Bytes of a node's state", &nodes, |node| node.state_bytes)?;
         gauge(&mut encoder, "stygian_timers", "Timers of a node that wait", &nodes, |node| node.timers)?;

@@ -2,11 +2,13 @@
 //! `count(distinct user)`, `quantile(delay, 0.95)`, `count(*) filter (where kind = 'click')`.
 //!
 //! Meaning is DataFusion's: `sum` of integers is 64 bits wide and wraps around on overflow, `avg` of integers is a float, nulls
-//! are left out, an aggregate of nothing is null (a count is 0). Those that end in `approx` or are called `quantile` may differ
-//! in the last digits with the order and the batches of the rows; all others do not but for the rounding of floats.
+//! are left out, an aggregate of nothing is null (a count is 0). Those whose names begin with `approx` may differ with the order and
+//! the batches of the rows; all others do not but for the rounding of floats. An aggregate can also be a user's own, see
+//! [`crate::ExternalFunction`].
 
 use crate::compile::{self, Lowered};
-use crate::{ExprError, expression};
+use crate::external::ExternalAccumulator;
+use crate::{ExprError, ExternalFunction, expression};
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
@@ -24,11 +26,17 @@ use std::sync::Arc;
 pub struct Aggregate {
     sql: Arc<str>,
     input: SchemaRef,
-    function: Arc<AggregateFunctionExpr>,
+    function: Function,
     arguments: Arc<[Arc<dyn PhysicalExpr>]>,
     filter: Option<Arc<dyn PhysicalExpr>>,
     data_type: DataType,
     nullable: bool,
+}
+
+#[derive(Clone)]
+enum Function {
+    Native(Arc<AggregateFunctionExpr>),
+    External(Arc<dyn ExternalFunction>),
 }
 
 impl fmt::Debug for Aggregate {
@@ -48,11 +56,30 @@ impl Aggregate {
             sql: sql.into(),
             input: input.clone(),
             arguments: lowered.aggregate.expressions().into(),
-            function: lowered.aggregate,
+            function: Function::Native(lowered.aggregate),
             filter: lowered.filter,
             data_type,
             nullable,
         })
+    }
+
+    /// A user-defined aggregate over these columns of `input`; `name` is for messages.
+    pub fn external(name: &str, input: &SchemaRef, columns: &[usize], function: Arc<dyn ExternalFunction>) -> Self {
+        let argument = |index: &usize| Arc::new(Column::new(input.field(*index).name(), *index)) as Arc<dyn PhysicalExpr>;
+        Self {
+            sql: name.into(),
+            input: input.clone(),
+            arguments: columns.iter().map(argument).collect(),
+            filter: None,
+            data_type: DataType::Struct(function.results().clone()),
+            nullable: false,
+            function: Function::External(function),
+        }
+    }
+
+    /// Whether it is a user-defined one. Its result is a struct with a field for each column.
+    pub fn is_external(&self) -> bool {
+        matches!(self.function, Function::External(_))
     }
 
     /// The text it was compiled from.
@@ -95,11 +122,14 @@ impl Aggregate {
 
     /// A new set of accumulators, one for each group.
     pub(crate) fn accumulator(&self) -> Result<Box<dyn GroupsAccumulator>, DataFusionError> {
-        if self.function.groups_accumulator_supported() {
-            return self.function.create_groups_accumulator();
+        match &self.function {
+            Function::External(function) => Ok(Box::new(ExternalAccumulator::new(function.clone()))),
+            Function::Native(function) if function.groups_accumulator_supported() => function.create_groups_accumulator(),
+            Function::Native(function) => {
+                let function = function.clone();
+                Ok(Box::new(GroupsAccumulatorAdapter::new(move || function.create_accumulator())))
+            }
         }
-        let function = self.function.clone();
-        Ok(Box::new(GroupsAccumulatorAdapter::new(move || function.create_accumulator())))
     }
 
     pub(crate) fn failed(&self, error: &DataFusionError) -> ExprError {

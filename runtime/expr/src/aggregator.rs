@@ -1,40 +1,60 @@
-//! Aggregates of a keyed stream by window of event time, within one subtask.
+//! Aggregates of a keyed stream by window, within one subtask.
 //!
 //! Rows come in by [`WindowAggregator::push`] in any order; [`WindowAggregator::advance`] moves the watermark and gives out the
-//! windows that it passes. Each row is either added to all of its windows that have not fired or given back as late: none is lost.
+//! windows that it passes. Each row is either added to all of its windows that have not closed or given back as late: none is lost.
 //! Output depends only on the order of rows and watermarks, not on how rows are cut into batches (but for the rounding of floats
-//! and for approximate aggregates). What late rows become, and where results go, is the engine's.
+//! and for approximate aggregates). What late rows become, where results go and what the time is, is the engine's.
+//!
+//! Windows of processing time are the same thing with one other clock: rows carry the time of their `push`, and the watermark is the time.
 
 use crate::keys::KeyCodec;
-use crate::output::Fired;
-use crate::pane::{Pane, Part, Prepared};
-use crate::window::{Assigned, Split};
+use crate::pane::Prepared;
+use crate::panes::Panes;
+use crate::sessions::Sessions;
+use crate::window::WindowKind;
 use crate::{ExprError, WindowAggregatorSpec, expression};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
-use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray, UInt32Array};
 use arrow_schema::SchemaRef;
 use arrow_select::take::take_record_batch;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use stygian_core::EventTime;
 
 /// The open windows of one subtask.
 pub struct WindowAggregator {
-    spec: Arc<WindowAggregatorSpec>,
-    output: SchemaRef,
-    codec: KeyCodec,
-    /// By start.
-    panes: BTreeMap<i64, Pane>,
-    watermark: i64,
-    /// Kept between batches, so that pushing allocates little.
-    groups: Vec<usize>,
+    frame: Frame,
+    windows: Windows,
+    /// Whether rows came since results were last given out early.
+    changed: bool,
+}
+
+/// What all kinds of windows need to know.
+pub(crate) struct Frame {
+    pub(crate) spec: Arc<WindowAggregatorSpec>,
+    pub(crate) output: SchemaRef,
+    pub(crate) codec: KeyCodec,
+    pub(crate) watermark: i64,
+}
+
+enum Windows {
+    Panes(Panes),
+    Sessions(Sessions),
 }
 
 impl fmt::Debug for WindowAggregator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WindowAggregator").field("window", &self.spec.window).field("panes", &self.panes.len()).finish_non_exhaustive()
+        f.debug_struct("WindowAggregator").field("window", &self.frame.spec.window).finish_non_exhaustive()
+    }
+}
+
+impl Frame {
+    /// Keys and arguments of all rows.
+    pub(crate) fn prepare(&self, rows: &RecordBatch) -> Result<Prepared, ExprError> {
+        let keys: Vec<ArrayRef> = self.spec.keys.iter().map(|key| rows.column(*key).clone()).collect();
+        let arguments = self.spec.aggregates.iter().map(|(_, aggregate)| aggregate.arguments(rows)).collect::<Result<_, _>>()?;
+        Ok(Prepared { rows: rows.num_rows(), keys: self.codec.encode(&keys)?, arguments })
     }
 }
 
@@ -46,159 +66,145 @@ impl WindowAggregator {
     pub fn new(spec: Arc<WindowAggregatorSpec>) -> Result<Self, ExprError> {
         spec.check()?;
         let types: Vec<_> = spec.keys.iter().map(|key| spec.input.field(*key).data_type().clone()).collect();
-        Ok(Self {
-            output: spec.output_schema(),
-            codec: KeyCodec::new(&types)?,
-            panes: BTreeMap::new(),
-            watermark: EventTime::MIN.micros(),
-            groups: Vec::new(),
-            spec,
-        })
+        let windows = match spec.window.kind {
+            WindowKind::Session { gap } => Windows::Sessions(Sessions::new(gap)),
+            WindowKind::Tumbling { .. } | WindowKind::Sliding { .. } => Windows::Panes(Panes::default()),
+        };
+        let frame = Frame { output: spec.output_schema(), codec: KeyCodec::new(&types)?, watermark: EventTime::MIN.micros(), spec };
+        Ok(Self { frame, windows, changed: false })
     }
 
     /// What it computes.
     pub fn spec(&self) -> &Arc<WindowAggregatorSpec> {
-        &self.spec
+        &self.frame.spec
     }
 
     /// The columns of its results, see [`WindowAggregatorSpec::output_schema`].
     pub fn output_schema(&self) -> &SchemaRef {
-        &self.output
+        &self.frame.output
     }
 
-    /// Adds rows. Gives back those that are late, in their order and with all their columns: all of their windows have fired, or the
+    /// Adds rows. Gives back those that are late, in their order and with all their columns: all of their windows have closed, or the
     /// event time is null or absurd (more than 146,000 years from 1970). `None` when there are none.
     ///
     /// # Errors
     /// When an argument of an aggregate cannot be computed. The rows may then have been added in part; the aggregator is of no
     /// further use.
     pub fn push(&mut self, rows: &RecordBatch) -> Result<Option<RecordBatch>, ExprError> {
-        expression::check_rows(&self.spec.input, rows)?;
+        self.push_at(rows, EventTime::MIN)
+    }
+
+    /// As [`WindowAggregator::push`]; where windows are of processing time, `now` is the time of these rows.
+    ///
+    /// # Errors
+    /// As [`WindowAggregator::push`].
+    pub fn push_at(&mut self, rows: &RecordBatch, now: EventTime) -> Result<Option<RecordBatch>, ExprError> {
+        expression::check_rows(&self.frame.spec.input, rows)?;
         if rows.num_rows() == 0 {
             return Ok(None);
         }
-        let times = rows.column(self.spec.event_time).as_primitive::<TimestampMicrosecondType>();
-        match self.spec.window.assign(times, self.watermark) {
-            Assigned::Whole(pane) => {
-                let prepared = self.prepare(rows)?;
-                self.panes.entry(pane).or_default().push(&self.spec, &prepared, None, &mut self.groups)?;
-                Ok(None)
-            }
-            Assigned::Split(split) => self.push_split(rows, split),
-        }
-    }
-
-    fn push_split(&mut self, rows: &RecordBatch, split: Split) -> Result<Option<RecordBatch>, ExprError> {
-        if !split.panes.is_empty() {
-            let prepared = self.prepare(rows)?;
-            for (pane, selected) in split.panes {
-                let selected = UInt32Array::from(selected);
-                self.panes.entry(pane).or_default().push(&self.spec, &prepared, Some(&selected), &mut self.groups)?;
-            }
-        }
-        match split.late.len() {
+        let times = match self.frame.spec.event_time {
+            Some(column) => rows.column(column).as_primitive::<TimestampMicrosecondType>().clone(),
+            // The clock may step back; windows do not.
+            None => TimestampMicrosecondArray::from_value(now.micros().max(self.frame.watermark), rows.num_rows()),
+        };
+        let late = match &mut self.windows {
+            Windows::Panes(panes) => panes.push(&self.frame, rows, &times)?,
+            Windows::Sessions(sessions) => sessions.push(&self.frame, rows, &times)?,
+        };
+        self.changed |= late.len() < rows.num_rows();
+        match late.len() {
             0 => Ok(None),
             all if all == rows.num_rows() => Ok(Some(rows.clone())),
             _ => {
-                let late = take_record_batch(rows, &UInt32Array::from(split.late));
+                let late = take_record_batch(rows, &UInt32Array::from(late));
                 late.map(Some).map_err(|error| ExprError::window(format!("the late rows cannot be told apart: {error}")))
             }
         }
     }
 
-    fn prepare(&self, rows: &RecordBatch) -> Result<Prepared, ExprError> {
-        let keys: Vec<ArrayRef> = self.spec.keys.iter().map(|key| rows.column(*key).clone()).collect();
-        let arguments = self.spec.aggregates.iter().map(|(_, aggregate)| aggregate.arguments(rows)).collect::<Result<_, _>>()?;
-        Ok(Prepared { rows: rows.num_rows(), keys: self.codec.encode(&keys)?, arguments })
-    }
-
-    /// Moves the watermark (never back) and gives out the windows whose end it has reached: ascending by start, within a window
-    /// by the order in which keys were first seen, at most [`crate::MAX_OUTPUT_ROWS`] a batch. [`EventTime::MAX`] fires all.
+    /// Moves the watermark (never back) and gives out the windows whose end it has reached, and again those that late rows have changed
+    /// since. Windows of a fixed size ascend by start, keys within one come as they were first seen; sessions ascend by end. At most
+    /// [`crate::MAX_OUTPUT_ROWS`] a batch. [`EventTime::MAX`] fires all.
     ///
     /// # Errors
     /// When a result cannot be computed; the aggregator is then of no further use.
     pub fn advance(&mut self, watermark: EventTime) -> Result<Vec<RecordBatch>, ExprError> {
-        let mut fired = Vec::new();
-        let passed = self.watermark;
-        self.watermark = passed.max(watermark.micros());
-        let (size, slide) = (self.spec.window.size(), self.spec.window.slide());
-        let mut next = i64::MIN;
-        while let Some((&first, _)) = self.panes.first_key_value() {
-            // The first window with rows that has not fired; the panes of fired windows are gone, or shared with later ones.
-            let mut start = next.max(first - size + slide);
-            if start + size <= passed {
-                start += (passed - start - size) / slide * slide + slide;
-            }
-            if start + size > self.watermark {
-                break;
-            }
-            self.fire(start, &mut fired)?;
-            self.panes.remove(&start);
-            next = start + slide;
+        let mut results = Vec::new();
+        let passed = self.frame.watermark;
+        self.frame.watermark = passed.max(watermark.micros());
+        match &mut self.windows {
+            Windows::Panes(panes) => panes.advance(&self.frame, passed, &mut results)?,
+            Windows::Sessions(sessions) => sessions.advance(&self.frame, &mut results)?,
         }
-        Ok(fired)
+        Ok(results)
     }
 
-    fn fire(&mut self, start: i64, to: &mut Vec<RecordBatch>) -> Result<(), ExprError> {
-        let spec = self.spec.clone();
-        let end = start + spec.window.size();
-        let part = if spec.window.size() == spec.window.slide() {
-            self.panes.remove(&start).and_then(Pane::into_live)
-        } else {
-            self.merged(&spec, start, end)?
-        };
-        let Some(part) = part else { return Ok(()) };
-        let (keys, aggregates) = part.finish(&spec)?;
-        Fired { schema: &self.output, codec: &self.codec, start, end, keys, aggregates }.into_batches(&spec, to)
+    /// Gives out what is known of windows that rows have come to since they last gave results. Needs
+    /// [`WindowAggregatorSpec::early`]; sessions give nothing.
+    ///
+    /// # Errors
+    /// As [`WindowAggregator::advance`].
+    pub fn early(&mut self) -> Result<Vec<RecordBatch>, ExprError> {
+        let mut results = Vec::new();
+        if let Windows::Panes(panes) = &mut self.windows
+            && self.frame.spec.early
+            && self.changed
+        {
+            panes.early(&self.frame, &mut results)?;
+        }
+        self.changed = false;
+        Ok(results)
     }
 
-    fn merged(&mut self, spec: &WindowAggregatorSpec, start: i64, end: i64) -> Result<Option<Part>, ExprError> {
-        let mut merged = None;
-        for (_, pane) in self.panes.range_mut(start..end) {
-            for frozen in pane.frozen(spec)? {
-                let part = match &mut merged {
-                    Some(part) => part,
-                    none => none.insert(Part::new(spec)?),
-                };
-                part.merge(spec, frozen, &mut self.groups)?;
-            }
-        }
-        Ok(merged)
+    /// Whether rows came since [`WindowAggregator::early`].
+    pub fn has_changed(&self) -> bool {
+        self.changed
     }
 
     /// The watermark: no row before it is expected any more.
     pub fn watermark(&self) -> EventTime {
-        EventTime::from_micros(self.watermark)
+        EventTime::from_micros(self.frame.watermark)
+    }
+
+    /// A time before which no window ends (the end of the first one, or somewhat earlier); `None` when no window is open.
+    pub fn next_end(&self) -> Option<EventTime> {
+        let next = match &self.windows {
+            Windows::Panes(panes) => panes.next_end(&self.frame),
+            Windows::Sessions(sessions) => sessions.next_end(),
+        };
+        next.map(EventTime::from_micros)
     }
 
     /// How many windows hold rows and have not fired.
     pub fn open_windows(&self) -> usize {
-        let (size, slide) = (self.spec.window.size(), self.spec.window.slide());
-        let (mut count, mut counted) = (0, i64::MIN);
-        for pane in self.panes.keys().copied() {
-            // Windows that hold this pane, no earlier pane, and have not fired.
-            let mut first = (pane - size + slide).max(counted.saturating_add(slide));
-            if first + size <= self.watermark {
-                first += (self.watermark - first - size) / slide * slide + slide;
-            }
-            count += (pane - first) / slide + 1;
-            counted = pane;
+        match &self.windows {
+            Windows::Panes(panes) => panes.open(&self.frame),
+            Windows::Sessions(sessions) => sessions.open(),
         }
-        usize::try_from(count).unwrap_or(usize::MAX)
     }
 
-    /// How many rows the open windows were made of, each counted once.
+    /// How many rows are in windows that have not fired, each counted once.
     pub fn held_rows(&self) -> usize {
-        self.panes.values().map(Pane::rows).sum()
+        match &self.windows {
+            Windows::Panes(panes) => panes.held_rows(&self.frame),
+            Windows::Sessions(sessions) => sessions.held_rows(),
+        }
     }
 
     /// How many keys are held, counted once a pane.
     pub fn open_keys(&self) -> usize {
-        self.panes.values().map(Pane::keys).sum()
+        match &self.windows {
+            Windows::Panes(panes) => panes.keys(),
+            Windows::Sessions(sessions) => sessions.keys(),
+        }
     }
 
     /// How many bytes are held, as the accumulators estimate them.
     pub fn memory(&self) -> usize {
-        self.panes.values().map(Pane::memory).sum::<usize>() + self.groups.capacity() * size_of::<usize>()
+        match &self.windows {
+            Windows::Panes(panes) => panes.memory(),
+            Windows::Sessions(sessions) => sessions.memory(),
+        }
     }
 }

@@ -197,8 +197,8 @@ const AGGREGATES: [&str; 29] = [
     "regr_slope",
 ];
 
-/// Our own other names for aggregates.
-const AGGREGATE_ALIASES: [(&str, &str); 1] = [("quantile", "approx_percentile_cont")];
+/// Our own other names for aggregates. A quantile is exact, as the median is: an approximate one would depend on how rows came in batches.
+const AGGREGATE_ALIASES: [(&str, &str); 1] = [("quantile", "percentile_cont")];
 
 /// All callable functions by every name they go by, in lower case.
 pub(crate) struct Functions {

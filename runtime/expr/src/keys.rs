@@ -63,6 +63,30 @@ impl KeyCodec {
     }
 }
 
+impl KeyCodec {
+    /// The key columns of these keys; `None` is a null of a single column.
+    pub(crate) fn decode<'a>(&self, keys: impl Iterator<Item = Option<&'a [u8]>>) -> Result<Vec<ArrayRef>, ExprError> {
+        match self {
+            Self::None => Ok(Vec::new()),
+            Self::Bytes(data_type) => {
+                let binary: BinaryArray = keys.collect();
+                let column = arrow_cast::cast(&binary, data_type);
+                column.map(|column| vec![column]).map_err(|error| fault(&error))
+            }
+            Self::Rows(converter) => {
+                let parser = converter.parser();
+                let rows = keys.map(|key| parser.parse(key.unwrap_or_default()));
+                converter.convert_rows(rows).map_err(|error| fault(&error))
+            }
+        }
+    }
+}
+
+/// The seed of this process's hashes.
+pub(crate) fn seed() -> u64 {
+    *SEED
+}
+
 /// The column in its one physical type and with floats normalised.
 fn normalised(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     macro_rules! floats {
@@ -194,14 +218,30 @@ impl KeyIndex {
 
     /// The groups that another index's keys have in this one, in the order of that one.
     pub(crate) fn merge(&mut self, other: &Self, groups: &mut Vec<usize>) {
-        groups.extend((0..other.len()).map(|group| {
-            let here = if other.null.is_some_and(|null| null as usize == group) {
-                self.group_of_null()
-            } else {
-                self.group_of(&other.bytes[other.offsets[group]..other.offsets[group + 1]], other.hashes[group])
-            };
-            here as usize
-        }));
+        groups.extend((0..other.len()).map(|group| self.adopt(other, group)));
+    }
+
+    /// Each group's bytes; `None`: null.
+    fn bytes_of(&self, group: usize) -> Option<&[u8]> {
+        let null = self.null.is_some_and(|null| null as usize == group);
+        (!null).then(|| &self.bytes[self.offsets[group]..self.offsets[group + 1]])
+    }
+
+    /// The group that a key of another index has in this one.
+    pub(crate) fn find(&self, other: &Self, group: usize) -> Option<usize> {
+        let Some(key) = other.bytes_of(group) else { return self.null.map(|null| null as usize) };
+        let hash = other.hashes[group];
+        let is = |entry: &Entry| entry.tag == tag(hash) && self.bytes_of(entry.group as usize) == Some(key);
+        self.table.find(hash, is).map(|entry| entry.group as usize)
+    }
+
+    /// The group of a key of another index, which is new if need be.
+    pub(crate) fn adopt(&mut self, other: &Self, group: usize) -> usize {
+        let here = match other.bytes_of(group) {
+            None => self.group_of_null(),
+            Some(key) => self.group_of(key, other.hashes[group]),
+        };
+        here as usize
     }
 
     /// The key columns of a range of groups.

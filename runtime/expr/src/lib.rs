@@ -4,24 +4,29 @@
 //! then evaluated a batch at a time. [`WindowAggregator`] keeps the open windows of a keyed stream. What is allowed is
 //! deterministic: the same rows give the same result on every replay. Streams, watermarks and routing are the engine's.
 
+mod accumulators;
 mod aggregate;
 mod aggregator;
 mod capped;
 mod check;
 mod compile;
 mod concat;
+mod dedup;
 mod diagnose;
 mod dialect;
 mod error;
 mod expression;
+mod external;
 mod functions;
 mod keys;
 mod output;
 mod pane;
+mod panes;
 mod parse;
 mod parts;
 mod planners;
 mod predicate;
+mod sessions;
 mod span;
 mod suggest;
 mod window;
@@ -29,8 +34,10 @@ mod window;
 pub use aggregate::Aggregate;
 pub use aggregator::WindowAggregator;
 pub use capped::MAX_RESULT_BYTES;
+pub use dedup::{Dedup, DedupSpec, Deduplicated};
 pub use error::ExprError;
 pub use expression::Expression;
+pub use external::{ExternalAggregate, ExternalError, ExternalFunction, MAX_CALL_ROWS};
 pub use functions::{aggregate_names, function_names};
 pub use output::MAX_OUTPUT_ROWS;
 pub use parse::{MAX_DEPTH, MAX_SQL_BYTES, MAX_TOKENS};

@@ -1,31 +1,41 @@
 //! One pane: the distinct keys of its rows and what the aggregates hold for each.
 //!
-//! Rows go into the *live* part. When a window that overlaps others fires, the live part is drained into states (a *frozen* part)
-//! that every window of the pane merges; rows that come afterwards begin a new live part. A state taken with
-//! [`Part::freeze`] is also what a snapshot would hold.
+//! Rows go into the *live* part. When a window gives out a result that is not its last, the live part is drained into states (a *frozen*
+//! part), which results merge; rows that come afterwards begin a new live part. A frozen part is also what a snapshot would hold.
 
+use crate::accumulators::{Accumulators, States};
 use crate::aggregate::Arguments;
 use crate::keys::{EncodedKeys, KeyIndex};
-use crate::{Aggregate, ExprError, WindowAggregatorSpec};
-use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array};
-use arrow_select::take::take;
-use datafusion_expr::{EmitTo, GroupsAccumulator};
+use crate::{ExprError, WindowAggregatorSpec};
+use arrow_array::{ArrayRef, UInt32Array};
+
+/// Frozen parts that a pane keeps before it makes one of them.
+const MAX_FROZEN: usize = 8;
 
 /// Keys and accumulators: group `n` of each accumulator belongs to key `n`.
 pub(crate) struct Part {
     keys: KeyIndex,
-    accumulators: Vec<Box<dyn GroupsAccumulator>>,
+    accumulators: Accumulators,
 }
 
 /// Keys and the drained states of their accumulators.
 #[derive(Debug)]
 pub(crate) struct Frozen {
     keys: KeyIndex,
-    /// By aggregate, then by column of its state.
-    states: Vec<Vec<ArrayRef>>,
+    states: States,
+    changed: Changed,
 }
 
-/// Keys, arguments and event times of a batch, evaluated once for all panes.
+/// In which round of results groups were last drained.
+#[derive(Debug)]
+enum Changed {
+    /// All in one.
+    In(u32),
+    /// By group.
+    Each(Vec<u32>),
+}
+
+/// Keys and arguments of a batch, evaluated once for all panes.
 pub(crate) struct Prepared {
     pub(crate) rows: usize,
     pub(crate) keys: EncodedKeys,
@@ -34,12 +44,16 @@ pub(crate) struct Prepared {
 
 impl Part {
     pub(crate) fn new(spec: &WindowAggregatorSpec) -> Result<Self, ExprError> {
-        let accumulators = spec.aggregates.iter().map(|(_, aggregate)| aggregate.accumulator().map_err(|error| aggregate.failed(&error)));
-        Ok(Self { keys: KeyIndex::default(), accumulators: accumulators.collect::<Result<_, _>>()? })
+        Self::with_keys(spec, KeyIndex::default())
+    }
+
+    /// A part of these keys, none of which has rows yet.
+    pub(crate) fn with_keys(spec: &WindowAggregatorSpec, keys: KeyIndex) -> Result<Self, ExprError> {
+        Ok(Self { keys, accumulators: Accumulators::new(spec)? })
     }
 
     /// Adds the selected rows (all where nothing is selected). `groups` is a buffer to reuse.
-    pub(crate) fn push(
+    fn push(
         &mut self,
         spec: &WindowAggregatorSpec,
         prepared: &Prepared,
@@ -48,72 +62,72 @@ impl Part {
     ) -> Result<(), ExprError> {
         groups.clear();
         self.keys.intern(&prepared.keys, prepared.rows, selected.map(|rows| &rows.values()[..]), groups);
-        let total = self.keys.len();
-        for (((_, aggregate), accumulator), arguments) in spec.aggregates.iter().zip(&mut self.accumulators).zip(&prepared.arguments) {
-            match selected {
-                None => update(aggregate, accumulator.as_mut(), &arguments.values, arguments.filter.as_ref(), groups, total)?,
-                Some(rows) => {
-                    let taken = Taken::new(aggregate, arguments, rows)?;
-                    update(aggregate, accumulator.as_mut(), &taken.values, taken.filter.as_ref(), groups, total)?;
-                }
-            }
-        }
-        Ok(())
+        self.accumulators.update(spec, &prepared.arguments, selected, groups, self.keys.len())
     }
 
     /// Adds what a frozen part holds.
     pub(crate) fn merge(&mut self, spec: &WindowAggregatorSpec, frozen: &Frozen, groups: &mut Vec<usize>) -> Result<(), ExprError> {
         groups.clear();
         self.keys.merge(&frozen.keys, groups);
-        let total = self.keys.len();
-        for (((_, aggregate), accumulator), states) in spec.aggregates.iter().zip(&mut self.accumulators).zip(&frozen.states) {
-            accumulator.merge_batch(states, groups, total).map_err(|error| aggregate.failed(&error))?;
+        self.accumulators.merge(spec, &frozen.states, groups, self.keys.len())
+    }
+
+    /// Adds what a frozen part holds of the keys of this one.
+    pub(crate) fn merge_known(&mut self, spec: &WindowAggregatorSpec, frozen: &Frozen) -> Result<(), ExprError> {
+        let here = &self.keys;
+        let (rows, groups): (Vec<u32>, Vec<usize>) = if here.len() < frozen.keys.len() {
+            let there = |group: usize| Some((u32::try_from(frozen.keys.find(here, group)?).ok()?, group));
+            (0..here.len()).filter_map(there).unzip()
+        } else {
+            (0_u32..).take(frozen.keys.len()).filter_map(|row| Some((row, here.find(&frozen.keys, row as usize)?))).unzip()
+        };
+        if rows.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let states = frozen.states.take(spec, &UInt32Array::from(rows))?;
+        self.accumulators.merge(spec, &states, &groups, self.keys.len())
     }
 
     /// Drains the accumulators into their states.
-    pub(crate) fn freeze(mut self, spec: &WindowAggregatorSpec) -> Result<Frozen, ExprError> {
-        let states = spec.aggregates.iter().zip(&mut self.accumulators);
-        let states = states.map(|((_, aggregate), a)| a.state(EmitTo::All).map_err(|error| aggregate.failed(&error)));
-        Ok(Frozen { states: states.collect::<Result<_, _>>()?, keys: self.keys })
+    fn freeze(mut self, spec: &WindowAggregatorSpec, changed: Changed) -> Result<Frozen, ExprError> {
+        Ok(Frozen { states: self.accumulators.drain(spec)?, keys: self.keys, changed })
     }
 
     /// The keys and the final value of each aggregate for each key.
     pub(crate) fn finish(mut self, spec: &WindowAggregatorSpec) -> Result<(KeyIndex, Vec<ArrayRef>), ExprError> {
-        let values = spec.aggregates.iter().zip(&mut self.accumulators);
-        let values = values.map(|((_, aggregate), a)| a.evaluate(EmitTo::All).map_err(|error| aggregate.failed(&error)));
-        Ok((self.keys, values.collect::<Result<_, _>>()?))
+        let values = self.accumulators.finish(spec)?;
+        Ok((self.keys, values))
     }
 
     fn memory(&self) -> usize {
-        self.keys.memory() + self.accumulators.iter().map(|accumulator| accumulator.size()).sum::<usize>()
+        self.keys.memory() + self.accumulators.memory()
     }
 }
 
-fn update(
-    aggregate: &Aggregate,
-    accumulator: &mut dyn GroupsAccumulator,
-    values: &[ArrayRef],
-    filter: Option<&BooleanArray>,
-    groups: &[usize],
-    total: usize,
-) -> Result<(), ExprError> {
-    accumulator.update_batch(values, groups, filter, total).map_err(|error| aggregate.failed(&error))
-}
+impl Frozen {
+    fn changed(&self, group: usize) -> u32 {
+        match &self.changed {
+            Changed::In(round) => *round,
+            Changed::Each(rounds) => rounds[group],
+        }
+    }
 
-/// The arguments of some of a batch's rows.
-struct Taken {
-    values: Vec<ArrayRef>,
-    filter: Option<BooleanArray>,
-}
+    /// Adds the keys to `to` that were drained after `round`.
+    pub(crate) fn changed_since(&self, round: u32, to: &mut KeyIndex) {
+        if matches!(self.changed, Changed::In(changed) if changed <= round) {
+            return;
+        }
+        for group in (0..self.keys.len()).filter(|group| self.changed(*group) > round) {
+            to.adopt(&self.keys, group);
+        }
+    }
 
-impl Taken {
-    fn new(aggregate: &Aggregate, arguments: &Arguments, rows: &UInt32Array) -> Result<Self, ExprError> {
-        let fault = |error| ExprError::arrow(aggregate.sql(), &error);
-        let values = arguments.values.iter().map(|array| take(array, rows, None).map_err(fault)).collect::<Result<_, _>>()?;
-        let filter = arguments.filter.as_ref().map(|mask| take(mask, rows, None).map_err(fault)).transpose()?;
-        Ok(Self { values, filter: filter.map(|mask| BooleanArray::from(mask.to_data())) })
+    fn memory(&self) -> usize {
+        let changed = match &self.changed {
+            Changed::In(_) => 0,
+            Changed::Each(rounds) => rounds.capacity() * 4,
+        };
+        self.keys.memory() + self.states.memory() + changed
     }
 }
 
@@ -147,12 +161,21 @@ impl Pane {
         if self.frozen.is_empty() { self.live } else { None }
     }
 
-    /// Everything in it as states.
-    pub(crate) fn frozen(&mut self, spec: &WindowAggregatorSpec) -> Result<&[Frozen], ExprError> {
+    /// Turns everything into states, in this round of results.
+    pub(crate) fn freeze(&mut self, spec: &WindowAggregatorSpec, round: u32) -> Result<(), ExprError> {
         if let Some(live) = self.live.take() {
-            self.frozen.push(live.freeze(spec)?);
+            self.frozen.push(live.freeze(spec, Changed::In(round))?);
         }
-        Ok(&self.frozen)
+        if self.frozen.len() > MAX_FROZEN {
+            let whole = merged(spec, &self.frozen)?;
+            self.frozen = vec![whole];
+        }
+        Ok(())
+    }
+
+    /// What it holds as states, all of it after [`Pane::freeze`].
+    pub(crate) fn frozen(&self) -> &[Frozen] {
+        &self.frozen
     }
 
     /// Rows added so far.
@@ -167,8 +190,19 @@ impl Pane {
 
     /// Bytes on the heap.
     pub(crate) fn memory(&self) -> usize {
-        let states = |frozen: &Frozen| frozen.states.iter().flatten().map(|array| array.get_array_memory_size()).sum::<usize>();
-        let frozen: usize = self.frozen.iter().map(|frozen| frozen.keys.memory() + states(frozen)).sum();
-        self.live.as_ref().map_or(0, Part::memory) + frozen
+        self.live.as_ref().map_or(0, Part::memory) + self.frozen.iter().map(Frozen::memory).sum::<usize>()
     }
+}
+
+/// Several frozen parts as one.
+fn merged(spec: &WindowAggregatorSpec, parts: &[Frozen]) -> Result<Frozen, ExprError> {
+    let (mut whole, mut rounds, mut groups) = (Part::new(spec)?, Vec::new(), Vec::new());
+    for part in parts {
+        whole.merge(spec, part, &mut groups)?;
+        rounds.resize(whole.keys.len(), 0);
+        for (group, here) in groups.iter().enumerate() {
+            rounds[*here] = part.changed(group).max(rounds[*here]);
+        }
+    }
+    whole.freeze(spec, Changed::Each(rounds))
 }

@@ -1,4 +1,4 @@
-//! Which windows and panes a row belongs to: pure arithmetic on event times in microseconds.
+//! Which windows and panes a row belongs to: pure arithmetic on times in microseconds.
 //!
 //! Time is cut into *panes* of the slide's length (of the size's, where windows do not overlap) that begin at multiples of it plus
 //! the offset. A window is a run of `size / slide` panes, so each row is added to one pane only. A window `[start, end)` fires when
@@ -12,7 +12,8 @@ use stygian_core::KeyHasher;
 
 /// The longest window: about 14,600 years. Rows further than ten times that from 1970 are late by definition, so no sum overflows.
 pub const MAX_WINDOW_MICROS: i64 = i64::MAX / 20;
-const MAX_TIME: i64 = i64::MAX / 2;
+/// Rows further from 1970 are late.
+pub(crate) const MAX_TIME: i64 = i64::MAX / 2;
 /// The most windows a row can be in.
 const MAX_OVERLAP: i64 = 100_000;
 
@@ -31,14 +32,20 @@ pub enum WindowKind {
         /// From the start of one to the start of the next; divides the size.
         slide: i64,
     },
+    /// Rows of one key that are less than a gap apart: a window begins with a row and ends a gap after its last one.
+    Session {
+        /// The time without rows that ends a window.
+        gap: i64,
+    },
 }
 
-/// Windows over event time.
+/// Windows over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowSpec {
-    /// Tumbling or sliding.
+    /// Tumbling, sliding or by session.
     pub kind: WindowKind,
-    /// Moves all windows: one begins at this time. 0 is 1970-01-01T00:00:00, so days begin at midnight and weeks on Thursdays.
+    /// Moves all windows: one begins at this time. 0 is 1970-01-01T00:00:00, so days begin at midnight and weeks on Thursdays. Sessions
+    /// have none.
     pub offset: i64,
 }
 
@@ -53,18 +60,24 @@ impl WindowSpec {
         Self { kind: WindowKind::Sliding { size, slide }, offset: 0 }
     }
 
-    /// Length of a window.
+    /// Sessions that a gap of so many microseconds ends.
+    pub const fn session(gap: i64) -> Self {
+        Self { kind: WindowKind::Session { gap }, offset: 0 }
+    }
+
+    /// Length of a window; of a session, the least one.
     pub const fn size(&self) -> i64 {
         match self.kind {
             WindowKind::Tumbling { size } | WindowKind::Sliding { size, .. } => size,
+            WindowKind::Session { gap } => gap,
         }
     }
 
     /// Length of a pane: from the start of one window to the start of the next.
     pub const fn slide(&self) -> i64 {
         match self.kind {
-            WindowKind::Tumbling { size } => size,
             WindowKind::Sliding { slide, .. } => slide,
+            WindowKind::Tumbling { .. } | WindowKind::Session { .. } => self.size(),
         }
     }
 
@@ -104,18 +117,18 @@ impl WindowSpec {
         (time - offset).div_euclid(slide) * slide + offset
     }
 
-    /// Whether the last window that holds the pane at `pane` has fired.
-    pub(crate) fn closed(&self, pane: i64, watermark: i64) -> bool {
-        pane + self.size() <= watermark
+    /// Whether the last window that holds the pane at `pane` ends by `horizon`.
+    fn closed(&self, pane: i64, horizon: i64) -> bool {
+        pane + self.size() <= horizon
     }
 
-    /// Spreads rows over panes.
-    pub(crate) fn assign(&self, times: &TimestampMicrosecondArray, watermark: i64) -> Assigned {
-        self.assign_whole(times, watermark).unwrap_or_else(|| self.assign_each(times, watermark))
+    /// Spreads rows over panes. Those all of whose windows end by `horizon` are late.
+    pub(crate) fn assign(&self, times: &TimestampMicrosecondArray, horizon: i64) -> Assigned {
+        self.assign_whole(times, horizon).unwrap_or_else(|| self.assign_each(times, horizon))
     }
 
     /// The case of a batch that falls into one open pane.
-    fn assign_whole(&self, times: &TimestampMicrosecondArray, watermark: i64) -> Option<Assigned> {
+    fn assign_whole(&self, times: &TimestampMicrosecondArray, horizon: i64) -> Option<Assigned> {
         if times.null_count() > 0 {
             return None;
         }
@@ -125,10 +138,10 @@ impl WindowSpec {
             return None;
         }
         let pane = self.pane_of(min);
-        (max < pane + self.slide() && !self.closed(pane, watermark)).then_some(Assigned::Whole(pane))
+        (max < pane + self.slide() && !self.closed(pane, horizon)).then_some(Assigned::Whole(pane))
     }
 
-    fn assign_each(&self, times: &TimestampMicrosecondArray, watermark: i64) -> Assigned {
+    fn assign_each(&self, times: &TimestampMicrosecondArray, horizon: i64) -> Assigned {
         let slide = self.slide();
         let mut split = Split::default();
         let (mut start, mut slot) = (i64::MAX, None);
@@ -139,7 +152,7 @@ impl WindowSpec {
             }
             if time < start || time - start >= slide {
                 start = self.pane_of(time);
-                slot = (!self.closed(start, watermark)).then(|| split.slot(start));
+                slot = (!self.closed(start, horizon)).then(|| split.slot(start));
             }
             match slot {
                 Some(slot) => split.panes[slot].1.push(row),
@@ -185,8 +198,13 @@ pub struct WindowAggregatorSpec {
     pub window: WindowSpec,
     /// The columns to group by; none for one group of all rows.
     pub keys: Vec<usize>,
-    /// The column with the event time, a timestamp in microseconds.
-    pub event_time: usize,
+    /// The column with the event time, a timestamp in microseconds; `None`: windows are of processing time.
+    pub event_time: Option<usize>,
+    /// For how long after a window's end rows still change its result, in microseconds. 0: no row does. Not with sessions, and not with
+    /// processing time.
+    pub allowed_lateness: i64,
+    /// Whether results are given out before a window ends ([`crate::WindowAggregator::early`]). Not with sessions.
+    pub early: bool,
     /// Aggregates with the names of their columns.
     pub aggregates: Vec<(String, Aggregate)>,
     /// The rows that come in.
@@ -204,14 +222,16 @@ impl WindowAggregatorSpec {
         let field = |index: usize| {
             self.input.fields().get(index).ok_or_else(|| ExprError::window(format!("there is no column with the number {index}")))
         };
-        let time = field(self.event_time)?;
-        if !matches!(time.data_type(), DataType::Timestamp(TimeUnit::Microsecond, _)) {
+        if let Some(time) = self.event_time.map(field).transpose()?
+            && !matches!(time.data_type(), DataType::Timestamp(TimeUnit::Microsecond, _))
+        {
             return Err(ExprError::window(format!(
                 "column `{}` is {}, an event time must be a timestamp in microseconds",
                 time.name(),
                 time.data_type()
             )));
         }
+        self.check_revisions()?;
         for key in &self.keys {
             let key = field(*key)?;
             if !KeyHasher::supports(key.data_type()) {
@@ -222,6 +242,30 @@ impl WindowAggregatorSpec {
             return Err(ExprError::window(format!("aggregate `{name}` was compiled for other columns than the window's input")));
         }
         self.check_names()
+    }
+
+    fn check_revisions(&self) -> Result<(), ExprError> {
+        if !(0..=MAX_WINDOW_MICROS).contains(&self.allowed_lateness) {
+            return Err(ExprError::window(format!(
+                "a lateness of {} us is not between 0 and {MAX_WINDOW_MICROS} us",
+                self.allowed_lateness
+            )));
+        }
+        if self.allowed_lateness > 0 && self.event_time.is_none() {
+            return Err(ExprError::window("no row is late in processing time; leave the allowed lateness out"));
+        }
+        if self.revises() && matches!(self.window.kind, WindowKind::Session { .. }) {
+            return Err(ExprError::window(
+                "a session that goes on has other bounds, so a later result could not replace an earlier one; leave the allowed lateness \
+                 and early results out",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether a window and key can give several results, each in place of the one before: then rows have a `revision`.
+    pub fn revises(&self) -> bool {
+        self.early || self.allowed_lateness > 0
     }
 
     fn check_names(&self) -> Result<(), ExprError> {
@@ -239,14 +283,27 @@ impl WindowAggregatorSpec {
     }
 
     /// The columns of the result: `window_start`, `window_end` and `window_time` (the end less a microsecond: the event time of the
-    /// result), all of the event time's type and never null; then the keys; then the aggregates.
+    /// result), all of the event time's type (of processing time: with zone UTC) and never null; where results are replaced, `revision`;
+    /// then the keys; then the aggregates. A user-defined aggregate makes one column of its name, or several of its name and theirs.
     pub fn output_schema(&self) -> SchemaRef {
-        let time = self.input.fields().get(self.event_time);
-        let time = time.map_or(DataType::Timestamp(TimeUnit::Microsecond, None), |field| field.data_type().clone());
+        let time = self.event_time.and_then(|column| self.input.fields().get(column));
+        let time = time.map_or(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), |field| field.data_type().clone());
         let bounds = ["window_start", "window_end", "window_time"].map(|name| Field::new(name, time.clone(), false));
         let keys = self.keys.iter().filter_map(|key| self.input.fields().get(*key));
         let keys = keys.map(|key| Field::new(key.name(), crate::compile::stream_type(key.data_type()), key.is_nullable()));
-        let aggregates = self.aggregates.iter().map(|(name, a)| Field::new(name, a.data_type().clone(), a.nullable()));
-        Arc::new(Schema::new(bounds.into_iter().chain(keys).chain(aggregates).collect::<Vec<_>>()))
+        let revision = self.revises().then(|| Field::new("revision", DataType::Int64, false));
+        let aggregates = self.aggregates.iter().flat_map(|(name, aggregate)| result_fields(name, aggregate));
+        Arc::new(Schema::new(bounds.into_iter().chain(revision).chain(keys).chain(aggregates).collect::<Vec<_>>()))
+    }
+}
+
+/// The columns that an aggregate makes.
+fn result_fields(name: &str, aggregate: &Aggregate) -> Vec<Field> {
+    match aggregate.data_type() {
+        DataType::Struct(fields) if aggregate.is_external() => match fields.as_ref() {
+            [one] => vec![one.as_ref().clone().with_name(name)],
+            several => several.iter().map(|field| field.as_ref().clone().with_name(format!("{name}_{}", field.name()))).collect(),
+        },
+        data_type => vec![Field::new(name, data_type.clone(), aggregate.nullable())],
     }
 }

@@ -62,7 +62,7 @@ fn nodes(description: &str, node: &Value) -> Value {
 }
 
 fn one_kind() -> Value {
-    let kinds = ["plugin", "filter", "select", "union", "branch", "window"];
+    let kinds = ["plugin", "filter", "select", "union", "branch", "dedup", "window"];
     kinds.iter().map(|kind| json!({ "required": [kind] })).collect()
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Every field is optional here, so that one missing or wrong key hides no other problem; what must be there is checked in `parse`.
 
+use crate::aggregates::AggregateTable;
 use crate::window::WindowKeys;
 use schemars::JsonSchema;
 use serde::de::{MapAccess, Visitor};
@@ -43,7 +44,7 @@ pub(crate) struct SinkKeys {
     pub(crate) connector: Option<Spanned<String>>,
 }
 
-/// Keys of an operator: its input, and those of exactly one kind (`plugin`, `filter`, `select`, `union`, `branch` or `window`).
+/// Keys of an operator: its input, and those of exactly one kind (`plugin`, `filter`, `select`, `union`, `branch`, `dedup` or `window`).
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct OperatorKeys {
@@ -85,17 +86,35 @@ pub(crate) struct OperatorKeys {
     /// Splits the stream: a table of outputs and SQL conditions. A row goes to the first output whose condition is true, else to `other`.
     #[schemars(with = "SqlTable")]
     pub(crate) branch: Option<Spanned<SqlTable>>,
-    /// Aggregates by windows of event time: `{ tumbling = "1h" }` or `{ sliding = "1h", slide = "10m" }`, with an optional `offset`. Rows
-    /// that come after their window was closed go to the output `late`.
+    /// Drops repetitions: of rows with equal values in the columns `by` that are less than `within` of event time apart, the first to
+    /// come passes (`{ by = ["id"], within = "1h" }`). Rows that come too late to tell go to the output `late`.
+    #[schemars(with = "DedupKeys")]
+    pub(crate) dedup: Option<Spanned<DedupKeys>>,
+    /// Aggregates by windows: `{ tumbling = "1h" }`, `{ sliding = "1h", slide = "10m" }` or `{ session = "30m" }`, by event time or
+    /// processing time. Rows that come after their window was closed go to the output `late`.
     #[schemars(with = "WindowKeys")]
     pub(crate) window: Option<Spanned<WindowKeys>>,
     /// With `window`: the columns whose equal values make a group. Default: none, all rows of a window are one group (and one subtask does all
     /// the work). With `plugin`: the columns whose equal values share state, for plugins that keep some.
     #[schemars(with = "Vec<String>")]
     pub(crate) key_by: Option<Spanned<Vec<Spanned<String>>>>,
-    /// With `window`: a table of column names and SQL aggregates (`{ total = "sum(amount)", n = "count(*)" }`).
-    #[schemars(with = "SqlTable")]
+    /// With `window`: a table of column names and SQL aggregates (`{ total = "sum(amount)", n = "count(*)" }`), or plugins that aggregate
+    /// (`{ spread = { plugin = "spread@0.1", config = {} } }`; one that makes several columns puts this name before theirs).
+    #[schemars(with = "AggregateTable")]
     pub(crate) aggregate: Option<Spanned<SqlTable>>,
+}
+
+/// What repeats what.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "dedup")]
+pub(crate) struct DedupKeys {
+    /// The columns whose equal values make a repetition. Null equals null.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) by: Option<Spanned<Vec<Spanned<String>>>>,
+    /// How near in event time rows repeat each other. A row is remembered for so long, so memory grows with it.
+    #[schemars(with = "Span")]
+    pub(crate) within: Option<Spanned<Span>>,
 }
 
 /// How long an instance of a plugin lives.

@@ -5,6 +5,8 @@
 //! which columns a stream has and whether an expression compiles is left to the connectors and the planner: they get the text and
 //! its place. [`apply_set`] edits the text by `--set`, and [`json_schema`] describes the file to editors.
 
+mod aggregates;
+mod dedup;
 mod graph;
 mod json_schema;
 mod keys;
@@ -21,10 +23,13 @@ mod window;
 
 pub use json_schema::{ConnectorDoc, json_schema};
 pub use literal::Literal;
-pub use nodes::{InputRef, Instances, NamedSql, OperatorKind, OperatorNode, PluginUse, SelectUse, SinkNode, SourceNode, WindowUse};
+pub use nodes::{
+    AggregateBy, DedupUse, InputRef, Instances, NamedAggregate, NamedSql, OperatorKind, OperatorNode, PluginUse, SelectUse, SinkNode,
+    SourceNode, WindowUse,
+};
 pub use pipeline::{DEAD_LETTERS, LATE, MAX_FILE_BYTES, OTHER, Pipeline};
 pub use render::{Severity, render, render_warnings};
 pub use set::apply_set;
 pub use settings::Settings;
 pub use toml::Spanned;
-pub use window::WindowShape;
+pub use window::{WindowShape, WindowTime, Windows};

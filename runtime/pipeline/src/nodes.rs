@@ -1,13 +1,13 @@
 //! The nodes of a checked pipeline.
 
 use crate::literal::Literal;
-use crate::window::WindowShape;
+use crate::window::Windows;
 use serde_json::{Map, Value};
 use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 use stygian_api::Options;
-use stygian_core::PluginRef;
+use stygian_core::{PluginRef, Span};
 use toml::Spanned;
 
 pub use crate::keys::Instances;
@@ -84,6 +84,8 @@ pub enum OperatorKind {
     Union,
     /// Passes every row to the first output whose condition is true, else to [`crate::OTHER`].
     Branch(Vec<NamedSql>),
+    /// Drops repetitions.
+    Dedup(DedupUse),
     /// Aggregates by window and key.
     Window(WindowUse),
 }
@@ -120,6 +122,24 @@ pub struct NamedSql {
     pub sql: Literal,
 }
 
+/// A name and what is computed under it.
+#[derive(Clone, Debug)]
+pub struct NamedAggregate {
+    /// The name and where it stands.
+    pub name: Spanned<String>,
+    /// The aggregate.
+    pub by: AggregateBy,
+}
+
+/// How rows are aggregated.
+#[derive(Clone, Debug)]
+pub enum AggregateBy {
+    /// By an SQL aggregate.
+    Sql(Literal),
+    /// By a plugin.
+    Plugin(PluginUse),
+}
+
 /// New rows of expressions.
 #[derive(Clone, Debug)]
 pub struct SelectUse {
@@ -129,15 +149,26 @@ pub struct SelectUse {
     pub event_time: Option<Spanned<String>>,
 }
 
+/// Which rows are repetitions.
+#[derive(Clone, Debug)]
+pub struct DedupUse {
+    /// The columns whose equal values make one; at least one.
+    pub by: Vec<Spanned<String>>,
+    /// How near in event time.
+    pub within: Span,
+    /// Where that is said.
+    pub at: Range<usize>,
+}
+
 /// A window aggregate.
 #[derive(Clone, Debug)]
 pub struct WindowUse {
     /// The windows.
-    pub shape: WindowShape,
+    pub windows: Windows,
     /// Where they are described.
-    pub shape_at: Range<usize>,
+    pub windows_at: Range<usize>,
     /// The key columns; none: one group.
     pub key_by: Vec<Spanned<String>>,
     /// The aggregates, in order; at least one.
-    pub aggregates: Vec<NamedSql>,
+    pub aggregates: Vec<NamedAggregate>,
 }

@@ -1,5 +1,7 @@
 //! `[operator.*]`: exactly one kind each, and only the keys that belong to it.
 
+use crate::aggregates;
+use crate::dedup;
 use crate::graph::{self, Declared};
 use crate::keys::{OperatorKeys, SqlTable};
 use crate::literal::Literal;
@@ -15,7 +17,7 @@ use stygian_api::Options;
 use toml::Spanned;
 use toml::de::DeTable;
 
-const KINDS: [&str; 6] = ["plugin", "filter", "select", "union", "branch", "window"];
+const KINDS: [&str; 7] = ["plugin", "filter", "select", "union", "branch", "dedup", "window"];
 /// Keys that go with some kinds only.
 const COMPANIONS: [(&str, &[&str]); 8] = [
     ("inputs", &["union"]),
@@ -121,6 +123,7 @@ fn read_kind(
         "select" => select(keys, reading).map(OperatorKind::Select),
         "union" => union(keys.union.as_ref()?, reading),
         "branch" => branch(keys.branch?, reading).map(OperatorKind::Branch),
+        "dedup" => dedup::check(keys.dedup?, reading).map(OperatorKind::Dedup),
         _ => window(keys, name, table, reading).map(OperatorKind::Window),
     }
 }
@@ -152,7 +155,7 @@ fn plugin(keys: OperatorKeys, name: &Spanned<String>, text: &Arc<str>, reading: 
     })
 }
 
-fn json_table(table: toml::Table, at: &Range<usize>, reading: &mut Reading<'_>) -> Map<String, Value> {
+pub(crate) fn json_table(table: toml::Table, at: &Range<usize>, reading: &mut Reading<'_>) -> Map<String, Value> {
     table.into_iter().map(|(key, value)| (key, json(value, at, reading))).collect()
 }
 
@@ -211,28 +214,29 @@ fn branch(branches: Spanned<SqlTable>, reading: &mut Reading<'_>) -> Option<Vec<
 
 fn window(keys: OperatorKeys, name: &Spanned<String>, table: &DeTable<'_>, reading: &mut Reading<'_>) -> Option<WindowUse> {
     missing("operator", name, "aggregate", "write `aggregate = { n = \"count(*)\" }`", table, reading);
-    let shape = keys.window.and_then(|window| {
+    let windows = keys.window.and_then(|window| {
         let at = window.span();
         Some((window.into_inner().check(at.clone(), reading)?, at))
     });
-    let aggregates = keys.aggregate.and_then(|aggregates| named_sql(aggregates, "column", reading));
-    for aggregate in aggregates.iter().flatten() {
-        check_column_name(&aggregate.name, reading);
-    }
+    let aggregates = keys.aggregate.and_then(|aggregates| aggregates::named(aggregates, reading));
     let key_by = keys.key_by.map(|key_by| self::key_by(key_by, reading)).unwrap_or_default();
-    let (shape, shape_at) = shape?;
-    Some(WindowUse { shape, shape_at, key_by, aggregates: aggregates? })
+    let (windows, windows_at) = windows?;
+    Some(WindowUse { windows, windows_at, key_by, aggregates: aggregates? })
 }
 
 /// The key columns, each once.
 fn key_by(key_by: Spanned<Vec<Spanned<String>>>, reading: &mut Reading<'_>) -> Vec<Spanned<String>> {
-    let (key_by, mut seen) = (key_by.into_inner(), BTreeSet::new());
-    for key in &key_by {
-        if !seen.insert(key.get_ref()) {
-            reading.problem(key.span(), format!("`{}` is named twice", key.get_ref()), None);
-        }
-    }
+    let key_by = key_by.into_inner();
+    named_twice(&key_by, reading);
     key_by
+}
+
+/// Tells columns that are named twice.
+pub(crate) fn named_twice(columns: &[Spanned<String>], reading: &mut Reading<'_>) {
+    let mut seen = BTreeSet::new();
+    for column in columns.iter().filter(|column| !seen.insert(column.get_ref())) {
+        reading.problem(column.span(), format!("`{}` is named twice", column.get_ref()), None);
+    }
 }
 
 /// The entries of a table of names and SQL; at least one.
@@ -260,7 +264,7 @@ fn named_sql(table: Spanned<SqlTable>, what: &str, reading: &mut Reading<'_>) ->
     Some(entries)
 }
 
-fn check_column_name(name: &Spanned<String>, reading: &mut Reading<'_>) {
+pub(crate) fn check_column_name(name: &Spanned<String>, reading: &mut Reading<'_>) {
     let length = name.get_ref().len();
     if length == 0 || length > MAX_COLUMN_NAME {
         reading.problem(name.span(), format!("a column's name has 1 to {MAX_COLUMN_NAME} bytes, this one has {length}"), None);

@@ -60,7 +60,7 @@ fn reads_every_kind_of_operator() {
     assert_eq!(pipeline.operators[4].inputs[1].to_string(), "by-price.other");
     let OperatorKind::Window(window) = &pipeline.operators[5].kind else { panic!("no window") };
     let minutes = |n: u64| Span::secs(n * 60);
-    assert_eq!(window.shape, WindowShape::Sliding { size: minutes(60), slide: minutes(10), offset: minutes(5) });
+    assert_eq!(window.windows.shape, WindowShape::Sliding { size: minutes(60), slide: minutes(10), offset: minutes(5) });
     assert_eq!(window.key_by[0].get_ref(), "user");
     assert_eq!(window.aggregates[1].sql.text, "count(*)");
     assert_eq!(pipeline.warnings, []);

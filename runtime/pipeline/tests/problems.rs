@@ -212,7 +212,7 @@ error: operator `none` does nothing
 7 | [operator.none]
   |           ^^^^
   |
-  = help: give it one of plugin, filter, select, union, branch, window
+  = help: give it one of plugin, filter, select, union, branch, dedup, window
 
 error: operator `two` has several kinds: filter, select
  --> clicks.toml:9:11
@@ -448,13 +448,13 @@ error: operator `v` has no `aggregate`
   |
   = help: write `aggregate = { n = "count(*)" }`
 
-error: a window is either tumbling, or sliding with a slide
+error: a window is either tumbling, or sliding with a slide, or a session
  --> clicks.toml:9:10
   |
 9 | window = { tumbling = '1h', slide = '1m' }
   |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   |
-  = help: write `{ tumbling = "1h" }` or `{ sliding = "1h", slide = "10m" }`
+  = help: write `{ tumbling = "1h" }`, `{ sliding = "1h", slide = "10m" }` or `{ session = "30m" }`
 
 error: `slide` is 7m, it must divide the size 1h
   --> clicks.toml:12:36
@@ -462,13 +462,13 @@ error: `slide` is 7m, it must divide the size 1h
 12 | window = { sliding = '1h', slide = '7m' }
    |                                    ^^^^
 
-error: column `m` is of type integer, it must be a text with an SQL expression
+error: aggregate `m` is of type integer
   --> clicks.toml:13:35
    |
 13 | aggregate = { n = 'count(*)', m = 3 }
    |                                   ^
    |
-   = help: put it in quotes
+   = help: write an SQL aggregate, "sum(amount)", or a plugin, `{ plugin = "spread@0.1" }`
 
 error: `offset` is 2h, it must be less than 1h
   --> clicks.toml:16:38
@@ -504,7 +504,87 @@ error: a sliding window needs `slide`
 25 | window = { sliding = '1h' }
    |          ^^^^^^^^^^^^^^^^^^
    |
-   = help: write `{ tumbling = "1h" }` or `{ sliding = "1h", slide = "10m" }`
+   = help: write `{ tumbling = "1h" }`, `{ sliding = "1h", slide = "10m" }` or `{ session = "30m" }`
+"#;
+    assert_eq!(told_of(text), expected.trim_start_matches('\n'));
+}
+
+#[test]
+fn tells_what_does_not_go_with_sessions_and_clocks() {
+    let text = r#"
+[operator.v]
+input = 'a'
+window = { session = '30m', allowed_lateness = '1m', early = '5s', offset = '1m' }
+aggregate = { n = 'count(*)' }
+[operator.w]
+input = 'a'
+window = { tumbling = '30m', allowed_lateness = '1m', time = 'processing' }
+aggregate = { n = 'count(*)' }
+[operator.x]
+input = 'a'
+dedup = { by = [], within = '0s' }
+[operator.y]
+input = 'a'
+dedup = { by = ['u', 'u'] }
+"#;
+    let expected = r#"
+error: `allowed_lateness` does not go with `session`
+ --> clicks.toml:9:48
+  |
+9 | window = { session = '30m', allowed_lateness = '1m', early = '5s', offset = '1m' }
+  |                                                ^^^^
+  |
+  = help: a session that goes on has other bounds, so its later result could not replace the earlier one
+
+error: `early` does not go with `session`
+ --> clicks.toml:9:62
+  |
+9 | window = { session = '30m', allowed_lateness = '1m', early = '5s', offset = '1m' }
+  |                                                              ^^^^
+  |
+  = help: a session that goes on has other bounds, so its later result could not replace the earlier one
+
+error: `offset` does not go with `session`
+ --> clicks.toml:9:77
+  |
+9 | window = { session = '30m', allowed_lateness = '1m', early = '5s', offset = '1m' }
+  |                                                                             ^^^^
+  |
+  = help: a session begins with its first row
+
+error: `allowed_lateness` does not go with `time = "processing"`
+  --> clicks.toml:13:49
+   |
+13 | window = { tumbling = '30m', allowed_lateness = '1m', time = 'processing' }
+   |                                                 ^^^^
+   |
+   = help: no row is late in processing time: leave it out
+
+error: at least one column is needed
+  --> clicks.toml:17:16
+   |
+17 | dedup = { by = [], within = '0s' }
+   |                ^^
+   |
+   = help: write `{ by = ["id"], within = "1h" }`
+
+error: `within` must be 1 ms or more, and no geological age
+  --> clicks.toml:17:29
+   |
+17 | dedup = { by = [], within = '0s' }
+   |                             ^^^^
+
+error: `dedup` needs `within`: how long a row is remembered
+  --> clicks.toml:20:9
+   |
+20 | dedup = { by = ['u', 'u'] }
+   |         ^^^^^^^^^^^^^^^^^^^
+
+error: `u` is named twice
+  --> clicks.toml:20:22
+   |
+20 | dedup = { by = ['u', 'u'] }
+   |                      ^^^
 "#;
     assert_eq!(told_of(text), expected.trim_start_matches('\n'));
 }

@@ -38,13 +38,20 @@ fn try_out(text: &str) -> usize {
     }
 }
 
+fn sql_of(aggregate: &stygian_pipeline::NamedAggregate) -> Option<stygian_pipeline::Literal> {
+    match &aggregate.by {
+        stygian_pipeline::AggregateBy::Sql(sql) => Some(sql.clone()),
+        stygian_pipeline::AggregateBy::Plugin(_) => None,
+    }
+}
+
 fn literals(pipeline: &Pipeline) -> Vec<(std::ops::Range<usize>, std::ops::Range<usize>)> {
     use stygian_pipeline::OperatorKind::{Branch, Filter, Select, Window};
     let of = |operator: &stygian_pipeline::OperatorNode| match &operator.kind {
         Filter(sql) => vec![sql.clone()],
         Select(select) => select.columns.iter().map(|column| column.sql.clone()).collect(),
         Branch(branches) => branches.iter().map(|branch| branch.sql.clone()).collect(),
-        Window(window) => window.aggregates.iter().map(|aggregate| aggregate.sql.clone()).collect(),
+        Window(window) => window.aggregates.iter().filter_map(sql_of).collect(),
         _ => Vec::new(),
     };
     let all = pipeline.operators.iter().flat_map(of);

@@ -91,7 +91,14 @@ impl Plan {
             NodeKind::Select(columns) => ("select", named(columns.iter().map(|(name, e)| (name, e.sql())))),
             NodeKind::Union => ("union", String::new()),
             NodeKind::Branch(branches) => ("branch", named(branches.iter().map(|(name, p)| (name, p.sql())))),
-            NodeKind::Window(shape, spec) => ("window", format!("{shape}; {}", named(spec.aggregates.iter().map(|(n, a)| (n, a.sql()))))),
+            NodeKind::Dedup(spec) => {
+                let within = Span(std::time::Duration::from_micros(spec.within.unsigned_abs()));
+                let by: Vec<&str> = spec.keys.iter().map(|key| spec.input.field(*key).name().as_str()).collect();
+                ("dedup", format!("by {} within {within}", by.join(", ")))
+            }
+            NodeKind::Window(windows, spec) => {
+                ("window", format!("{windows}; {}", named(spec.aggregates.iter().map(|(n, a)| (n, a.sql())))))
+            }
             NodeKind::Plugin(plugin) => {
                 let described = &plugin.description;
                 let schema = node.inputs.first().and_then(|edge| self.schema_of(edge));

@@ -4,6 +4,7 @@ use arrow_schema::SchemaRef;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stygian_core::PluginDescription;
+use stygian_expr::ExternalFunction;
 
 /// What was found out before planning, each by the name of its node.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +13,8 @@ pub struct Facts {
     pub sources: BTreeMap<String, SourceFacts>,
     /// Of every operator that is a plugin: what it says under the operator's configuration.
     pub plugins: BTreeMap<String, Arc<PluginDescription>>,
+    /// Of every plugin that aggregates in a window, under [`crate::aggregate_key`], as its description is in `plugins`: what computes it.
+    pub aggregates: BTreeMap<String, Arc<dyn ExternalFunction>>,
     /// Sources and operators whose facts could not be found out, for a reason that has been told already: the planner tells no problem
     /// of theirs and of what depends on them, but checks the rest.
     pub failed: BTreeSet<String>,

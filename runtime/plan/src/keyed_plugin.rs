@@ -16,8 +16,8 @@ pub(crate) fn key(graph: &mut Graph<'_>, plugin: &PluginUse, description: &Plugi
         graph.problem(plugin.plugin_at.clone(), message, hint);
         return None;
     }
-    let columns = key_columns(graph, &plugin.key_by, input)?;
     let schema = input.schema.columns();
+    let columns = key_columns(graph, &plugin.key_by, schema, "plugin")?;
     let types: Option<Vec<ColumnType>> = columns.iter().map(|place| ColumnType::of(schema.field(*place).data_type())).collect();
     let Some(types) = types else {
         let message = format!("the key of plugin {who} has a column of a type that does not cross into plugins");

@@ -5,6 +5,7 @@
 //! once, underlined in the pipeline file. [`Plan::explain`] shows the result. Opening connectors and plugins is left to the binary,
 //! running to the engine.
 
+mod aggregate;
 mod chains;
 mod columns;
 mod explain;
@@ -16,6 +17,7 @@ mod plan;
 mod plugin;
 mod svg;
 
+pub use aggregate::aggregate_key;
 pub use explain::GUARANTEES;
 pub use facts::{Facts, SourceFacts};
 pub use logical::plan;

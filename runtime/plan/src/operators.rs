@@ -1,5 +1,6 @@
 //! Each kind of operator: what it needs of its inputs, and what it puts out.
 
+use crate::aggregate;
 use crate::columns;
 use crate::logical::{Graph, Input, error_text, time_hint};
 use crate::plan::{NodeKind, PlanOutput};
@@ -8,8 +9,10 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use std::sync::Arc;
 use stygian_api::suggest;
 use stygian_core::{KeyHasher, StreamKind, StreamSchema};
-use stygian_expr::{Aggregate, ExprError, Expression, Predicate, WindowAggregatorSpec, WindowKind, WindowSpec};
-use stygian_pipeline::{LATE, Literal, NamedSql, OTHER, OperatorKind, OperatorNode, SelectUse, Spanned, WindowShape, WindowUse};
+use stygian_expr::{DedupSpec, ExprError, Expression, Predicate, WindowAggregatorSpec, WindowKind, WindowSpec};
+use stygian_pipeline::{
+    DedupUse, LATE, Literal, NamedSql, OTHER, OperatorKind, OperatorNode, SelectUse, Spanned, WindowShape, WindowTime, WindowUse,
+};
 
 /// An operator without problems.
 pub(crate) struct Checked {
@@ -36,7 +39,8 @@ pub(crate) fn check<'a>(graph: &mut Graph<'a>, node: &'a OperatorNode, inputs: &
                 OperatorKind::Filter(sql) => filter(graph, sql, input),
                 OperatorKind::Select(select) => self::select(graph, select, input),
                 OperatorKind::Branch(branches) => branch(graph, branches, input),
-                OperatorKind::Window(window) => self::window(graph, window, input),
+                OperatorKind::Window(window) => self::window(graph, node, window, input),
+                OperatorKind::Dedup(dedup) => self::dedup(graph, dedup, input),
                 OperatorKind::Plugin(_) | OperatorKind::Union => None,
             }
         }
@@ -47,7 +51,7 @@ fn main_output(schema: StreamSchema) -> PlanOutput {
     PlanOutput { name: None, schema }
 }
 
-fn told<T>(graph: &mut Graph<'_>, sql: &Literal, result: Result<T, ExprError>) -> Option<T> {
+pub(crate) fn told<T>(graph: &mut Graph<'_>, sql: &Literal, result: Result<T, ExprError>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
         Err(error) => {
@@ -156,9 +160,41 @@ fn nullable_where_any_is(inputs: &[Input<'_>]) -> SchemaRef {
     Arc::new(Schema::new(fields.map(|(index, field)| field.as_ref().clone().with_nullable(nullable(index))).collect::<Vec<_>>()))
 }
 
-/// Where the columns of a key stand.
-pub(crate) fn key_columns(graph: &mut Graph<'_>, key_by: &[Spanned<String>], input: &Input<'_>) -> Option<Vec<usize>> {
+fn window(graph: &mut Graph<'_>, node: &OperatorNode, window: &WindowUse, input: &Input<'_>) -> Option<Checked> {
     let schema = input.schema.columns();
+    let by_event = window.windows.time == WindowTime::Event;
+    let event_time = input.schema.event_time().filter(|_| by_event);
+    if by_event && event_time.is_none() {
+        let message = format!("windows need an event time, and `{}` has none", input.reference);
+        let hint = "name its column as `event_time` of the source, and keep it under its name in every `select` on the \
+                    way; or write `time = \"processing\"` for windows of the time at which rows come by";
+        graph.problem(window.windows_at.clone(), message, hint);
+    }
+    let keys = key_columns(graph, &window.key_by, schema, "window");
+    let aggregates = every(window.aggregates.iter().map(|named| aggregate::check(graph, node.name.get_ref(), named, input)));
+    let (keys, aggregates) = (keys?, aggregates?);
+    let spec = WindowAggregatorSpec {
+        window: window_spec(window.windows.shape),
+        keys: keys.clone(),
+        event_time: if by_event { Some(event_time?) } else { None },
+        allowed_lateness: window.windows.allowed_lateness.micros(),
+        early: window.windows.early.is_some(),
+        aggregates,
+        input: schema.clone(),
+    };
+    if let Err(error) = spec.check() {
+        graph.problem(window.windows_at.clone(), error.to_string(), "");
+        return None;
+    }
+    let result = StreamSchema::append(spec.output_schema());
+    // Times of processing say nothing of the watermarks, which are of event time.
+    let result = if by_event { result.clone().with_event_time(WINDOW_TIME).unwrap_or(result) } else { result };
+    let outputs = vec![main_output(result), PlanOutput { name: Some(LATE.to_owned()), schema: input.schema.clone() }];
+    Some(Checked { kind: NodeKind::Window(window.windows, Arc::new(spec)), outputs, key: Some(keys) })
+}
+
+/// The places of key columns.
+pub(crate) fn key_columns(graph: &mut Graph<'_>, keys: &[Spanned<String>], schema: &SchemaRef, what: &str) -> Option<Vec<usize>> {
     let mut key_column = |key: &Spanned<String>| {
         let Some((index, field)) = schema.column_with_name(key.get_ref()) else {
             let hint = suggest(key.get_ref(), &columns::names(schema));
@@ -167,44 +203,30 @@ pub(crate) fn key_columns(graph: &mut Graph<'_>, key_by: &[Spanned<String>], inp
         };
         if !KeyHasher::supports(field.data_type()) {
             let message = format!("column `{}` is {}, which cannot be a key", key.get_ref(), columns::type_name(field.data_type()));
-            graph.problem(key.span(), message, "make a column of a plain type with a `select` before");
+            graph.problem(key.span(), message, format!("make a column of a plain type with a `select` before the {what}"));
             return None;
         }
         Some(index)
     };
-    every(key_by.iter().map(&mut key_column))
+    every(keys.iter().map(&mut key_column))
 }
 
-fn window(graph: &mut Graph<'_>, window: &WindowUse, input: &Input<'_>) -> Option<Checked> {
-    let schema = input.schema.columns();
+fn dedup(graph: &mut Graph<'_>, dedup: &DedupUse, input: &Input<'_>) -> Option<Checked> {
     let event_time = input.schema.event_time();
     if event_time.is_none() {
-        let message = format!("windows need an event time, and `{}` has none", input.reference);
+        let message = format!("`dedup` needs an event time, and `{}` has none", input.reference);
         let hint = "name its column as `event_time` of the source, and keep it under its name in every `select` on the way";
-        graph.problem(window.shape_at.clone(), message, hint);
+        graph.problem(dedup.at.clone(), message, hint);
     }
-    let keys = key_columns(graph, &window.key_by, input);
-    let mut compile = |aggregate: &NamedSql| {
-        let compiled = told(graph, &aggregate.sql, Aggregate::compile(&aggregate.sql.text, schema))?;
-        Some((aggregate.name.get_ref().clone(), compiled))
-    };
-    let aggregates = every(window.aggregates.iter().map(&mut compile));
-    let (keys, aggregates) = (keys?, aggregates?);
-    let spec = WindowAggregatorSpec {
-        window: window_spec(window.shape),
-        keys: keys.clone(),
-        event_time: event_time?,
-        aggregates,
-        input: schema.clone(),
-    };
+    let keys = key_columns(graph, &dedup.by, input.schema.columns(), "dedup")?;
+    let within = dedup.within.micros();
+    let spec = DedupSpec { keys: keys.clone(), event_time: event_time?, within, input: input.schema.columns().clone() };
     if let Err(error) = spec.check() {
-        graph.problem(window.shape_at.clone(), error.to_string(), "");
+        graph.problem(dedup.at.clone(), error.to_string(), "");
         return None;
     }
-    let result = StreamSchema::append(spec.output_schema());
-    let result = result.clone().with_event_time(WINDOW_TIME).unwrap_or(result);
-    let outputs = vec![main_output(result), PlanOutput { name: Some(LATE.to_owned()), schema: input.schema.clone() }];
-    Some(Checked { kind: NodeKind::Window(window.shape, Arc::new(spec)), outputs, key: Some(keys) })
+    let outputs = vec![main_output(input.schema.clone()), PlanOutput { name: Some(LATE.to_owned()), schema: input.schema.clone() }];
+    Some(Checked { kind: NodeKind::Dedup(Arc::new(spec)), outputs, key: Some(keys) })
 }
 
 /// The event time of a window's results.
@@ -218,5 +240,6 @@ fn window_spec(shape: WindowShape) -> WindowSpec {
         WindowShape::Sliding { size, slide, offset } => {
             WindowSpec { kind: WindowKind::Sliding { size: size.micros(), slide: slide.micros() }, offset: offset.micros() }
         }
+        WindowShape::Session { gap } => WindowSpec::session(gap.micros()),
     }
 }

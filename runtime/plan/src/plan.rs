@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use stygian_api::{Accepts, Options, Problem, Problems};
 use stygian_core::{ColumnType, OperatorId, Parallelism, PluginDescription, PluginRef, StreamKind, StreamSchema};
-use stygian_expr::{Expression, Predicate, WindowAggregatorSpec};
-use stygian_pipeline::{Instances, Settings, WindowShape};
+use stygian_expr::{DedupSpec, Expression, Predicate, WindowAggregatorSpec};
+use stygian_pipeline::{Instances, Settings, Windows};
 
 /// A place in [`Plan::nodes`].
 pub type NodeIndex = usize;
@@ -94,8 +94,10 @@ pub enum NodeKind {
     Union,
     /// A row goes to the first condition that holds. Outputs: one a condition, `other`, dead letters.
     Branch(Vec<(String, Predicate)>),
+    /// Drops repetitions. Outputs: rows, `late`, dead letters.
+    Dedup(Arc<DedupSpec>),
     /// Aggregates. Outputs: results, `late`, dead letters.
-    Window(WindowShape, Arc<WindowAggregatorSpec>),
+    Window(Windows, Arc<WindowAggregatorSpec>),
     /// Calls a plugin. Outputs: the plugin's in its order, dead letters.
     Plugin(Box<PluginPlan>),
     /// Writes. No outputs.

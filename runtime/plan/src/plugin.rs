@@ -68,7 +68,7 @@ fn reads<'d>(graph: &mut Graph<'_>, plugin: &PluginUse, description: &'d PluginD
 }
 
 /// The places of the columns that the plugin reads.
-fn crossing(graph: &mut Graph<'_>, reads: &InputSpec, description: &PluginDescription, input: &Input<'_>) -> Option<Vec<usize>> {
+pub(crate) fn crossing(graph: &mut Graph<'_>, reads: &InputSpec, description: &PluginDescription, input: &Input<'_>) -> Option<Vec<usize>> {
     let schema = input.schema.columns();
     let at = &input.reference.at;
     let who = &description.name;

@@ -1,6 +1,7 @@
 //! The operators that a job can have: native ones over columns, and the one that calls a plugin. One file each.
 
 mod branch;
+mod dedup;
 mod filter;
 mod keyed;
 mod plugin;
@@ -9,6 +10,7 @@ mod union;
 mod window;
 
 pub use branch::Branch;
+pub use dedup::Dedup;
 pub use filter::Filter;
 pub use keyed::{Keyed, KeyedSpec};
 pub use plugin::PluginOperator;

@@ -1,24 +1,47 @@
-//! `window`: aggregates by key over windows of event time; fires when the watermark passes a window's end.
+//! `window`: aggregates by key over windows. Windows of event time fire when the watermark passes their end, those of processing time
+//! when the clock does; early results come by the clock. At the end of the data everything fires.
 
 use crate::metrics::Counters;
 use crate::{CallContext, Dropped, Operator, OperatorError, Output};
 use arrow_array::RecordBatch;
 use std::sync::Arc;
+use std::time::Duration;
+use stygian_core::EventTime;
 use stygian_expr::{WindowAggregator, WindowAggregatorSpec};
 
-/// Two outputs: the results, and the rows that came after all their windows had fired.
+/// Two outputs: the results, and the rows that came after all their windows had closed.
 pub struct Window {
     aggregator: WindowAggregator,
+    /// By processing time rather than event time.
+    by_clock: bool,
+    early: Option<Early>,
     counters: Arc<Counters>,
 }
 
+/// Early results: at multiples of the interval, while there is something new to tell.
+struct Early {
+    interval: i64,
+    /// The next time, from the first row that came after the last.
+    due: Option<i64>,
+}
+
 impl Window {
-    /// An aggregator without any rows.
+    /// An aggregator without any rows, with results every `early` before windows end.
     ///
     /// # Errors
     /// When an aggregate cannot be made.
-    pub fn new(spec: Arc<WindowAggregatorSpec>, counters: Arc<Counters>) -> Result<Self, OperatorError> {
-        Ok(Self { aggregator: WindowAggregator::new(spec)?, counters })
+    pub fn new(spec: Arc<WindowAggregatorSpec>, early: Option<Duration>, counters: Arc<Counters>) -> Result<Self, OperatorError> {
+        let by_clock = spec.event_time.is_none();
+        let interval = early.map(|early| i64::try_from(early.as_micros()).unwrap_or(i64::MAX).max(1));
+        let early = interval.map(|interval| Early { interval, due: None });
+        Ok(Self { aggregator: WindowAggregator::new(spec)?, by_clock, early, counters })
+    }
+
+    fn advance(&mut self, to: EventTime, out: &mut Output) -> Result<(), OperatorError> {
+        for results in self.aggregator.advance(to)? {
+            out.push(RESULTS, results);
+        }
+        Ok(())
     }
 }
 
@@ -26,17 +49,44 @@ const RESULTS: usize = 0;
 const LATE: usize = 1;
 
 impl Operator for Window {
-    fn process(&mut self, rows: RecordBatch, _context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
-        if let Some(late) = self.aggregator.push(&rows)? {
+    fn process(&mut self, rows: RecordBatch, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
+        let now = context.processing_time;
+        if self.by_clock {
+            // What ended between the last timer and these rows.
+            self.advance(EventTime::from_micros(now), out)?;
+        }
+        if let Some(late) = self.aggregator.push_at(&rows, EventTime::from_micros(now))? {
             self.counters.add_late_rows(late.num_rows());
             out.push_aside(LATE, late);
+        }
+        if let Some(early) = &mut self.early
+            && early.due.is_none()
+            && self.aggregator.has_changed()
+        {
+            early.due = Some((now.div_euclid(early.interval) + 1).saturating_mul(early.interval));
         }
         Ok(())
     }
 
     fn watermark(&mut self, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
-        for results in self.aggregator.advance(context.watermark)? {
-            out.push(RESULTS, results);
+        if self.by_clock && context.watermark != EventTime::MAX { Ok(()) } else { self.advance(context.watermark, out) }
+    }
+
+    fn next_deadline(&self) -> Option<i64> {
+        let end = self.aggregator.next_end().filter(|_| self.by_clock).map(EventTime::micros);
+        end.into_iter().chain(self.early.as_ref().and_then(|early| early.due)).min()
+    }
+
+    fn processing_time(&mut self, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
+        let now = context.processing_time;
+        if self.by_clock {
+            self.advance(EventTime::from_micros(now), out)?;
+        }
+        if let Some(early) = self.early.as_mut().filter(|early| early.due.is_some_and(|due| due <= now)) {
+            early.due = None;
+            for results in self.aggregator.early()? {
+                out.push(RESULTS, results);
+            }
         }
         Ok(())
     }

@@ -1,9 +1,12 @@
 //! Tests through the public interface, and the rows they share.
 
 mod aggregates;
+mod dedup;
 mod expressions;
 mod hostile;
 mod refusals;
+mod revisions;
+mod sessions;
 mod windows;
 
 use arrow_array::{

@@ -196,13 +196,20 @@ fn impossible_aggregations_are_refused() {
     let good = WindowAggregatorSpec {
         window: WindowSpec::tumbling(10),
         keys: vec![3],
-        event_time: 4,
+        event_time: Some(4),
+        allowed_lateness: 0,
+        early: false,
         aggregates: vec![("n".to_owned(), count.clone())],
         input: schema(),
     };
     assert!(good.check().is_ok());
     for (spec, says) in [
-        (WindowAggregatorSpec { event_time: 1, ..good.clone() }, "must be a timestamp"),
+        (WindowAggregatorSpec { event_time: Some(1), ..good.clone() }, "must be a timestamp"),
+        (WindowAggregatorSpec { allowed_lateness: 1, event_time: None, ..good.clone() }, "no row is late"),
+        (WindowAggregatorSpec { allowed_lateness: -1, ..good.clone() }, "is not between 0"),
+        (WindowAggregatorSpec { window: WindowSpec::session(5), allowed_lateness: 1, ..good.clone() }, "a session that goes on"),
+        (WindowAggregatorSpec { window: WindowSpec::session(5), early: true, ..good.clone() }, "a session that goes on"),
+        (WindowAggregatorSpec { window: WindowSpec::session(0), ..good.clone() }, "longer than nothing"),
         (WindowAggregatorSpec { keys: vec![99], ..good.clone() }, "no column with the number 99"),
         (WindowAggregatorSpec { keys: vec![10], ..good.clone() }, "cannot be a key"),
         (WindowAggregatorSpec { aggregates: vec![("kind".to_owned(), count.clone())], ..good.clone() }, "called `kind`"),

@@ -68,7 +68,7 @@ const AGGREGATES: [&str; 12] = [
 fn spec(window: WindowSpec, keys: Vec<usize>) -> Arc<WindowAggregatorSpec> {
     let aggregate = |sql: &str| Aggregate::compile(sql, &schema()).unwrap_or_else(|e| panic!("{sql}: {e}"));
     let aggregates = AGGREGATES.iter().map(|sql| ((*sql).to_owned(), aggregate(sql))).collect();
-    Arc::new(WindowAggregatorSpec { window, keys, event_time: 1, aggregates, input: schema() })
+    Arc::new(WindowAggregatorSpec { window, keys, event_time: Some(1), allowed_lateness: 0, early: false, aggregates, input: schema() })
 }
 
 /// What each aggregate is for a window start and key (none: null).
@@ -369,7 +369,15 @@ fn float_keys_are_normalised() {
     let columns: Vec<ArrayRef> = vec![Arc::new(TimestampMicrosecondArray::from_value(0, 6)), Arc::new(keys)];
     let rows = RecordBatch::try_new(schema.clone(), columns).expect("rows");
     let aggregates = vec![("n".to_owned(), Aggregate::compile("count(*)", &schema).expect("an aggregate"))];
-    let spec = WindowAggregatorSpec { window: WindowSpec::tumbling(10), keys: vec![1], event_time: 0, aggregates, input: schema };
+    let spec = WindowAggregatorSpec {
+        window: WindowSpec::tumbling(10),
+        keys: vec![1],
+        event_time: Some(0),
+        allowed_lateness: 0,
+        early: false,
+        aggregates,
+        input: schema,
+    };
     let mut aggregator = WindowAggregator::new(Arc::new(spec)).expect("a window");
     assert!(aggregator.push(&rows).expect("pushed").is_none());
     let fired = aggregator.advance(EventTime::MAX).expect("advanced").remove(0);

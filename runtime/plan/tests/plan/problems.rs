@@ -71,7 +71,7 @@ error: windows need an event time, and `gone` has none
 16 | window = { tumbling = '1h' }
    |          ^^^^^^^^^^^^^^^^^^^
    |
-   = help: name its column as `event_time` of the source, and keep it under its name in every `select` on the way
+   = help: name its column as `event_time` of the source, and keep it under its name in every `select` on the way; or write `time = "processing"` for windows of the time at which rows come by
 
 error: there is no column `byer`
   --> shop.toml:17:11

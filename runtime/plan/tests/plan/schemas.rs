@@ -1,7 +1,8 @@
 //! The schema of every stream, by the rules for each kind of operator.
 
-use crate::common::{CLICKS, HEAD, facts, fields, output, planned, plugin, source};
-use stygian_core::{DeadLetters, OutputShape, StreamKind};
+use crate::common::{CLICKS, HEAD, facts, fields, output, planned, plugin, source, told};
+use std::sync::Arc;
+use stygian_core::{DeadLetters, OutputShape, PluginInterfaces, StreamKind};
 use stygian_plan::{Facts, NodeKind, Plan};
 
 /// `name: columns; event time` of an output.
@@ -101,6 +102,75 @@ fn a_window_puts_out_bounds_keys_and_aggregates_and_late_rows() {
     let text = "[operator.w]\ninput='clean.good'\nwindow={ tumbling = '1h' }\nkey_by=['item']\naggregate={ n = 'count(*)', most = 'max(amount)' }\n[sink.s]\ninput='w'\nconnector='x'\n";
     assert_eq!(of(text, "w", 0), "-: window_start! window_end! window_time! item n! most; window_time");
     assert_eq!(of(text, "w", 1), "late: buyer! item amount at! price!; at");
+}
+
+#[test]
+fn windows_that_revise_have_a_revision_and_those_by_the_clock_no_event_time() {
+    let window = |window: &str| {
+        let text = format!("[operator.w]\ninput = 'clicks'\nwindow = {window}\nkey_by = ['item']\naggregate = {{ n = 'count(*)' }}\n");
+        of(&text, "w", 0)
+    };
+    let plain = "-: window_start! window_end! window_time! item n!; window_time";
+    let revised = "-: window_start! window_end! window_time! revision! item n!; window_time";
+    assert_eq!(window("{ session = '30m' }"), plain);
+    assert_eq!(window("{ tumbling = '1h', allowed_lateness = '1m' }"), revised);
+    assert_eq!(window("{ sliding = '1h', slide = '1m', early = '10s' }"), revised);
+    assert_eq!(window("{ tumbling = '1h', time = 'processing' }"), plain.replace("; window_time", "; -"));
+}
+
+/// A user's aggregate as far as the planner looks at it.
+#[derive(Debug)]
+struct Own(arrow_schema::Fields);
+
+impl stygian_expr::ExternalFunction for Own {
+    fn open(&self) -> Result<Box<dyn stygian_expr::ExternalAggregate>, stygian_expr::ExternalError> {
+        Err("only planned".into())
+    }
+
+    fn results(&self) -> &arrow_schema::Fields {
+        &self.0
+    }
+}
+
+fn facts_with_own(results: &[&str]) -> Facts {
+    let mut facts = facts();
+    let mut description = Arc::unwrap_or_clone(plugin(&["amount float64"], vec![output("out", OutputShape::Own(fields(results)))]));
+    description.interfaces = PluginInterfaces { aggregate: true, ..PluginInterfaces::default() };
+    let results: Vec<arrow_schema::Field> = fields(results).iter().map(stygian_core::Field::arrow).collect();
+    facts.aggregates.insert("w.spread".into(), Arc::new(Own(results.into())));
+    facts.plugins.insert("w.spread".into(), Arc::new(description));
+    facts
+}
+
+const OWN: &str = "[operator.w]
+input = 'clicks'
+window = { session = '30m' }
+key_by = ['item']
+aggregate = { n = 'count(*)', spread = { plugin = 'spread@0.1', config = { least = 1 } }, most = 'max(amount)' }
+";
+
+#[test]
+fn an_own_aggregate_makes_a_column_of_its_name_or_several_behind_it() {
+    let of = |results: &[&str]| stream(&planned(&format!("{HEAD}{OWN}"), &facts_with_own(results)), "w", 0);
+    assert_eq!(of(&["x float64"]), "-: window_start! window_end! window_time! item n! spread most; window_time");
+    let several = "-: window_start! window_end! window_time! item n! spread_low! spread_high most; window_time";
+    assert_eq!(of(&["low float64 not null", "high float64"]), several);
+}
+
+#[test]
+fn an_aggregate_whose_plugin_does_not_aggregate_is_a_problem() {
+    let mut facts = facts_with_own(&["x float64"]);
+    facts.plugins.insert("w.spread".into(), plugin(&["amount float64"], vec![output("out", OutputShape::Selected)]));
+    assert!(told(&format!("{HEAD}{OWN}"), &facts).contains("error: plugin cleaner 1.2.0 does not aggregate"));
+    facts.plugins.remove("w.spread");
+    assert!(told(&format!("{HEAD}{OWN}"), &facts).contains("error: nothing is known of the plugin of `w.spread`"));
+}
+
+#[test]
+fn dedup_passes_rows_as_they_are_and_late_ones_apart() {
+    let text = "[operator.once]\ninput = 'clicks'\ndedup = { by = ['buyer'], within = '1h' }\n";
+    assert_eq!(of(text, "once", 0), "-: buyer! item amount at!; at");
+    assert_eq!(of(text, "once", 1), "late: buyer! item amount at!; at");
 }
 
 #[test]

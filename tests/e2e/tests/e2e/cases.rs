@@ -21,10 +21,14 @@ macro_rules! cases {
 cases! { "":
     aircraft
     behaviour
+    dedup
     flights
     formats
     late
+    processing
+    revisions
     routes
+    sessions
     sliding
 }
 

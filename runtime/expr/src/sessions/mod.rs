@@ -1,0 +1,337 @@
+//! Session windows: rows of one key that are less than a gap apart, `[first, last + gap)`.
+//!
+//! A row belongs to the open sessions of its key that `[time, time + gap)` overlaps, which become one; if there are none, it begins one.
+//! A session fires when the watermark reaches its end; it is open until then. A row that would begin a session which has ended already
+//! is late. All of this depends on the order of rows and watermarks only.
+//!
+//! [`table`] finds the session of a row, [`part`] holds what the aggregates know: each session has a group in the accumulators of the
+//! bucket its end lies in. When its end moves on to the next bucket, the session gets a new group there, and the old one is merged
+//! into it once the watermark has come to the old bucket. A session that goes on for long thus holds two or three groups at a time.
+
+mod part;
+pub(crate) mod table;
+
+use crate::accumulators::Accumulators;
+use crate::aggregator::Frame;
+use crate::keys::{EncodedKeys, seed};
+use crate::output::{Bounds, Fired};
+use crate::pane::Prepared;
+use crate::window::MAX_TIME;
+use crate::{ExprError, WindowAggregatorSpec};
+use arrow_array::{Array, RecordBatch, TimestampMicrosecondArray, UInt32Array};
+use part::{Content, Part};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use table::{Id, NONE, Place, Session, Table};
+
+/// The open sessions of one subtask.
+pub(crate) struct Sessions {
+    gap: i64,
+    table: Table,
+    parts: BTreeMap<u32, Part>,
+    /// The live part of each bucket of ends.
+    live: BTreeMap<i64, u32>,
+    next_part: u32,
+    latest: Latest,
+}
+
+/// The live part that was used last, and the ends it is for.
+#[derive(Clone, Copy)]
+struct Latest {
+    part: u32,
+    from: i64,
+    until: i64,
+}
+
+const NO_PART: Latest = Latest { part: u32::MAX, from: 0, until: 0 };
+
+/// Where the rows of a batch go.
+#[derive(Default)]
+struct Routed {
+    /// By part: rows and the group of each.
+    parts: Vec<(u32, Vec<u32>, Vec<usize>)>,
+    late: Vec<u32>,
+}
+
+impl Routed {
+    fn add(&mut self, row: u32, place: Place) {
+        // Few parts appear in one batch; the one of the row before is the last.
+        let at = self.parts.iter().rposition(|(part, ..)| *part == place.part).unwrap_or_else(|| {
+            self.parts.push((place.part, Vec::new(), Vec::new()));
+            self.parts.len() - 1
+        });
+        let (_, rows, groups) = &mut self.parts[at];
+        rows.push(row);
+        groups.push(place.slot as usize);
+    }
+}
+
+/// Groups that leave a drained part: for the result, or for other parts.
+#[derive(Default)]
+struct Leaving {
+    fired: Vec<(u32, Id)>,
+    moved: BTreeMap<u32, (Vec<u32>, Vec<usize>)>,
+}
+
+impl Sessions {
+    pub(crate) fn new(gap: i64) -> Self {
+        let table = Table::new(seed());
+        Self { gap, table, parts: BTreeMap::new(), live: BTreeMap::new(), next_part: 0, latest: NO_PART }
+    }
+
+    /// Adds rows with these times; gives back the numbers of those that are late.
+    pub(crate) fn push(&mut self, frame: &Frame, rows: &RecordBatch, times: &TimestampMicrosecondArray) -> Result<Vec<u32>, ExprError> {
+        let prepared = frame.prepare(rows)?;
+        let mut routed = Routed::default();
+        match &prepared.keys {
+            EncodedKeys::None => self.route(frame, times, |_| Some(&[]), &mut routed)?,
+            EncodedKeys::Text(keys) => {
+                self.route(frame, times, |row| keys.is_valid(row).then(|| keys.value(row).as_bytes()), &mut routed)?;
+            }
+            EncodedKeys::Binary(keys) => self.route(frame, times, |row| keys.is_valid(row).then(|| keys.value(row)), &mut routed)?,
+            EncodedKeys::Rows(keys) => self.route(frame, times, |row| Some(keys.row(row).data()), &mut routed)?,
+        }
+        self.add(frame, &prepared, routed.parts)?;
+        Ok(routed.late)
+    }
+
+    fn route<'a>(
+        &mut self,
+        frame: &Frame,
+        times: &TimestampMicrosecondArray,
+        key: impl Fn(usize) -> Option<&'a [u8]>,
+        routed: &mut Routed,
+    ) -> Result<(), ExprError> {
+        for (row, time) in (0_u32..).zip(times.values().iter().copied()) {
+            if times.is_null(row as usize) || !(-MAX_TIME..=MAX_TIME).contains(&time) {
+                routed.late.push(row);
+                continue;
+            }
+            match self.place(&frame.spec, frame.watermark, key(row as usize), time)? {
+                Some(place) => routed.add(row, place),
+                None => routed.late.push(row),
+            }
+        }
+        Ok(())
+    }
+
+    /// The group of a row; `None`: it is late.
+    fn place(&mut self, spec: &WindowAggregatorSpec, watermark: i64, key: Option<&[u8]>, time: i64) -> Result<Option<Place>, ExprError> {
+        let hash = table::hash(key, self.table.seed());
+        let first = self.table.first(key, hash);
+        if first != NONE {
+            let (gap, latest) = (self.gap, self.latest);
+            let session = self.table.get_mut(first);
+            if session.next == NONE && overlaps(session, time, gap) {
+                session.start = session.start.min(time);
+                session.last = session.last.max(time);
+                session.rows = session.rows.saturating_add(1);
+                if session.place.part == latest.part && session.last + gap < latest.until {
+                    return Ok(Some(session.place));
+                }
+                return self.settle(spec, first).map(Some);
+            }
+        }
+        self.place_slowly(spec, watermark, (key, hash, first), time)
+    }
+
+    /// The case of a key without open sessions, with several, or with one out of reach.
+    fn place_slowly(
+        &mut self,
+        spec: &WindowAggregatorSpec,
+        watermark: i64,
+        (key, hash, first): (Option<&[u8]>, u64, Id),
+        time: i64,
+    ) -> Result<Option<Place>, ExprError> {
+        let reached = |id: &Id| overlaps(self.table.get(*id), time, self.gap);
+        let reached: Vec<Id> = if first == NONE { Vec::new() } else { self.table.chain(first).filter(reached).collect() };
+        let id = match reached.iter().copied().max_by_key(|id| self.table.get(*id).last) {
+            // The one that ends last has its group where the group of them all must be, or before it.
+            Some(survivor) => {
+                reached.into_iter().filter(|id| *id != survivor).for_each(|id| self.table.merge(id, survivor));
+                survivor
+            }
+            None if time + self.gap <= watermark => return Ok(None),
+            None => self.table.insert(key, hash, first, time),
+        };
+        let session = self.table.get_mut(id);
+        session.start = session.start.min(time);
+        session.last = session.last.max(time);
+        session.rows = session.rows.saturating_add(1);
+        self.settle(spec, id).map(Some)
+    }
+
+    /// The session's group in the live part of the bucket that its end lies in: the one it has, or a new one.
+    fn settle(&mut self, spec: &WindowAggregatorSpec, id: Id) -> Result<Place, ExprError> {
+        let end = self.table.get(id).last + self.gap;
+        if !(self.latest.from..self.latest.until).contains(&end) {
+            self.latest = self.live_part(spec, end.div_euclid(self.gap))?;
+        }
+        let part = self.latest.part;
+        let session = self.table.get_mut(id);
+        if session.place.part != part
+            && let Some(here) = self.parts.get_mut(&part)
+        {
+            session.place = Place { part, slot: here.slot(id) };
+            session.partials += 1;
+        }
+        Ok(session.place)
+    }
+
+    fn live_part(&mut self, spec: &WindowAggregatorSpec, bucket: i64) -> Result<Latest, ExprError> {
+        let part = match self.live.get(&bucket) {
+            Some(part) => *part,
+            None => {
+                let part = self.next_part;
+                self.next_part += 1;
+                self.parts.insert(part, Part::new(spec, bucket)?);
+                self.live.insert(bucket, part);
+                part
+            }
+        };
+        let from = bucket * self.gap;
+        Ok(Latest { part, from, until: from + self.gap })
+    }
+
+    /// Gives the routed rows to the accumulators of their parts.
+    fn add(&mut self, frame: &Frame, prepared: &Prepared, routed: Vec<(u32, Vec<u32>, Vec<usize>)>) -> Result<(), ExprError> {
+        for (part, rows, groups) in routed {
+            let Some(Part { owners, content: Content::Live(accumulators), .. }) = self.parts.get_mut(&part) else { continue };
+            let selected = (rows.len() < prepared.rows).then(|| UInt32Array::from(rows));
+            accumulators.update(&frame.spec, &prepared.arguments, selected.as_ref(), &groups, owners.len())?;
+        }
+        Ok(())
+    }
+
+    /// Fires the sessions whose end the watermark has reached: by end, then by start, then as they began.
+    pub(crate) fn advance(&mut self, frame: &Frame, to: &mut Vec<RecordBatch>) -> Result<(), ExprError> {
+        self.drain_due(frame)?;
+        let due: Vec<u32> = self.parts.iter().filter(|(_, part)| part.next_due(self.gap) <= frame.watermark).map(|(id, _)| *id).collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        let mut leaving = Vec::new();
+        for part in due {
+            leaving.push((part, self.leave(part, frame.watermark)));
+        }
+        let fired = self.fire(&leaving);
+        let mut results = Accumulators::new(&frame.spec)?;
+        for (part, leaving) in leaving {
+            self.hand_over(frame, part, leaving, &mut results, fired.len())?;
+        }
+        self.parts.retain(|_, part| !part.is_done());
+        if !fired.is_empty() {
+            let bounds = fired.iter().map(|id| self.table.get(*id)).map(|session| (session.start, session.last + self.gap)).collect();
+            let keys = |rows: Range<usize>| frame.codec.decode(fired[rows].iter().map(|id| self.table.key(*id)));
+            let aggregates = results.finish(&frame.spec)?;
+            Fired { rows: fired.len(), bounds: Bounds::Each(bounds), keys: &keys, revisions: None, aggregates }.into_batches(frame, to)?;
+        }
+        fired.into_iter().for_each(|id| self.table.forget(id));
+        Ok(())
+    }
+
+    /// Drains the live parts whose bucket the watermark has come to.
+    fn drain_due(&mut self, frame: &Frame) -> Result<(), ExprError> {
+        while let Some(first) = self.live.first_entry() {
+            if *first.key() * self.gap > frame.watermark {
+                break;
+            }
+            let id = first.remove();
+            self.latest = NO_PART;
+            if let Some(part) = self.parts.get_mut(&id) {
+                part.drain(id, &frame.spec, &self.table, self.gap)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The groups of a drained part that are due, and where they go.
+    fn leave(&mut self, id: u32, watermark: i64) -> Leaving {
+        let mut leaving = Leaving::default();
+        let due = self.parts.get_mut(&id).map(|part| part.take_due(watermark)).unwrap_or_default();
+        let mut later = Vec::new();
+        for slot in due {
+            let Some(owner) = self.parts.get(&id).and_then(|part| part.owners.get(slot as usize).copied()) else { continue };
+            let root = self.table.root(owner);
+            let session = self.table.get(root);
+            let end = session.last + self.gap;
+            let Place { part: target, slot: to } = session.place;
+            if end <= watermark {
+                leaving.fired.push((slot, root));
+            } else if matches!(self.parts.get(&target), Some(Part { content: Content::Live(_), .. })) {
+                let (slots, groups) = leaving.moved.entry(target).or_default();
+                slots.push(slot);
+                groups.push(to as usize);
+            } else {
+                later.push((end, slot));
+                continue;
+            }
+            self.table.drop_partial(owner);
+        }
+        if let Some(part) = self.parts.get_mut(&id) {
+            part.put_off(later);
+        }
+        leaving
+    }
+
+    /// The sessions that fire, in the order of the result.
+    fn fire(&mut self, leaving: &[(u32, Leaving)]) -> Vec<Id> {
+        let all: BTreeSet<Id> = leaving.iter().flat_map(|(_, leaving)| &leaving.fired).map(|(_, id)| *id).collect();
+        let mut fired: Vec<Id> = all.into_iter().collect();
+        fired.sort_by_key(|id| (self.table.get(*id).last, self.table.get(*id).start));
+        for (row, id) in (0_u32..).zip(&fired) {
+            self.table.fire(*id, row);
+        }
+        fired
+    }
+
+    /// Merges what leaves a part into the result and into other parts.
+    fn hand_over(&mut self, frame: &Frame, id: u32, leaving: Leaving, results: &mut Accumulators, fired: usize) -> Result<(), ExprError> {
+        let Some(Part { content: Content::Drained { states, .. }, .. }) = self.parts.get(&id) else { return Ok(()) };
+        if !leaving.fired.is_empty() {
+            let groups: Vec<usize> = leaving.fired.iter().map(|(_, id)| self.table.get(*id).place.slot as usize).collect();
+            let slots: UInt32Array = leaving.fired.iter().map(|(slot, _)| *slot).collect();
+            results.merge(&frame.spec, &states.take(&frame.spec, &slots)?, &groups, fired)?;
+        }
+        let mut taken = Vec::new();
+        for (target, (slots, groups)) in leaving.moved {
+            taken.push((target, states.take(&frame.spec, &UInt32Array::from(slots))?, groups));
+        }
+        for (target, states, groups) in taken {
+            if let Some(Part { owners, content: Content::Live(accumulators), .. }) = self.parts.get_mut(&target) {
+                accumulators.merge(&frame.spec, &states, &groups, owners.len())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many sessions are open.
+    pub(crate) fn open(&self) -> usize {
+        self.table.open().count()
+    }
+
+    /// Rows in open sessions.
+    pub(crate) fn held_rows(&self) -> usize {
+        self.table.open().map(|session| session.rows as usize).sum()
+    }
+
+    /// Keys that have open sessions.
+    pub(crate) fn keys(&self) -> usize {
+        self.table.keys()
+    }
+
+    /// A time at or before which nothing fires.
+    pub(crate) fn next_end(&self) -> Option<i64> {
+        self.parts.values().map(|part| part.next_due(self.gap)).min()
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn memory(&self) -> usize {
+        self.table.memory() + self.parts.values().map(Part::memory).sum::<usize>()
+    }
+}
+
+/// Whether a row at `time` belongs to the session.
+fn overlaps(session: &Session, time: i64, gap: i64) -> bool {
+    time < session.last + gap && time > session.start - gap
+}
