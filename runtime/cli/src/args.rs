@@ -140,6 +140,10 @@ pub(crate) enum KindArg {
     Map,
     /// Makes any number of it, for several outputs.
     FlatMap,
+    /// Works on it with the state of its key, and with timers.
+    Keyed,
+    /// Adds it to an accumulator, of which a window's result is made.
+    Aggregate,
 }
 
 #[derive(Debug, clap::Args)]

@@ -11,8 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stygian_api::{ConnectorContext, Options, Problem, Problems, Sink, Source, suggest};
 use stygian_core::{PluginDescription, PluginRef, StreamSchema, escape};
-use stygian_pipeline::{MAX_FILE_BYTES, OperatorKind, Pipeline, PluginUse, SinkNode, apply_set, render, render_warnings};
-use stygian_plan::{Facts, Plan, SourceFacts};
+use stygian_engine::operators::PluginAggregate;
+use stygian_pipeline::{
+    AggregateBy, MAX_FILE_BYTES, OperatorKind, OperatorNode, Pipeline, PluginUse, SinkNode, apply_set, render, render_warnings,
+};
+use stygian_plan::{Facts, Plan, SourceFacts, aggregate_key};
 use stygian_sandbox::{Compiler, Limits, Plugin, Sandbox, SandboxConfig, SandboxError};
 use stygian_state::StateLimits;
 use toml::Spanned;
@@ -127,23 +130,26 @@ impl<'a> Loading<'a> {
 
     /// Loads every plugin and asks it what it is under its configuration.
     fn plugins(&mut self) {
-        let uses = self.pipeline.operators.iter().filter_map(|node| match &node.kind {
-            OperatorKind::Plugin(plugin) => Some((node.name.get_ref(), plugin)),
-            _ => None,
-        });
         let mut sandbox = None;
-        for (name, plugin) in uses {
-            match self.plugin(&mut sandbox, plugin) {
-                Ok((loaded, description)) => {
-                    self.facts.plugins.insert(name.clone(), Arc::new(description));
-                    self.plugins.insert(name.clone(), loaded);
-                }
-                Err(problems) => {
-                    self.problems.extend(problems.0);
-                    self.facts.failed.insert(name.clone());
-                }
+        for (name, plugin) in self.pipeline.operators.iter().flat_map(plugins_of) {
+            if let Err(problems) = self.know_plugin(&mut sandbox, &name, plugin) {
+                self.problems.extend(problems.0);
+                self.facts.failed.insert(name);
             }
         }
+    }
+
+    fn know_plugin(&mut self, sandbox: &mut Option<Sandbox>, name: &str, plugin: &PluginUse) -> Result<(), Problems> {
+        let (loaded, description) = self.plugin(sandbox, plugin)?;
+        if description.interfaces.aggregate {
+            let config = serde_json::Value::Object(plugin.config.clone()).to_string();
+            let opened = PluginAggregate::new(loaded.clone(), name, &config);
+            let opened = opened.map_err(|error| Problem::at(plugin.plugin_at.clone(), format!("{:#}", anyhow::Error::from(error))))?;
+            self.facts.aggregates.insert(name.to_owned(), Arc::new(opened));
+        }
+        self.facts.plugins.insert(name.to_owned(), Arc::new(description));
+        self.plugins.insert(name.to_owned(), loaded);
+        Ok(())
     }
 
     fn plugin(&self, sandbox: &mut Option<Sandbox>, wanted: &PluginUse) -> Result<(Plugin, PluginDescription), Problems> {
@@ -214,6 +220,22 @@ impl<'a> Loading<'a> {
             return Err(in_order(self.problems));
         }
         Ok(Loaded { plan, sources: self.sources, sinks, plugins: self.plugins })
+    }
+}
+
+/// The plugins of an operator, each by the name that its facts go by.
+fn plugins_of(node: &OperatorNode) -> Vec<(String, &PluginUse)> {
+    let name = node.name.get_ref();
+    match &node.kind {
+        OperatorKind::Plugin(plugin) => vec![(name.clone(), plugin)],
+        OperatorKind::Window(window) => {
+            let aggregates = window.aggregates.iter().filter_map(|aggregate| match &aggregate.by {
+                AggregateBy::Plugin(plugin) => Some((aggregate_key(name, aggregate.name.get_ref()), plugin)),
+                AggregateBy::Sql(_) => None,
+            });
+            aggregates.collect()
+        }
+        _ => Vec::new(),
     }
 }
 

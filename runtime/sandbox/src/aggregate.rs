@@ -1,25 +1,23 @@
 //! A user-defined aggregate at work in one subtask: columnar `accumulate`, `merge` and `finish` over accumulators that the host keeps.
 //!
-//! An accumulator is bytes of the plugin's own making, absent for one that has seen nothing. Rows are cut into slices as for every plugin;
-//! the accumulators of the groups in a slice go in and out with it. A failed call has changed nothing, and its instance is thrown away.
+//! An accumulator is bytes of the plugin's own making, null for one that has seen nothing. Callers cut rows into slices; the accumulators of the
+//! groups in a slice go in and out with it. A failed call has changed nothing, and its instance is thrown away.
 
 // A failed call is rare and its error is looked into at once: by value it reads better than boxed.
 #![allow(clippy::result_large_err)]
 
-use crate::host_keyed::slot_states;
 use crate::instance::{Failed, Instance};
-use crate::keyed::slot_states as lowered_states;
 use crate::lift::Declared;
-use crate::lower::{Lowered, slice_len};
+use crate::lower::Lowered;
 use crate::plugin::Plugin;
 use crate::wire::{self, Accumulate, Finish, MergeInto};
-use crate::{BadOutput, CallError, Limits, LogLine, SandboxError, Situation, Step, wiring};
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use crate::{BadOutput, CallError, LogLine, SandboxError, Situation, Step};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BinaryArray};
 use arrow_schema::SchemaRef;
 use std::ops::Range;
 use std::sync::Arc;
-use stygian_core::{ColumnType, OutputShape, PluginDescription};
-use stygian_state::Values;
+use stygian_core::{ColumnType, Field, OutputShape, PluginDescription};
 
 /// A user-defined aggregate. Not for sharing between threads; it may move between calls.
 pub struct AggregateOperator {
@@ -27,7 +25,9 @@ pub struct AggregateOperator {
     title: String,
     name: String,
     config: String,
-    columns: Vec<(usize, ColumnType)>,
+    /// The types of the columns that it reads.
+    columns: Vec<ColumnType>,
+    accumulator: Declared,
     result: Declared,
     live: Option<Live>,
     logs: Vec<LogLine>,
@@ -59,15 +59,12 @@ impl AggregateOperator {
         name: &str,
         config: &str,
         description: &PluginDescription,
-        input: &SchemaRef,
     ) -> Result<Self, SandboxError> {
         let title = format!("{}@{}", description.name, description.version);
-        let declared = description.inputs.first().map_or(&[][..], |input| &input.columns);
-        let columns = wiring::columns(declared, input).map_err(|mismatches| SandboxError::Input {
-            operator: name.to_owned(),
-            plugin: title.clone(),
-            mismatches,
-        })?;
+        let columns = description.inputs.first().map_or(&[][..], |input| &input.columns);
+        let columns = columns.iter().map(|field| field.column_type).collect();
+        let accumulator = Field { name: "accumulator".to_owned(), column_type: ColumnType::Binary, nullable: true };
+        let accumulator = Declared::new("accumulators", &[accumulator]);
         let result = match description.outputs.first().map(|output| (&output.name, &output.shape)) {
             Some((name, OutputShape::Own(fields))) => Declared::new(name, fields),
             _ => {
@@ -76,12 +73,7 @@ impl AggregateOperator {
             }
         };
         let (name, config) = (name.to_owned(), config.to_owned());
-        Ok(Self { plugin, title, name, config, columns, result, live: None, logs: Vec::new() })
-    }
-
-    /// The limits of its calls.
-    pub fn limits(&self) -> &Limits {
-        self.plugin.limits()
+        Ok(Self { plugin, title, name, config, columns, accumulator, result, live: None, logs: Vec::new() })
     }
 
     /// The columns of a result, one row an accumulator.
@@ -118,36 +110,23 @@ impl AggregateOperator {
         Ok(Live { instance, functions })
     }
 
-    /// How many rows from `start` on fit a call, their accumulators not counted; at least one.
-    pub fn slice_len(&self, rows: &RecordBatch, start: usize) -> usize {
-        let limits = self.plugin.limits();
-        let input = self.columns.iter().filter_map(|(index, kind)| Some((*kind, rows.columns().get(*index)?.as_ref())));
-        let input: Vec<(ColumnType, &dyn Array)> = input.collect();
-        slice_len(&input, start, rows.num_rows(), limits.rows_per_call as usize, limits.bytes_per_call.as_usize())
-    }
-
-    /// Adds the rows of a slice to their accumulators: `group_of_row` has the index of each row's. Returns all accumulators.
+    /// Adds row `i` of `rows` (the columns that the plugin reads, in its order) to the accumulator `groups[i]`. Returns all accumulators; a null
+    /// one has seen nothing.
     ///
     /// # Errors
     /// When the call fails or breaks a rule; the accumulators are as they were.
-    pub fn accumulate(
-        &mut self,
-        accumulators: &Values,
-        rows: &RecordBatch,
-        slice: Range<usize>,
-        group_of_row: &[u32],
-    ) -> Result<Values, CallError> {
-        let columns = self.columns.iter().map(|(index, kind)| Lowered::new(*kind, rows.columns().get(*index)?.as_ref(), &slice));
-        let Some(columns) = columns.collect::<Option<Vec<Lowered<'_>>>>() else {
+    pub fn accumulate(&mut self, accumulators: &BinaryArray, rows: &[ArrayRef], groups: &[u32]) -> Result<BinaryArray, CallError> {
+        let slice = 0..groups.len();
+        let columns = self.columns.iter().zip(rows).map(|(kind, array)| Lowered::new(*kind, array.as_ref(), &slice));
+        let (Some(columns), Some(states)) = (columns.collect::<Option<Vec<Lowered<'_>>>>(), lowered(accumulators)) else {
             let wrong = Situation::WrongInput("a column is not what it was planned to be".to_owned());
             return Err(self.error(slice, (Step::Accumulate, wrong)));
         };
         let columns: Vec<wire::Column<'_>> = columns.iter().map(Lowered::column).collect();
-        // A slice has at most `rows_per_call` rows, which is 32 bits.
-        let batch = wire::Batch { rows: u32::try_from(slice.len()).unwrap_or(u32::MAX), columns: &columns };
-        let states = lowered_states(accumulators);
-        let said =
-            self.call(Step::Accumulate, slice.clone(), |live, store| live.accumulate.call(store, states, batch, group_of_row))?;
+        // Callers hand over slices, whose rows are 32 bits.
+        let batch = wire::Batch { rows: u32::try_from(groups.len()).unwrap_or(u32::MAX), columns: &columns };
+        let said = self
+            .call(Step::Accumulate, slice.clone(), |live, store| live.accumulate.call(store, slot_states(&states), batch, groups))?;
         self.accumulators(Step::Accumulate, slice, said, accumulators.len())
     }
 
@@ -155,9 +134,10 @@ impl AggregateOperator {
     ///
     /// # Errors
     /// As [`AggregateOperator::accumulate`].
-    pub fn merge(&mut self, into: &Values, from: &Values) -> Result<Values, CallError> {
-        let states = (lowered_states(into), lowered_states(from));
-        let said = self.call(Step::Merge, 0..into.len(), |live, store| live.merge.call(store, states.0, states.1))?;
+    pub fn merge(&mut self, into: &BinaryArray, from: &BinaryArray) -> Result<BinaryArray, CallError> {
+        let (Some(to), Some(from)) = (lowered(into), lowered(from)) else { return Err(self.foreign(Step::Merge, into.len())) };
+        let said =
+            self.call(Step::Merge, 0..into.len(), |live, store| live.merge.call(store, slot_states(&to), slot_states(&from)))?;
         self.accumulators(Step::Merge, 0..into.len(), said, into.len())
     }
 
@@ -165,9 +145,9 @@ impl AggregateOperator {
     ///
     /// # Errors
     /// As [`AggregateOperator::accumulate`].
-    pub fn finish(&mut self, accumulators: &Values) -> Result<Vec<ArrayRef>, CallError> {
-        let states = lowered_states(accumulators);
-        let said = self.call(Step::Finish, 0..accumulators.len(), |live, store| live.finish.call(store, states))?;
+    pub fn finish(&mut self, accumulators: &BinaryArray) -> Result<Vec<ArrayRef>, CallError> {
+        let Some(states) = lowered(accumulators) else { return Err(self.foreign(Step::Finish, accumulators.len())) };
+        let said = self.call(Step::Finish, 0..accumulators.len(), |live, store| live.finish.call(store, slot_states(&states)))?;
         let (expected, found) = (accumulators.len(), said.rows as usize);
         let rows = if expected == found {
             self.result.check(said)
@@ -180,13 +160,19 @@ impl AggregateOperator {
         }
     }
 
-    fn accumulators(&mut self, step: Step, rows: Range<usize>, said: wire::OutSlotStates, expected: usize) -> Result<Values, CallError> {
-        let function = if step == Step::Merge { "merge" } else { "accumulate" };
-        let checked = slot_states(said).and_then(|values| match values.len() {
-            found if found == expected => Ok(values),
-            found => Err(BadOutput::ValueCount { function, expected, found }),
-        });
-        checked.map_err(|bad| self.broken(rows, (step, bad.into())))
+    /// Accumulators from a guest: as many as went in, checked like a column of binary.
+    fn accumulators(&mut self, step: Step, rows: Range<usize>, said: wire::OutSlotStates, expected: usize) -> Result<BinaryArray, CallError> {
+        let column = wire::OutColumn { validity: said.validity, values: wire::OutValues::Binary(said.values) };
+        // As many as were handed over, which is 32 bits.
+        let batch = wire::OutBatch { rows: u32::try_from(expected).unwrap_or(u32::MAX), columns: vec![column] };
+        match self.accumulator.check(batch) {
+            Ok(rows) => Ok(rows.column(0).as_binary::<i32>().clone()),
+            Err(bad) => Err(self.broken(rows, (step, bad.into()))),
+        }
+    }
+
+    fn foreign(&mut self, step: Step, rows: usize) -> CallError {
+        self.error(0..rows, (step, Situation::WrongInput("accumulators that are no bytes".to_owned())))
     }
 
     /// A call whose answer breaks the contract: its instance goes as if it had trapped.
@@ -221,4 +207,19 @@ impl AggregateOperator {
         let (plugin, operator, logs) = (self.title.clone(), self.name.clone(), std::mem::take(&mut self.logs));
         CallError { plugin, operator, rows, step, situation, logs }
     }
+}
+
+/// Accumulators as the contract has them.
+fn lowered(accumulators: &BinaryArray) -> Option<Lowered<'_>> {
+    Lowered::new(ColumnType::Binary, accumulators, &(0..accumulators.len()))
+}
+
+fn slot_states<'a>(lowered: &'a Lowered<'_>) -> wire::SlotStates<'a> {
+    let wire::Column { validity, values } = lowered.column();
+    let values = match values {
+        wire::Values::Text(values) | wire::Values::Binary(values) => values,
+        // `lowered` makes binary alone.
+        _ => wire::VarValues { offsets: &[0], bytes: &[] },
+    };
+    wire::SlotStates { validity, values }
 }

@@ -212,7 +212,7 @@ fn lower_keys(loaded: &Loaded) -> Option<(Vec<Lowered<'_>>, Vec<wire::SlotStates
 }
 
 /// States as the contract has them.
-pub(crate) fn slot_states(values: &Values) -> wire::SlotStates<'_> {
+fn slot_states(values: &Values) -> wire::SlotStates<'_> {
     let (offsets, bytes) = (values.values().offsets(), values.values().bytes());
     wire::SlotStates { validity: values.validity(), values: wire::VarValues { offsets, bytes } }
 }

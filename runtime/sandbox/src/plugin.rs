@@ -134,16 +134,16 @@ impl Plugin {
         Ok(operator)
     }
 
-    /// Makes a user-defined aggregate's operator; as [`Plugin::operator`] else.
+    /// Makes a user-defined aggregate's operator; as [`Plugin::operator`] else, but callers find the columns.
     ///
     /// # Errors
     /// As [`Plugin::operator`].
-    pub fn aggregate(&self, name: &str, config_json: &str, input: &SchemaRef) -> Result<AggregateOperator, SandboxError> {
+    pub fn aggregate(&self, name: &str, config_json: &str) -> Result<AggregateOperator, SandboxError> {
         if !self.interfaces().aggregate {
             return Err(SandboxError::NoAggregate { path: self.code.path.clone(), exports: self.kinds() });
         }
         let description = self.describe(config_json)?;
-        let mut operator = AggregateOperator::new(self.clone(), name, config_json, &description, input)?;
+        let mut operator = AggregateOperator::new(self.clone(), name, config_json, &description)?;
         operator.open().map_err(Box::new)?;
         Ok(operator)
     }

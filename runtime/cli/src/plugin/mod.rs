@@ -18,6 +18,8 @@ pub(crate) fn new(args: &NewArgs, terminal: &Terminal) -> Result<(), Failure> {
         KindArg::Filter => Kind::Filter,
         KindArg::Map => Kind::Map,
         KindArg::FlatMap => Kind::FlatMap,
+        KindArg::Keyed => Kind::Keyed,
+        KindArg::Aggregate => Kind::Aggregate,
     };
     let checkout = args.checkout.clone().or_else(own_checkout).ok_or_else(|| {
         Failure::Input("error: the SDK's folder is not known; say with `--checkout DIR` where a checkout of Stygian is\n".to_owned())

@@ -1,5 +1,6 @@
 //! The operators that a job can have: native ones over columns, and the one that calls a plugin. One file each.
 
+mod aggregate;
 mod branch;
 mod dedup;
 mod filter;
@@ -9,6 +10,7 @@ mod select;
 mod union;
 mod window;
 
+pub use aggregate::PluginAggregate;
 pub use branch::Branch;
 pub use dedup::Dedup;
 pub use filter::Filter;

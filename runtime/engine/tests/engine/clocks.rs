@@ -91,7 +91,7 @@ fn windows_of_processing_time_fire_by_the_clock_without_rows() {
 #[test]
 fn windows_of_processing_time_that_are_open_at_a_stop_are_counted() {
     let report = Clocked::new().run(None, None, &[("a", 1, 0), ("b", 2, 0)], |_, _| async {});
-    assert_eq!(report.dropped, Dropped { windows: 1, rows: 2 });
+    assert_eq!(report.dropped, Dropped { windows: 1, rows: 2, timers: 0 });
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn early_results_come_at_multiples_of_the_interval_and_only_when_rows_came() {
         tokio::time::sleep(Duration::from_millis(20)).await;
         until(&metrics, |_, out| out == 2).await;
     });
-    assert_eq!(report.dropped, Dropped { windows: 1, rows: 3 });
+    assert_eq!(report.dropped, Dropped { windows: 1, rows: 3, timers: 0 });
     let rows = clocked.results.rows();
     assert_eq!(keyed_numbers(&rows, "key", "total"), [("a".to_owned(), 5), ("b".to_owned(), 2)]);
     assert_eq!(keyed_numbers(&rows, "key", "revision"), [("a".to_owned(), 0), ("b".to_owned(), 0)]);
