@@ -15,8 +15,11 @@ pub struct Counters {
     rows_out: AtomicU64,
     dead_letters: AtomicU64,
     late_rows: AtomicU64,
+    poison_rows: AtomicU64,
+    retried_calls: AtomicU64,
     watermark: AtomicI64,
     first_dead_letter: OnceLock<String>,
+    first_poison: OnceLock<String>,
 }
 
 impl Default for Counters {
@@ -26,8 +29,11 @@ impl Default for Counters {
             rows_out: AtomicU64::new(0),
             dead_letters: AtomicU64::new(0),
             late_rows: AtomicU64::new(0),
+            poison_rows: AtomicU64::new(0),
+            retried_calls: AtomicU64::new(0),
             watermark: AtomicI64::new(EventTime::MIN.micros()),
             first_dead_letter: OnceLock::new(),
+            first_poison: OnceLock::new(),
         }
     }
 }
@@ -54,6 +60,18 @@ impl Counters {
     /// Rows that came too late for their windows.
     pub fn add_late_rows(&self, rows: usize) {
         self.late_rows.fetch_add(rows as u64, Relaxed);
+    }
+
+    /// Rows that were given up because a plugin fails on them; `sample` makes a text of the first one, for people. Whether it was.
+    pub fn add_poison_rows(&self, rows: usize, sample: impl FnOnce() -> String) -> bool {
+        let first = self.poison_rows.fetch_add(rows as u64, Relaxed) == 0;
+        self.first_poison.get_or_init(sample);
+        first
+    }
+
+    /// A call into a plugin that was made again with rows of a failed one.
+    pub fn add_retried_call(&self) {
+        self.retried_calls.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn set_watermark(&self, watermark: EventTime) {
@@ -100,10 +118,16 @@ pub struct NodeSnapshot {
     pub dead_letters: u64,
     /// Rows that came too late for their windows.
     pub late_rows: u64,
+    /// Rows that were given up because a plugin fails on them; where they went to the dead letters, they are counted there too.
+    pub poison_rows: u64,
+    /// Calls into a plugin that were made again to find such rows.
+    pub retried_calls: u64,
     /// The least watermark of its subtasks.
     pub watermark: EventTime,
     /// A dead letter's reason, the first of some subtask.
     pub first_dead_letter: Option<String>,
+    /// Why a row was given up, the first of some subtask.
+    pub first_poison: Option<String>,
 }
 
 /// Collects the counters while a job is wired.
@@ -144,8 +168,11 @@ impl NodeMetrics {
             rows_out: sum(|counters| &counters.rows_out),
             dead_letters: sum(|counters| &counters.dead_letters),
             late_rows: sum(|counters| &counters.late_rows),
+            poison_rows: sum(|counters| &counters.poison_rows),
+            retried_calls: sum(|counters| &counters.retried_calls),
             watermark: watermark.map_or(EventTime::MIN, EventTime::from_micros),
             first_dead_letter: self.subtasks.iter().find_map(|counters| counters.first_dead_letter.get().cloned()),
+            first_poison: self.subtasks.iter().find_map(|counters| counters.first_poison.get().cloned()),
         }
     }
 }
@@ -157,6 +184,8 @@ impl prometheus_client::collector::Collector for Metrics {
         counter(&mut encoder, "stygian_rows_out", "Rows that a node passed on", &nodes, |node| node.rows_out)?;
         counter(&mut encoder, "stygian_dead_letters", "Rows that a node could not process", &nodes, |node| node.dead_letters)?;
         counter(&mut encoder, "stygian_late_rows", "Rows that came too late for their windows", &nodes, |node| node.late_rows)?;
+        counter(&mut encoder, "stygian_poison_rows", "Rows given up because a plugin fails on them", &nodes, |node| node.poison_rows)?;
+        counter(&mut encoder, "stygian_retried_calls", "Calls of plugins made again to find such rows", &nodes, |node| node.retried_calls)?;
         let mut metric =
             encoder.encode_descriptor("stygian_watermark_seconds", "A node's watermark in event time", None, MetricType::Gauge)?;
         for node in nodes.iter().filter(|node| node.watermark != EventTime::MIN && node.watermark != EventTime::MAX) {

@@ -5,6 +5,7 @@
 //! which columns a stream has and whether an expression compiles is left to the connectors and the planner: they get the text and
 //! its place. [`apply_set`] edits the text by `--set`, and [`json_schema`] describes the file to editors.
 
+mod captures;
 mod graph;
 mod json_schema;
 mod keys;
@@ -19,9 +20,12 @@ mod set;
 mod settings;
 mod window;
 
+pub use captures::Captures;
 pub use json_schema::{ConnectorDoc, json_schema};
 pub use literal::Literal;
-pub use nodes::{InputRef, Instances, NamedSql, OperatorKind, OperatorNode, PluginUse, SelectUse, SinkNode, SourceNode, WindowUse};
+pub use nodes::{
+    InputRef, Instances, NamedSql, OnError, OperatorKind, OperatorNode, PluginUse, SelectUse, SinkNode, SourceNode, WindowUse,
+};
 pub use pipeline::{DEAD_LETTERS, LATE, MAX_FILE_BYTES, OTHER, Pipeline};
 pub use render::{Severity, render, render_warnings};
 pub use set::apply_set;

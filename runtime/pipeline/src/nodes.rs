@@ -10,7 +10,7 @@ use stygian_api::Options;
 use stygian_core::PluginRef;
 use toml::Spanned;
 
-pub use crate::keys::Instances;
+pub use crate::keys::{Instances, OnError};
 
 /// `[source.NAME]`
 #[derive(Clone, Debug)]
@@ -103,6 +103,10 @@ pub struct PluginUse {
     pub limits: Option<Options>,
     /// How long instances live.
     pub instances: Instances,
+    /// What becomes of rows on which it fails.
+    pub on_error: OnError,
+    /// The largest share of rows that may be given up so, 0 to 1.
+    pub max_poison_rate: f64,
 }
 
 /// A name and an expression.

@@ -3,7 +3,7 @@
 use crate::graph::{self, Declared};
 use crate::keys::{OperatorKeys, SqlTable};
 use crate::literal::Literal;
-use crate::nodes::{InputRef, NamedSql, OperatorKind, OperatorNode, PluginUse, SelectUse, WindowUse};
+use crate::nodes::{InputRef, NamedSql, OnError, OperatorKind, OperatorNode, PluginUse, SelectUse, WindowUse};
 use crate::parse::{input_ref, missing};
 use crate::pipeline::{DEAD_LETTERS, OTHER};
 use crate::reader::{Others, Reading};
@@ -17,15 +17,19 @@ use toml::de::DeTable;
 
 const KINDS: [&str; 6] = ["plugin", "filter", "select", "union", "branch", "window"];
 /// Keys that go with one kind only.
-const COMPANIONS: [(&str, &str); 7] = [
+const COMPANIONS: [(&str, &str); 9] = [
     ("inputs", "union"),
     ("config", "plugin"),
     ("limits", "plugin"),
     ("instances", "plugin"),
+    ("on_error", "plugin"),
+    ("max_poison_rate", "plugin"),
     ("event_time", "select"),
     ("key_by", "window"),
     ("aggregate", "window"),
 ];
+/// One row in twenty.
+const DEFAULT_POISON_RATE: f64 = 0.05;
 /// The longest name of a column, in bytes.
 const MAX_COLUMN_NAME: usize = 256;
 
@@ -130,6 +134,8 @@ fn plugin(keys: OperatorKeys, name: &Spanned<String>, text: &Arc<str>, reading: 
     let config_at = keys.config.as_ref().map_or(at.clone(), Spanned::span);
     let config = keys.config.map(|config| json_table(config.into_inner(), &config_at, reading)).unwrap_or_default();
     let path = || vec!["operator".to_owned(), name.get_ref().clone(), "limits".to_owned()];
+    let on_error = keys.on_error.map(Spanned::into_inner).unwrap_or_default();
+    let max_poison_rate = max_poison_rate(keys.max_poison_rate, on_error, reading);
     Some(PluginUse {
         plugin: plugin.ok()?,
         plugin_at: at,
@@ -137,7 +143,20 @@ fn plugin(keys: OperatorKeys, name: &Spanned<String>, text: &Arc<str>, reading: 
         config_at,
         limits: keys.limits.map(|_| Options::new(text.clone(), path(), Vec::new())),
         instances: keys.instances.map(Spanned::into_inner).unwrap_or_default(),
+        on_error,
+        max_poison_rate,
     })
+}
+
+fn max_poison_rate(rate: Option<Spanned<f64>>, on_error: OnError, reading: &mut Reading<'_>) -> f64 {
+    let Some(rate) = rate else { return DEFAULT_POISON_RATE };
+    if !(0.0..=1.0).contains(rate.get_ref()) {
+        reading.problem(rate.span(), format!("`max_poison_rate` is {}, it must be 0 to 1", rate.get_ref()), None);
+    } else if on_error == OnError::Fail {
+        let hint = "add `on_error = \"skip\"` or \"dead-letter\"";
+        reading.warning(rate.span(), "`max_poison_rate` means nothing where the first such row fails the job", Some(hint.into()));
+    }
+    *rate.get_ref()
 }
 
 fn json_table(table: toml::Table, at: &Range<usize>, reading: &mut Reading<'_>) -> Map<String, Value> {

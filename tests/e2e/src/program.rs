@@ -12,7 +12,7 @@ pub(crate) fn root() -> &'static Path {
     own.ancestors().nth(2).unwrap_or(own)
 }
 
-/// The folder with the components of `plugins/*`, built once a process.
+/// The folder with the components of `plugins/*` and those made for tests, built once a process.
 ///
 /// # Panics
 /// When they do not build: nothing can be tested then.
@@ -23,7 +23,7 @@ pub fn components() -> &'static Path {
 }
 
 fn build_components() -> Result<PathBuf> {
-    let dirs = ["clean", "enrich", "route"].map(|name| root().join("plugins").join(name));
+    let dirs = ["plugins/clean", "plugins/enrich", "plugins/route", "tests/e2e/plugins/fragile"].map(|dir| root().join(dir));
     let dirs: Vec<&Path> = dirs.iter().map(PathBuf::as_path).collect();
     let options = BuildOptions { locked: true, ..BuildOptions::new(root()) };
     let built = build_all(&dirs, &options, &mut |_| {})?;

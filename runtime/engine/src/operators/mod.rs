@@ -9,7 +9,7 @@ mod window;
 
 pub use branch::Branch;
 pub use filter::Filter;
-pub use plugin::PluginOperator;
+pub use plugin::{PluginOperator, PluginOptions};
 pub use select::Select;
 pub use union::Union;
 pub use window::Window;

@@ -17,7 +17,7 @@ use stygian_api::{
 };
 use stygian_bench::{plugin, sandbox, tell};
 use stygian_core::{Offset, OperatorId, Parallelism, SplitId, StreamSchema};
-use stygian_engine::operators::PluginOperator;
+use stygian_engine::operators::{PluginOperator, PluginOptions};
 use stygian_engine::{
     CallContext, EngineSettings, Head, Job, JobSpec, Operator, OperatorError, OutletSpec, Output, Runtimes, SourceSpec, StageSpec, Stop,
     SubtaskContext, Target, TaskSpec,
@@ -197,7 +197,7 @@ fn main() -> Result<()> {
         let measured = job(start, seconds, &sink, move |context| {
             let schema = batch(start, 1)?.schema();
             let operator = plugin.operator(context.node.as_str(), "{}", &schema)?;
-            Ok(PluginOperator::new(context, operator, vec![schema], false))
+            Ok(PluginOperator::new(context, operator, vec![schema], PluginOptions::default()))
         });
         let noise = Clocked { start, micros: Arc::new(Mutex::new(Histogram::new(3)?)) };
         let neighbour = job(start, seconds, &noise, |_| Ok(Spins));

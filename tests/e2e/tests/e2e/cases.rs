@@ -22,6 +22,7 @@ cases! { "":
     behaviour
     flights
     late
+    poison
     routes
     sliding
 }

@@ -3,4 +3,5 @@
 
 mod cases;
 mod plugin;
+mod poison;
 mod process;
