@@ -75,7 +75,7 @@ impl Rate {
 /// Makes the calls of a slice again.
 pub(crate) trait Attempts {
     /// Calls the plugin with these rows, on a fresh instance. What it hands over is kept when it went well; nothing has changed when not.
-    fn run(&mut self, rows: &Range<usize>) -> Result<(), CallError>;
+    fn run(&mut self, rows: &Range<usize>) -> Result<(), Box<CallError>>;
 
     /// Saves the inputs of a call with these rows, which failed so; where they are, if they were saved.
     fn capture(&mut self, rows: &Range<usize>, error: &CallError) -> Option<PathBuf>;
@@ -121,7 +121,7 @@ impl Poison {
     pub(crate) fn rescue(
         &mut self,
         slice: Range<usize>,
-        error: CallError,
+        error: Box<CallError>,
         fresh: bool,
         attempts: &mut impl Attempts,
     ) -> Result<Vec<GivenUp>, OperatorError> {
@@ -214,20 +214,20 @@ mod tests {
             Self { bad: bad.to_vec(), situation, calls: Vec::new(), captured: Vec::new() }
         }
 
-        fn error(&self, rows: &Range<usize>) -> CallError {
-            CallError {
+        fn error(&self, rows: &Range<usize>) -> Box<CallError> {
+            Box::new(CallError {
                 plugin: "fake@1.0.0".into(),
                 operator: "node".into(),
                 rows: rows.clone(),
                 step: Step::Process,
                 situation: self.situation.clone(),
                 logs: Vec::new(),
-            }
+            })
         }
     }
 
     impl Attempts for Fake {
-        fn run(&mut self, rows: &Range<usize>) -> Result<(), CallError> {
+        fn run(&mut self, rows: &Range<usize>) -> Result<(), Box<CallError>> {
             self.calls.push(rows.clone());
             if self.bad.iter().any(|bad| rows.contains(bad)) { Err(self.error(rows)) } else { Ok(()) }
         }

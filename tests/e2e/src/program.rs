@@ -36,6 +36,7 @@ fn build_components() -> Result<PathBuf> {
 pub struct Program {
     path: PathBuf,
     cache: PathBuf,
+    state: PathBuf,
     data: PathBuf,
 }
 
@@ -61,7 +62,7 @@ impl Program {
         let profile = own.ancestors().nth(2).context("the test lies in no target folder")?;
         let path = profile.join("stygian");
         ensure!(path.is_file(), "{} is missing; build the whole workspace first", path.display());
-        Ok(Self { path, cache: profile.join("e2e-cache"), data: profile.join("e2e-data") })
+        Ok(Self { path, cache: profile.join("e2e-cache"), state: profile.join("e2e-state"), data: profile.join("e2e-data") })
     }
 
     /// A folder for data that is fetched once.
@@ -72,7 +73,13 @@ impl Program {
     /// A command in a folder.
     pub fn command(&self, folder: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(&self.path);
-        command.args(args).current_dir(folder).env("STYGIAN_CACHE", &self.cache).env("NO_COLOR", "1").env_remove("STYGIAN_LOG");
+        command
+            .args(args)
+            .current_dir(folder)
+            .env("STYGIAN_CACHE", &self.cache)
+            .env("XDG_STATE_HOME", &self.state)
+            .env("NO_COLOR", "1")
+            .env_remove("STYGIAN_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -63,7 +63,7 @@ impl PluginOperator {
                 Err(error) => {
                     let (plugin, captures) = (&mut self.plugin, self.captures.as_deref());
                     let mut again = Again { node: &self.node, plugin, context, input: &input, merge: &mut merge, captures };
-                    given_up.extend(self.poison.rescue(slice.clone(), error, self.fresh, &mut again)?);
+                    given_up.extend(self.poison.rescue(slice.clone(), error.into(), self.fresh, &mut again)?);
                 }
             }
         }
@@ -121,9 +121,9 @@ struct Again<'a, 'b> {
 }
 
 impl Attempts for Again<'_, '_> {
-    fn run(&mut self, rows: &Range<usize>) -> Result<(), CallError> {
+    fn run(&mut self, rows: &Range<usize>) -> Result<(), Box<CallError>> {
         self.plugin.reset();
-        let part = self.plugin.call(self.context, self.input, rows)?;
+        let part = self.plugin.call(self.context, self.input, rows).map_err(Box::new)?;
         self.merge.add(part, rows);
         Ok(())
     }

@@ -255,7 +255,7 @@ mod tests {
         let mut newer = whole.clone();
         newer[16] = 2;
         assert!(refusal(&signed(newer)).contains("version 2 of the format"));
-        let mut other = whole.clone();
+        let mut other = whole;
         other[25] = b'k';
         assert!(refusal(&signed(other)).contains("section `kall` of version 1"), "the first section is `call`");
         let mut another = capture();

@@ -67,8 +67,8 @@ impl Capture {
         let plugin = plugin.with_limits(self.limits());
         let mut operator = plugin.operator(&self.record.operator, &self.record.config, self.rows.schema_ref())?;
         let all = 0..self.rows.num_rows();
-        let input = operator.input(&self.rows);
-        let now = input.and_then(|input| operator.call(self.context(), &input, &all)).map_err(Box::new);
+        let input = operator.input(&self.rows).map_err(Box::new)?;
+        let now = operator.call(self.context(), &input, &all).map_err(Box::new);
         let verdict = match &now {
             Ok(_) => Verdict::Passes,
             Err(error) if self.record.failure.is_like(&FailureRecord::from(&**error)) => Verdict::Same,

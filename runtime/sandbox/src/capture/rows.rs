@@ -185,6 +185,15 @@ mod tests {
     }
 
     #[test]
+    fn times_of_every_zone_are_one_type() {
+        let column_type = ColumnType::TimestampUtc;
+        let schema = schema(&[Field { name: "at".into(), column_type, nullable: true }]);
+        let times = arrow_array::TimestampMicrosecondArray::from(vec![Some(7), None]).with_timezone("Europe/Paris");
+        let rows = batch(&schema, vec![physical(column_type, Arc::new(times))], 2).expect("rows");
+        assert_eq!(rows.column(0).data_type(), &column_type.arrow());
+    }
+
+    #[test]
     fn rows_without_columns_have_a_number() {
         let (schema, all) = (schema(&[]), batch(&schema(&[]), Vec::new(), 7).expect("rows"));
         assert_eq!(decode(&encode(&all).expect("written"), &schema).map(|rows| rows.num_rows()), Ok(7));

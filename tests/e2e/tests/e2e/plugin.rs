@@ -80,7 +80,14 @@ fn a_new_plugin_is_built_inspected_tested_and_run() {
     build(folder, "large");
     let failed = stygian(folder, &["run", "pipeline.toml"]);
     assert_eq!(failed.status, Some(1), "{}", failed.err);
-    for part in ["operator `large` (plugin large@0.1.0)", "`process` of row 3", "panicked at", "user \\u{1b}[31md", "dead letters"] {
+    for part in [
+        "operator `large` (plugin large@0.1.0)",
+        "`process` of row 3",
+        "panicked at",
+        "user \\u{1b}[31md",
+        "dead letters",
+        "e2e-state/stygian/captures/mine/large-",
+    ] {
         assert!(failed.err.contains(part), "`{part}` is missing: {}", failed.err);
     }
 }
