@@ -112,6 +112,8 @@ pub(crate) enum PluginCommand {
     Test(TestArgs),
     /// Show what a component is: interfaces, schemas, imports.
     Inspect(InspectArgs),
+    /// Make a call again that failed in a job, from the file its inputs were saved in.
+    Replay(ReplayArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -196,6 +198,26 @@ pub(crate) struct InspectArgs {
     #[arg(long, default_value = "{}")]
     pub(crate) config: String,
     /// How to say it.
+    #[arg(long, value_enum, default_value_t = OutputStyle::Text)]
+    pub(crate) output: OutputStyle,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  stygian plugin replay clean-18c2f-1.capture
+  stygian plugin replay clean-18c2f-1.capture --plugin clean.wasm     # does the new build do better?
+
+A job saves the inputs of failed calls (see `[captures]` of the pipeline) and names the file. The file has the plugin in it, so that it
+can be replayed on another machine; it holds users' data. The call is made in the sandbox, with the limits it had.
+Exit status: 0 the call goes well now, 1 it fails, 2 the file or the plugin cannot be used.")]
+pub(crate) struct ReplayArgs {
+    /// The capture.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) capture: PathBuf,
+    /// A component to use instead of the one in the capture.
+    #[arg(long, value_hint = ValueHint::FilePath)]
+    pub(crate) plugin: Option<PathBuf>,
+    /// How to say what comes of it.
     #[arg(long, value_enum, default_value_t = OutputStyle::Text)]
     pub(crate) output: OutputStyle,
 }

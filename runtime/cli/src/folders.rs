@@ -1,4 +1,4 @@
-//! Folders of the user's: compiled code, and plugins by name.
+//! Folders of the user's: compiled code, captures of failed calls, and plugins by name.
 
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,13 @@ pub(crate) fn cache() -> anyhow::Result<PathBuf> {
     }
     let base = folder_of("XDG_CACHE_HOME").or_else(|| folder_of("HOME").map(|home| home.join(".cache")));
     base.map(|base| base.join("stygian")).context("there is no place for compiled plugins: set STYGIAN_CACHE to a folder of yours")
+}
+
+/// Where a job's captures are kept, if the pipeline names no folder: `stygian/captures/JOB` in `$XDG_STATE_HOME`, else in `~/.local/state`;
+/// `None` where neither is known.
+pub(crate) fn captures(job: &str) -> Option<PathBuf> {
+    let base = folder_of("XDG_STATE_HOME").or_else(|| folder_of("HOME").map(|home| home.join(".local/state")));
+    Some(base?.join("stygian/captures").join(job))
 }
 
 /// Where plugins are looked for by name, in this order.

@@ -23,6 +23,8 @@ use toml::Spanned;
 /// A pipeline that can run, with all its parts.
 pub(crate) struct Loaded {
     pub(crate) plan: Plan,
+    /// The folder that relative paths start at.
+    pub(crate) base: PathBuf,
     pub(crate) sources: BTreeMap<String, Arc<dyn Source>>,
     pub(crate) sinks: BTreeMap<String, Arc<dyn Sink>>,
     pub(crate) plugins: BTreeMap<String, Plugin>,
@@ -219,7 +221,7 @@ impl<'a> Loading<'a> {
         if !self.problems.is_empty() {
             return Err(in_order(self.problems));
         }
-        Ok(Loaded { plan, sources: self.sources, sinks, plugins: self.plugins })
+        Ok(Loaded { plan, base: self.base, sources: self.sources, sinks, plugins: self.plugins })
     }
 }
 

@@ -44,6 +44,7 @@ fn dispatch(command: Command, terminal: &Terminal) -> Result<ExitCode, Failure> 
         Command::Plugin { command: PluginCommand::Build(options) } => plugin::build(&options, terminal)?,
         Command::Plugin { command: PluginCommand::Test(options) } => plugin::test(&options, terminal)?,
         Command::Plugin { command: PluginCommand::Inspect(options) } => plugin::inspect(&options, terminal)?,
+        Command::Plugin { command: PluginCommand::Replay(options) } => return plugin::replay(&options, terminal),
         Command::Schema => schema::print(terminal)?,
         Command::Connectors { name } => connectors::print(name.as_deref(), terminal)?,
         Command::Completions { shell } => {

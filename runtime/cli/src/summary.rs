@@ -31,6 +31,7 @@ impl Summary<'_> {
                 "name": node.node.as_str(), "kind": kind(node), "rows_in": node.rows_in, "rows_out": node.rows_out,
                 "dead_letters": node.dead_letters, "late_rows": node.late_rows,
                 "repeated_rows": node.repeated_rows, "first_dead_letter": node.first_dead_letter,
+                "poison_rows": node.poison_rows, "retried_calls": node.retried_calls, "first_poison": node.first_poison,
             })
         });
         let (status, error, dropped) = match self.ended {
@@ -69,6 +70,11 @@ impl Summary<'_> {
 
     fn tell_losses(&self, text: &mut String) {
         for node in &self.nodes {
+            if let Some(reason) = &node.first_poison {
+                let rows = if node.poison_rows == 1 { "row" } else { "rows" };
+                let count = HumanCount(node.poison_rows);
+                text.push_str(&format!("{count} {rows} on which the plugin of `{}` fails, the first: {reason}\n", node.node));
+            }
             if let Some(reason) = &node.first_dead_letter {
                 let letters = if node.dead_letters == 1 { "dead letter" } else { "dead letters" };
                 text.push_str(&format!("{} {letters} of `{}`, the first: {reason}\n", HumanCount(node.dead_letters), node.node));

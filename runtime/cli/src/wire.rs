@@ -1,20 +1,22 @@
 //! From a plan to a job: chains become tasks, edges become targets and exchanges, compiled parts become operators.
 
+use crate::folders;
 use crate::load::Loaded;
 use anyhow::Context;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use stygian_api::{Options, Sink, Source};
 use stygian_core::{StreamSchema, TimerClock};
-use stygian_engine::operators::{Branch, Dedup, Filter, Keyed, KeyedSpec, PluginOperator, Select, Union, Window};
+use stygian_engine::operators::{Branch, Dedup, Filter, Keyed, KeyedSpec, PluginOperator, PluginOptions, Select, Union, Window};
 use stygian_engine::{
-    EngineSettings, Head, JobSpec, Operator, OperatorError, OperatorFactory, OutletSpec, Partitioning, SourceSpec, StageSpec,
+    EngineSettings, Head, JobSpec, Operator, OperatorError, OperatorFactory, OutletSpec, Partitioning, PoisonPolicy, SourceSpec, StageSpec,
     SubtaskContext, SystemClock, Target, TaskSpec,
 };
-use stygian_pipeline::Instances;
+use stygian_pipeline::{Instances, OnError};
 use stygian_plan::{Exchange, NodeIndex, NodeKind, Plan, PlanNode, PluginPlan};
-use stygian_sandbox::Plugin;
+use stygian_sandbox::{CaptureLimits, Captures, Plugin};
 use stygian_state::{KeyCodec, KeyedState, Slot, StateLimits};
 
 /// The job of a loaded pipeline.
@@ -22,16 +24,30 @@ use stygian_state::{KeyCodec, KeyedState, Slot, StateLimits};
 /// # Errors
 /// When the plan is not what it promises to be.
 pub(crate) fn job(loaded: Loaded) -> anyhow::Result<JobSpec> {
-    let Loaded { plan, sources, sinks, plugins } = loaded;
-    let wiring = Wiring { plan: &plan, sources: &sources, sinks: &sinks, plugins: &plugins };
+    let Loaded { plan, base, sources, sinks, plugins } = loaded;
+    let attempt = attempt();
+    let captures = captures(&plan, &base, &attempt);
+    let wiring = Wiring { plan: &plan, sources: &sources, sinks: &sinks, plugins: &plugins, captures };
     let tasks = (0..plan.chains.len()).map(|chain| wiring.task(chain)).collect::<anyhow::Result<_>>()?;
-    Ok(JobSpec { name: plan.name.clone(), attempt: attempt(), settings: settings(&plan), clock: Arc::new(SystemClock), tasks })
+    Ok(JobSpec { name: plan.name.clone(), attempt, settings: settings(&plan), clock: Arc::new(SystemClock), tasks })
 }
 
 /// A name for this run that no earlier run has had: the time, in microseconds.
 fn attempt() -> String {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     format!("{:x}", since.as_micros())
+}
+
+/// Where the inputs of failed calls are saved, if they are.
+fn captures(plan: &Plan, base: &Path, attempt: &str) -> Option<Arc<Captures>> {
+    let wanted = &plan.captures;
+    let folder = match &wanted.folder {
+        // The folder is only used where nobody else can reach it, so by its real path.
+        Some(folder) => std::fs::canonicalize(base).unwrap_or_else(|_| base.to_owned()).join(folder),
+        None => folders::captures(&plan.name)?,
+    };
+    let limits = CaptureLimits { files: wanted.max_files, bytes: wanted.max_bytes };
+    wanted.save.then(|| Arc::new(Captures::new(folder, attempt, limits)))
 }
 
 fn settings(plan: &Plan) -> EngineSettings {
@@ -51,6 +67,7 @@ struct Wiring<'a> {
     sources: &'a BTreeMap<String, Arc<dyn Source>>,
     sinks: &'a BTreeMap<String, Arc<dyn Sink>>,
     plugins: &'a BTreeMap<String, Plugin>,
+    captures: Option<Arc<Captures>>,
 }
 
 /// A task in the making: where each node of the chain stands among its stages.
@@ -165,7 +182,18 @@ impl Wiring<'_> {
         // The last output is the dead letters, which are not the plugin's own.
         let outputs = node.outputs.split_last().map_or(&[][..], |(_, own)| own);
         let outputs: Vec<_> = outputs.iter().map(|output| output.schema.columns().clone()).collect();
-        let (config, fresh) = (planned.config.clone(), planned.instances == Instances::Fresh);
+        let config = planned.config.clone();
+        let on_error = match planned.on_error {
+            OnError::Fail => stygian_engine::OnError::Fail,
+            OnError::Skip => stygian_engine::OnError::Skip,
+            OnError::DeadLetter => stygian_engine::OnError::DeadLetter,
+        };
+        let fresh = planned.instances == Instances::Fresh;
+        let options = PluginOptions {
+            fresh,
+            poison: PoisonPolicy { on_error, max_rate: planned.max_poison_rate },
+            captures: self.captures.clone(),
+        };
         if let Some(key) = &planned.key {
             let limits = key.state.as_ref().map(Options::read::<StateLimits>).transpose()?.unwrap_or_default();
             let (key, max_parallelism) = (key.clone(), self.plan.settings.max_parallelism);
@@ -180,13 +208,14 @@ impl Wiring<'_> {
                     event_time,
                     outputs: outputs.clone(),
                     fresh,
+                    poison: options.poison,
                 };
                 Ok(Keyed::new(context, spec))
             }));
         }
         Ok(factory(move |context| {
             let operator = plugin.operator(context.node.as_str(), &config, &input)?;
-            Ok(PluginOperator::new(context, operator, outputs.clone(), fresh))
+            Ok(PluginOperator::new(context, operator, outputs.clone(), options.clone()))
         }))
     }
 }

@@ -86,6 +86,22 @@ impl fmt::Display for Span {
     }
 }
 
+/// A text that is read as exactly this; what people are shown is rounded.
+trait Exact: fmt::Display {
+    fn exact(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Exact for Span {}
+
+impl Exact for ByteSize {
+    fn exact(&self) -> String {
+        let rounded = self.to_string();
+        if rounded.parse() == Ok(*self) { rounded } else { format!("{} B", self.0) }
+    }
+}
+
 macro_rules! as_text {
     ($type:ident, $name:literal, $example:literal) => {
         impl<'de> Deserialize<'de> for $type {
@@ -96,7 +112,7 @@ macro_rules! as_text {
 
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                to.collect_str(self)
+                to.serialize_str(&self.exact())
             }
         }
 
@@ -127,6 +143,14 @@ mod tests {
         for span in [Span::millis(5), Span::secs(90), Span::secs(86_400)] {
             assert_eq!(span.to_string().parse(), Ok(span));
         }
+    }
+
+    #[test]
+    fn sizes_are_stored_exactly() {
+        for size in [ByteSize(1_234_567), ByteSize::mib(64), ByteSize((1 << 50) + 1)] {
+            assert_eq!(size.exact().parse(), Ok(size));
+        }
+        assert_eq!(ByteSize::mib(64).exact(), ByteSize::mib(64).to_string());
     }
 
     #[test]

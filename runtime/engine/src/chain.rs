@@ -177,7 +177,9 @@ impl Chain {
 
     fn failed_rows(&self, at: usize, rows: Range<usize>, source: OperatorError) -> JobError {
         match source {
-            OperatorError::Call(call) => JobError::Call(call),
+            told @ (OperatorError::Call(_) | OperatorError::Poison { .. } | OperatorError::TooMuchPoison { .. }) => {
+                JobError::Plugin(told.into())
+            }
             source => JobError::Rows { operator: self.stages[at].node.clone(), subtask: self.subtask, rows, source: source.into() },
         }
     }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::ops::Range;
+use std::path::PathBuf;
 use stygian_api::ConnectorError;
 use stygian_core::{OperatorId, SubtaskId};
 use stygian_expr::ExprError;
@@ -16,6 +17,34 @@ pub enum OperatorError {
     /// A call into a plugin; it names the operator and the rows of the call.
     #[error(transparent)]
     Call(#[from] Box<CallError>),
+    /// A row that makes a plugin fail, where `on_error` is "fail".
+    #[error("{call}{}", told(saved.as_ref()))]
+    Poison {
+        /// The call with that row alone; it names the operator.
+        call: Box<CallError>,
+        /// The call's inputs.
+        saved: Option<PathBuf>,
+    },
+    /// More rows make a plugin fail than the pipeline allows.
+    #[error(
+        "operator `{operator}` gave up {given_up} of its last {of} rows, a larger share than `max_poison_rate` ({max}); the last one: \
+         {reason}{}",
+        told(saved.as_ref())
+    )]
+    TooMuchPoison {
+        /// The operator.
+        operator: OperatorId,
+        /// Rows that were given up.
+        given_up: u64,
+        /// Rows in which they were counted.
+        of: u64,
+        /// `max_poison_rate`
+        max: f64,
+        /// Why the last one was.
+        reason: String,
+        /// The inputs of a failed call.
+        saved: Option<PathBuf>,
+    },
     /// A plugin that could not be made ready.
     #[error("the plugin could not be opened")]
     Open(#[from] SandboxError),
@@ -44,6 +73,11 @@ pub enum OperatorError {
     Key(#[from] stygian_core::KeyHashError),
 }
 
+/// Where a call's inputs are.
+fn told(saved: Option<&PathBuf>) -> String {
+    saved.map(|path| format!("; its input is saved, `stygian plugin replay {}` runs it again", path.display())).unwrap_or_default()
+}
+
 /// Why a job failed. The first failure is the one that is told; what it drags along is not.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
@@ -60,9 +94,9 @@ pub enum JobError {
         #[source]
         source: Box<OperatorError>,
     },
-    /// A call into a plugin failed; it names the operator, the rows of the call and what to do.
+    /// A call into a plugin failed, or too many did; it names the operator, the rows of the call and what to do.
     #[error(transparent)]
-    Call(Box<CallError>),
+    Plugin(Box<OperatorError>),
     /// An operator failed on something else than rows: when it was opened, or when the watermark advanced.
     #[error("operator `{operator}` (subtask {subtask}) failed while it {doing}")]
     Operator {

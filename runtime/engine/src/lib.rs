@@ -5,7 +5,8 @@
 //! operators, which call each other as functions, and speaks to other subtasks through bounded channels only.
 //!
 //! Pure decisions have files of their own: `alignment` (which input may go on), `watermark` (how far a stream has come), `exchange` (whose
-//! row it is). The loops around them are `source_task`, `exchange_task` and `sink_task`. Nothing here knows Kafka, files or HTTP.
+//! row it is), `retry` (which rows of a failed call to try again). The loops around them are `source_task`, `exchange_task`, `sink_task`
+//! and `poison`. Nothing here knows Kafka, files or HTTP.
 
 mod alignment;
 mod chain;
@@ -21,6 +22,8 @@ mod metrics;
 mod operator;
 pub mod operators;
 mod outlet;
+mod poison;
+mod retry;
 mod settings;
 mod sink_task;
 mod source_task;
@@ -35,5 +38,6 @@ pub use error::{JobError, OperatorError};
 pub use job::{Job, Report, Runtimes, Stop};
 pub use metrics::{Metrics, NodeKind, NodeSnapshot};
 pub use operator::{CallContext, Dropped, Operator, OperatorFactory, Output, SubtaskContext};
+pub use poison::{OnError, PoisonPolicy};
 pub use settings::EngineSettings;
 pub use spec::{Head, JobSpec, OutletSpec, Partitioning, SourceSpec, StageSpec, Target, TaskSpec};

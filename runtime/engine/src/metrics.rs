@@ -16,12 +16,15 @@ pub struct Counters {
     rows_out: AtomicU64,
     dead_letters: AtomicU64,
     late_rows: AtomicU64,
+    poison_rows: AtomicU64,
+    retried_calls: AtomicU64,
     repeated_rows: AtomicU64,
     state_keys: AtomicU64,
     state_bytes: AtomicU64,
     timers: AtomicU64,
     watermark: AtomicI64,
     first_dead_letter: OnceLock<String>,
+    first_poison: OnceLock<String>,
 }
 
 impl Default for Counters {
@@ -31,12 +34,15 @@ impl Default for Counters {
             rows_out: AtomicU64::new(0),
             dead_letters: AtomicU64::new(0),
             late_rows: AtomicU64::new(0),
+            poison_rows: AtomicU64::new(0),
+            retried_calls: AtomicU64::new(0),
             repeated_rows: AtomicU64::new(0),
             state_keys: AtomicU64::new(0),
             state_bytes: AtomicU64::new(0),
             timers: AtomicU64::new(0),
             watermark: AtomicI64::new(EventTime::MIN.micros()),
             first_dead_letter: OnceLock::new(),
+            first_poison: OnceLock::new(),
         }
     }
 }
@@ -63,6 +69,18 @@ impl Counters {
     /// Rows that came too late for their windows.
     pub fn add_late_rows(&self, rows: usize) {
         self.late_rows.fetch_add(rows as u64, Relaxed);
+    }
+
+    /// Rows that were given up because a plugin fails on them; `sample` makes a text of the first one, for people. Whether it was.
+    pub fn add_poison_rows(&self, rows: usize, sample: impl FnOnce() -> String) -> bool {
+        let first = self.poison_rows.fetch_add(rows as u64, Relaxed) == 0;
+        self.first_poison.get_or_init(sample);
+        first
+    }
+
+    /// A call into a plugin that was made again with rows of a failed one.
+    pub fn add_retried_call(&self) {
+        self.retried_calls.fetch_add(1, Relaxed);
     }
 
     /// Rows that were dropped because they repeat another one.
@@ -121,6 +139,10 @@ pub struct NodeSnapshot {
     pub dead_letters: u64,
     /// Rows that came too late for their windows.
     pub late_rows: u64,
+    /// Rows that were given up because a plugin fails on them; where they went to the dead letters, they are counted there too.
+    pub poison_rows: u64,
+    /// Calls into a plugin that were made again to find such rows.
+    pub retried_calls: u64,
     /// Rows that were dropped because they repeat another one.
     pub repeated_rows: u64,
     /// Keys that have state.
@@ -133,6 +155,8 @@ pub struct NodeSnapshot {
     pub watermark: EventTime,
     /// A dead letter's reason, the first of some subtask.
     pub first_dead_letter: Option<String>,
+    /// Why a row was given up, the first of some subtask.
+    pub first_poison: Option<String>,
 }
 
 /// Collects the counters while a job is wired.
@@ -173,12 +197,15 @@ impl NodeMetrics {
             rows_out: sum(|counters| &counters.rows_out),
             dead_letters: sum(|counters| &counters.dead_letters),
             late_rows: sum(|counters| &counters.late_rows),
+            poison_rows: sum(|counters| &counters.poison_rows),
+            retried_calls: sum(|counters| &counters.retried_calls),
             repeated_rows: sum(|counters| &counters.repeated_rows),
             state_keys: sum(|counters| &counters.state_keys),
             state_bytes: sum(|counters| &counters.state_bytes),
             timers: sum(|counters| &counters.timers),
             watermark: watermark.map_or(EventTime::MIN, EventTime::from_micros),
             first_dead_letter: self.subtasks.iter().find_map(|counters| counters.first_dead_letter.get().cloned()),
+            first_poison: self.subtasks.iter().find_map(|counters| counters.first_poison.get().cloned()),
         }
     }
 }
@@ -190,6 +217,8 @@ impl prometheus_client::collector::Collector for Metrics {
         counter(&mut encoder, "stygian_rows_out", "Rows that a node passed on", &nodes, |node| node.rows_out)?;
         counter(&mut encoder, "stygian_dead_letters", "Rows that a node could not process", &nodes, |node| node.dead_letters)?;
         counter(&mut encoder, "stygian_late_rows", "Rows that came too late for their windows", &nodes, |node| node.late_rows)?;
+        counter(&mut encoder, "stygian_poison_rows", "Rows given up because a plugin fails on them", &nodes, |node| node.poison_rows)?;
+        counter(&mut encoder, "stygian_retried_calls", "Calls of plugins made again to find such rows", &nodes, |node| node.retried_calls)?;
         counter(&mut encoder, "stygian_repeated_rows", "Rows dropped because they repeat another one", &nodes, |node| node.repeated_rows)?;
         gauge(&mut encoder, "stygian_state_keys", "Keys that a node keeps state of", &nodes, |node| node.state_keys)?;
         gauge(&mut encoder, "stygian_state_bytes", "Bytes of a node's state", &nodes, |node| node.state_bytes)?;

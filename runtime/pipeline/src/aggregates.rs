@@ -2,6 +2,7 @@
 
 use crate::keys::{Instances, SqlTable};
 use crate::literal::Literal;
+use crate::keys::OnError;
 use crate::nodes::{AggregateBy, NamedAggregate, PluginUse};
 use crate::parse_operator::{check_column_name, json_table};
 use crate::reader::Reading;
@@ -85,5 +86,7 @@ fn plugin(mut table: toml::Table, at: &Range<usize>, reading: &mut Reading<'_>) 
         key_by: Vec::new(),
         key_by_at: None,
         state: None,
+        on_error: OnError::default(),
+        max_poison_rate: 0.0,
     })
 }

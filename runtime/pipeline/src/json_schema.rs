@@ -2,6 +2,7 @@
 //!
 //! It is made of the doc comments of the structs that the file is read into: this crate's, and the connectors', which hand theirs in.
 
+use crate::captures::CapturesKeys;
 use crate::keys::{OperatorKeys, SinkKeys, SourceKeys};
 use crate::settings::SettingsKeys;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -31,6 +32,7 @@ pub fn json_schema(sources: &[ConnectorDoc<'_>], sinks: &[ConnectorDoc<'_>], lim
     let source: Value = node::<SourceKeys>("source", &["connector"], sources, &mut defs);
     let sink: Value = node::<SinkKeys>("sink", &["connector", "input"], sinks, &mut defs);
     let settings = closed(part(document::<SettingsKeys>(), "settings", &mut defs));
+    let captures = closed(part(document::<CapturesKeys>(), "captures", &mut defs));
     let mut schema = json!({
         "$defs": defs,
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -42,6 +44,7 @@ pub fn json_schema(sources: &[ConnectorDoc<'_>], sinks: &[ConnectorDoc<'_>], lim
             "name": { "type": "string", "pattern": NAME, "description": "What the job is called." },
             "settings": settings,
             "limits": limits,
+            "captures": captures,
             "source": nodes("Where rows come from: `[source.NAME]`.", &source),
             "operator": nodes("What is done with them: `[operator.NAME]`.", &operator),
             "sink": nodes("Where they go: `[sink.NAME]`.", &sink),

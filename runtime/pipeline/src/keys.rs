@@ -71,6 +71,15 @@ pub(crate) struct OperatorKeys {
     /// (10,000,000), each of a subtask. Past one the job fails and says so. Default: those.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub(crate) state: Option<Spanned<toml::Table>>,
+    /// What becomes of a row on which the plugin fails (a panic, a loop, a limit): "fail": the job fails and names the row; "skip": the row is
+    /// left out and counted; "dead-letter": it goes to the output `dead_letters` with the failure as reason. The row is found by calling
+    /// the plugin with halves of the rows of the failed call. Default: "fail". Choose one of the others where going on matters more than every row.
+    #[schemars(with = "OnError")]
+    pub(crate) on_error: Option<Spanned<OnError>>,
+    /// With `on_error` "skip" or "dead-letter": the largest share of rows that may be given up so, 0 to 1, counted in each subtask over about the
+    /// last million rows and from the 101st such row on; beyond it the job fails. Default: 0.05. 1 means: never fail.
+    #[schemars(with = "f64", range(min = 0, max = 1))]
+    pub(crate) max_poison_rate: Option<Spanned<f64>>,
     /// Passes the rows on for which this SQL expression is true ("amount > 0").
     #[schemars(with = "String")]
     pub(crate) filter: Option<Spanned<String>>,
@@ -126,6 +135,19 @@ pub enum Instances {
     Reuse,
     /// Every call gets a new one.
     Fresh,
+}
+
+/// What becomes of a row on which a plugin fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnError {
+    /// The job fails.
+    #[default]
+    Fail,
+    /// It is left out.
+    Skip,
+    /// It goes to the dead letters.
+    DeadLetter,
 }
 
 /// A table of names and SQL, in the order of the file. Values of other types are kept for a problem each.

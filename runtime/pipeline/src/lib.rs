@@ -6,6 +6,7 @@
 //! its place. [`apply_set`] edits the text by `--set`, and [`json_schema`] describes the file to editors.
 
 mod aggregates;
+mod captures;
 mod dedup;
 mod graph;
 mod json_schema;
@@ -21,10 +22,11 @@ mod set;
 mod settings;
 mod window;
 
+pub use captures::Captures;
 pub use json_schema::{ConnectorDoc, json_schema};
 pub use literal::Literal;
 pub use nodes::{
-    AggregateBy, DedupUse, InputRef, Instances, NamedAggregate, NamedSql, OperatorKind, OperatorNode, PluginUse, SelectUse, SinkNode,
+    AggregateBy, DedupUse, InputRef, Instances, NamedAggregate, NamedSql, OnError, OperatorKind, OperatorNode, PluginUse, SelectUse, SinkNode,
     SourceNode, WindowUse,
 };
 pub use pipeline::{DEAD_LETTERS, LATE, MAX_FILE_BYTES, OTHER, Pipeline};

@@ -10,7 +10,7 @@ use stygian_api::Options;
 use stygian_core::{PluginRef, Span};
 use toml::Spanned;
 
-pub use crate::keys::Instances;
+pub use crate::keys::{Instances, OnError};
 
 /// `[source.NAME]`
 #[derive(Clone, Debug)]
@@ -111,6 +111,10 @@ pub struct PluginUse {
     pub key_by_at: Option<Range<usize>>,
     /// Limits of its state; the store knows the keys.
     pub state: Option<Options>,
+    /// What becomes of rows on which it fails.
+    pub on_error: OnError,
+    /// The largest share of rows that may be given up so, 0 to 1.
+    pub max_poison_rate: f64,
 }
 
 /// A name and an expression.

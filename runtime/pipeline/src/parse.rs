@@ -3,6 +3,7 @@
 //! A part with a problem is left out and reading goes on, so that all problems are told at once; the result is only handed out when
 //! there was none. A name is known to the others even where its node has a problem, so that one problem does not cause more.
 
+use crate::captures::{Captures, CapturesKeys};
 use crate::graph::{self, Declared};
 use crate::keys::{SinkKeys, SourceKeys};
 use crate::nodes::{InputRef, SinkNode, SourceNode};
@@ -20,7 +21,7 @@ use toml::de::{DeTable, DeValue};
 /// The most nodes of a pipeline.
 const MAX_NODES: usize = 1_000;
 const DEFAULT_WATERMARK_DELAY: Span = Span::secs(5);
-pub(crate) const ROOT_KEYS: [&str; 6] = ["name", "settings", "limits", "source", "operator", "sink"];
+pub(crate) const ROOT_KEYS: [&str; 7] = ["name", "settings", "limits", "captures", "source", "operator", "sink"];
 
 /// Reads and checks a file: what of it is sound, and every problem. `Err` where it is no TOML or too large.
 pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
@@ -35,6 +36,7 @@ pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
     let name = job_name(root, &mut reading);
     let settings = settings(root, &mut reading);
     let limits = limits(root, &shared, &mut reading);
+    let captures = captures(root, &mut reading);
     if !check_size(root, &mut reading) {
         return Err(Problems(reading.take_problems()));
     }
@@ -45,7 +47,7 @@ pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
     let (problems, mut warnings) = (reading.take_problems(), std::mem::take(&mut reading.warnings));
     sort(&mut warnings);
     let name = name.unwrap_or_default();
-    Ok((Pipeline { name, text: shared, settings, limits, sources, operators, sinks, warnings }, problems))
+    Ok((Pipeline { name, text: shared, settings, limits, captures, sources, operators, sinks, warnings }, problems))
 }
 
 /// The table of a file that is TOML and not too large.
@@ -81,6 +83,13 @@ fn settings(root: &DeTable<'_>, reading: &mut Reading<'_>) -> Settings {
     let Some(value) = root.get("settings") else { return Settings::default() };
     let Some(table) = reading.as_table("settings", value, "write `[settings]`") else { return Settings::default() };
     let keys: SettingsKeys = reading.table(table, value.span(), Others::None);
+    keys.check(reading)
+}
+
+fn captures(root: &DeTable<'_>, reading: &mut Reading<'_>) -> Captures {
+    let Some(value) = root.get("captures") else { return Captures::default() };
+    let Some(table) = reading.as_table("captures", value, "write `[captures]`") else { return Captures::default() };
+    let keys: CapturesKeys = reading.table(table, value.span(), Others::None);
     keys.check(reading)
 }
 

@@ -5,7 +5,7 @@ use crate::dedup;
 use crate::graph::{self, Declared};
 use crate::keys::{OperatorKeys, SqlTable};
 use crate::literal::Literal;
-use crate::nodes::{InputRef, NamedSql, OperatorKind, OperatorNode, PluginUse, SelectUse, WindowUse};
+use crate::nodes::{InputRef, NamedSql, OnError, OperatorKind, OperatorNode, PluginUse, SelectUse, WindowUse};
 use crate::parse::{input_ref, missing};
 use crate::pipeline::{DEAD_LETTERS, OTHER};
 use crate::reader::{Others, Reading};
@@ -19,16 +19,20 @@ use toml::de::DeTable;
 
 const KINDS: [&str; 7] = ["plugin", "filter", "select", "union", "branch", "dedup", "window"];
 /// Keys that go with some kinds only.
-const COMPANIONS: [(&str, &[&str]); 8] = [
+const COMPANIONS: [(&str, &[&str]); 10] = [
     ("inputs", &["union"]),
     ("config", &["plugin"]),
     ("limits", &["plugin"]),
     ("instances", &["plugin"]),
     ("state", &["plugin"]),
+    ("on_error", &["plugin"]),
+    ("max_poison_rate", &["plugin"]),
     ("event_time", &["select"]),
     ("key_by", &["window", "plugin"]),
     ("aggregate", &["window"]),
 ];
+/// One row in twenty.
+const DEFAULT_POISON_RATE: f64 = 0.05;
 /// The longest name of a column, in bytes.
 const MAX_COLUMN_NAME: usize = 256;
 
@@ -142,6 +146,8 @@ fn plugin(keys: OperatorKeys, name: &Spanned<String>, text: &Arc<str>, reading: 
         Some(key_by) => (Some(key_by.span()), self::key_by(key_by, reading)),
         None => (None, Vec::new()),
     };
+    let on_error = keys.on_error.map(Spanned::into_inner).unwrap_or_default();
+    let max_poison_rate = max_poison_rate(keys.max_poison_rate, on_error, reading);
     Some(PluginUse {
         plugin: plugin.ok()?,
         plugin_at: at,
@@ -152,7 +158,20 @@ fn plugin(keys: OperatorKeys, name: &Spanned<String>, text: &Arc<str>, reading: 
         key_by,
         key_by_at,
         state: keys.state.map(|_| options("state")),
+        on_error,
+        max_poison_rate,
     })
+}
+
+fn max_poison_rate(rate: Option<Spanned<f64>>, on_error: OnError, reading: &mut Reading<'_>) -> f64 {
+    let Some(rate) = rate else { return DEFAULT_POISON_RATE };
+    if !(0.0..=1.0).contains(rate.get_ref()) {
+        reading.problem(rate.span(), format!("`max_poison_rate` is {}, it must be 0 to 1", rate.get_ref()), None);
+    } else if on_error == OnError::Fail {
+        let hint = "add `on_error = \"skip\"` or \"dead-letter\"";
+        reading.warning(rate.span(), "`max_poison_rate` means nothing where the first such row fails the job", Some(hint.into()));
+    }
+    *rate.get_ref()
 }
 
 pub(crate) fn json_table(table: toml::Table, at: &Range<usize>, reading: &mut Reading<'_>) -> Map<String, Value> {

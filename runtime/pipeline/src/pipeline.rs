@@ -1,5 +1,6 @@
 //! A checked pipeline.
 
+use crate::captures::Captures;
 use crate::nodes::{OperatorNode, SinkNode, SourceNode};
 use crate::parse;
 use crate::settings::Settings;
@@ -27,6 +28,8 @@ pub struct Pipeline {
     pub settings: Settings,
     /// Limits of all plugins; the sandbox knows the keys.
     pub limits: Options,
+    /// What is saved of plugin calls that failed.
+    pub captures: Captures,
     /// Where rows come from, in the order of the file.
     pub sources: Vec<SourceNode>,
     /// What is done with them, in the order of the file.

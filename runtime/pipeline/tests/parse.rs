@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 use stygian_core::{ByteSize, Span};
-use stygian_pipeline::{Instances, OperatorKind, Pipeline, WindowShape, apply_set};
+use stygian_pipeline::{Captures, Instances, OnError, OperatorKind, Pipeline, WindowShape, apply_set};
 
 const WHOLE: &str = include_str!("../fuzz-corpus/whole.toml");
 
@@ -49,6 +49,7 @@ fn reads_every_kind_of_operator() {
     let config = serde_json::json!({ "lowest": 0.5, "words": ["a", "b"], "since": "2024-01-01", "deep": { "yes": true } });
     assert_eq!(serde_json::Value::Object(plugin.config.clone()), config);
     assert_eq!((plugin.plugin.to_string().as_str(), plugin.instances), ("clean@^1.2", Instances::Fresh));
+    assert_eq!((plugin.on_error, plugin.max_poison_rate), (OnError::DeadLetter, 0.25));
     assert_eq!(&WHOLE[plugin.config_at.clone()][..12], "{ lowest = 0");
     let OperatorKind::Filter(sql) = &pipeline.operators[1].kind else { panic!("no filter") };
     assert_eq!(&WHOLE[sql.part(9..10)], "0");
@@ -102,4 +103,14 @@ fn set_tells_all_that_cannot_be_done() {
     );
     let problems = apply_set("name = \n", &sets).expect_err("no TOML").0;
     assert_eq!(problems.len(), 1);
+}
+
+#[test]
+fn reads_what_is_saved_of_failed_calls() {
+    let captures = Captures { save: true, folder: Some("captures".into()), max_files: 4, max_bytes: stygian_core::ByteSize::mib(10) };
+    assert_eq!(whole().captures, captures);
+    let (head, tail) = WHOLE.split_once("[captures]").expect("a table");
+    let (_, tail) = tail.split_once("[source").expect("a source");
+    let without = format!("{head}[source{tail}");
+    assert_eq!(Pipeline::parse(&without).expect("a good pipeline").captures, Captures::default());
 }

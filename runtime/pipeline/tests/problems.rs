@@ -787,3 +787,42 @@ fn shows_the_first_problems_of_very_many() {
     assert_eq!(shown.matches("error: ").count(), 101);
     assert!(shown.contains("error: and 403 more problems\n"), "{shown}");
 }
+
+#[test]
+fn tells_wrong_words_for_failing_plugins_and_captures() {
+    let text = r#"
+[operator.b]
+input = "a"
+filter = "n > 0"
+on_error = "skip"
+[operator.c]
+input = "a"
+plugin = "c@1"
+on_error = "ignore"
+[operator.d]
+input = "a"
+plugin = "d@1"
+on_error = "skip"
+max_poison_rate = 1.5
+[captures]
+max_files = 0
+folder = ""
+"#;
+    let found = told_of(text);
+    for part in [
+        "`on_error` goes with `plugin`, not with `filter`",
+        "unknown variant `ignore`, expected one of `fail`, `skip`, `dead-letter`",
+        "`max_poison_rate` is 1.5, it must be 0 to 1",
+        "`max_files` is 0, it must be 1 to 1000",
+        "to save nothing, write `save = false`",
+        "`folder` is empty",
+    ] {
+        assert!(found.contains(part), "`{part}` is missing: {found}");
+    }
+}
+
+#[test]
+fn warns_of_a_poison_rate_that_nothing_is_held_against() {
+    let found = warned("[operator.c]\ninput = 'a'\nplugin = 'c@1'\nmax_poison_rate = 0.1\n[sink.y]\ninput = 'c'\nconnector = 'files'\n");
+    assert!(found.contains("`max_poison_rate` means nothing where the first such row fails the job"), "{found}");
+}

@@ -5,6 +5,7 @@ use crate::plan::{Edge, Exchange, NodeIndex, NodeKind, Plan, PlanNode, PlanOutpu
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use stygian_core::{PluginDescription, SlotKind, Span, StreamSchema, TimerClock, escape};
+use stygian_pipeline::OnError;
 
 /// What a crash leaves.
 pub const GUARANTEES: &str = "no checkpoints yet: after a crash the job starts anew; files appear whole or not at all";
@@ -106,8 +107,13 @@ impl Plan {
                     plugin.columns.iter().map(|place| describe(schema.columns().field(*place))).collect::<Vec<_>>().join(", ")
                 };
                 let reads = schema.map(fields).unwrap_or_default();
+                let bad = match plugin.on_error {
+                    OnError::Fail => "",
+                    OnError::Skip => "; rows on which it fails are skipped",
+                    OnError::DeadLetter => "; rows on which it fails go to the dead letters",
+                };
                 let keeps = plugin.key.as_ref().map(|_| keeps(described)).unwrap_or_default();
-                ("plugin", format!("{} {} from {}; reads {reads}{keeps}", described.name, described.version, plugin.plugin))
+                ("plugin", format!("{} {} from {}; reads {reads}{keeps}{bad}", described.name, described.version, plugin.plugin))
             }
             NodeKind::Sink(sink) => ("sink", sink.connector.clone()),
         }

@@ -36,7 +36,14 @@ pub fn plan(pipeline: &Pipeline, facts: &Facts) -> Result<Plan, Problems> {
         return Err(Problems(problems));
     }
     let chains = chains(&nodes);
-    Ok(Plan { name: pipeline.name.clone(), settings: pipeline.settings.clone(), nodes, chains, warnings })
+    Ok(Plan {
+        name: pipeline.name.clone(),
+        settings: pipeline.settings.clone(),
+        captures: pipeline.captures.clone(),
+        nodes,
+        chains,
+        warnings,
+    })
 }
 
 /// The operators, each behind those it reads; those of the file's order first.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use stygian_api::{Accepts, Options, Problem, Problems};
 use stygian_core::{ColumnType, OperatorId, Parallelism, PluginDescription, PluginRef, StreamKind, StreamSchema};
 use stygian_expr::{DedupSpec, Expression, Predicate, WindowAggregatorSpec};
-use stygian_pipeline::{Instances, Settings, Windows};
+use stygian_pipeline::{Captures, Instances, OnError, Settings, Windows};
 
 /// A place in [`Plan::nodes`].
 pub type NodeIndex = usize;
@@ -23,6 +23,8 @@ pub struct Plan {
     pub name: String,
     /// Settings of the job.
     pub settings: Settings,
+    /// What is saved of plugin calls that failed.
+    pub captures: Captures,
     /// Every node, in topological order.
     pub nodes: Vec<PlanNode>,
     /// The tasks.
@@ -135,6 +137,10 @@ pub struct PluginPlan {
     pub config: String,
     /// How long instances live.
     pub instances: Instances,
+    /// What becomes of rows on which it fails.
+    pub on_error: OnError,
+    /// The largest share of rows that may be given up so.
+    pub max_poison_rate: f64,
     /// Limits that differ from the pipeline's.
     pub limits: Option<Options>,
     /// The input columns that cross into the sandbox, in the plugin's order.

@@ -35,6 +35,8 @@ pub(crate) fn check<'a>(graph: &mut Graph<'a>, node: &'a OperatorNode, plugin: &
         description: description.clone(),
         config: serde_json::Value::Object(plugin.config.clone()).to_string(),
         instances: plugin.instances,
+        on_error: plugin.on_error,
+        max_poison_rate: plugin.max_poison_rate,
         limits: plugin.limits.clone(),
         columns,
         key: key.clone(),

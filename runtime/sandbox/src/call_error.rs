@@ -74,6 +74,7 @@ impl fmt::Display for During<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Range { start, end } = self.0.rows;
         match self.0.step {
+            Step::Process if start + 1 == end => write!(f, "`process` of row {start}"),
             step @ (Step::Process | Step::Accumulate) => write!(f, "{step} of rows {start} to {last}", last = end.saturating_sub(1)),
             Step::OnTimers => write!(f, "`on-timers` of {end} timers"),
             other => other.fmt(f),

@@ -190,6 +190,11 @@ impl KeyedOperator {
         }
     }
 
+    /// A failure on these rows that is not the plugin's.
+    pub fn host_fault(&mut self, rows: Range<usize>, what: &str) -> CallError {
+        self.error(rows, (Step::Process, Situation::Host(what.to_owned())))
+    }
+
     fn error(&mut self, rows: Range<usize>, (step, situation): Failed) -> CallError {
         let (plugin, operator, logs) = (self.title.clone(), self.name.clone(), std::mem::take(&mut self.logs));
         CallError { plugin, operator, rows, step, situation, logs }

@@ -6,15 +6,18 @@
 //! `compiled.rs` (loading code that our own compiler made).
 
 mod aggregate;
+mod blame;
 mod cache;
 mod call;
 mod call_error;
+mod capture;
 mod clock;
 mod compile;
 mod compiled;
 mod description;
 mod engine;
 mod error;
+mod folder;
 #[doc(hidden)]
 pub mod fuzzing;
 #[doc(hidden)]
@@ -35,13 +38,17 @@ mod wire;
 mod wiring;
 
 pub use aggregate::AggregateOperator;
+pub use blame::Blame;
 pub use call::{CallContext, CallOutput, DeadRow, LogLevel, LogLine, Piece};
 pub use call_error::{BadOutput, CallError, ColumnFault, Situation, Step, TimeLimit};
+pub use capture::{CallRecord, Capture, CaptureError, CaptureLimits, Captures, FailureRecord, MAX_CAPTURE_BYTES, Replay, Verdict};
 pub use compile::{Compiler, compile_worker};
 pub use error::SandboxError;
 pub use keyed::{KeyedCall, KeyedOperator};
+pub use folder::FolderError;
 pub use limits::{CompileLimits, Limits, MAX_COLUMNS, MAX_NAME_BYTES, PoolLimits};
-pub use operator::Operator;
+pub use merge::Merge;
+pub use operator::{CallInput, Operator};
 pub use plugin::Plugin;
 pub use sandbox::{Sandbox, SandboxConfig};
 

@@ -3,11 +3,11 @@
 //! Limits are of one guest call unless they say otherwise; a batch is cut into slices of `rows_per_call` and `bytes_per_call`, one call each.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use stygian_core::{ByteSize, Span};
 
 /// What a plugin may use. Unknown keys are refused when it is read from a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Rows handed to one guest call; 2,048 by default. More cost cache misses, fewer the price of a call.
@@ -63,6 +63,31 @@ impl Default for Limits {
             reason_bytes: ByteSize::kib(1),
             log_lines: 100,
             log_line_bytes: ByteSize::kib(4),
+        }
+    }
+}
+
+impl Limits {
+    /// The smaller one of each limit.
+    #[must_use]
+    pub(crate) fn capped(self, most: &Self) -> Self {
+        Self {
+            rows_per_call: self.rows_per_call.min(most.rows_per_call),
+            bytes_per_call: self.bytes_per_call.min(most.bytes_per_call),
+            memory: self.memory.min(most.memory),
+            table_elements: self.table_elements.min(most.table_elements),
+            call_cpu: self.call_cpu.min(most.call_cpu),
+            call_wall: self.call_wall.min(most.call_wall),
+            host_calls: self.host_calls.min(most.host_calls),
+            output_rows: self.output_rows.min(most.output_rows),
+            output_bytes: self.output_bytes.min(most.output_bytes),
+            output_batches: self.output_batches.min(most.output_batches),
+            dead_letters: self.dead_letters.min(most.dead_letters),
+            state_bytes: self.state_bytes.min(most.state_bytes),
+            timers: self.timers.min(most.timers),
+            reason_bytes: self.reason_bytes.min(most.reason_bytes),
+            log_lines: self.log_lines.min(most.log_lines),
+            log_line_bytes: self.log_line_bytes.min(most.log_line_bytes),
         }
     }
 }

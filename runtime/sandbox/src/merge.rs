@@ -1,4 +1,5 @@
-//! Puts the outputs of several slices of a batch together, as if it had been one call: row indices become those of the whole batch.
+//! Puts the outputs of several calls on a batch together, as if it had been one call: row indices become those of the whole batch. Rows
+//! that no call went well with are simply missing.
 
 use crate::call::{CallOutput, Piece};
 use crate::host::Output;
@@ -6,20 +7,27 @@ use crate::operator::has_parents;
 use arrow_array::{RecordBatch, UInt32Array};
 use std::ops::Range;
 
-pub(crate) struct Merge {
+/// What the calls on one batch have handed over so far.
+#[derive(Debug)]
+pub struct Merge {
+    /// Rows of the batch.
+    rows: u32,
     outputs: Vec<OutputMerge>,
     whole: CallOutput,
+    /// The one call that had all rows: nothing is to be put together.
+    only: Option<CallOutput>,
 }
 
-/// One output over all slices.
-#[derive(Default)]
+/// One output over all calls.
+#[derive(Debug, Default)]
 struct OutputMerge {
     has_parents: bool,
     selected: Vec<u32>,
     emitted: Vec<Emitted>,
 }
 
-/// A batch that was emitted in a slice.
+/// A batch that was emitted in a call.
+#[derive(Debug)]
 struct Emitted {
     rows: RecordBatch,
     parents: Option<UInt32Array>,
@@ -27,16 +35,18 @@ struct Emitted {
 }
 
 impl Merge {
-    pub(crate) fn new(outputs: &[Output]) -> Self {
+    pub(crate) fn new(outputs: &[Output], rows: usize) -> Self {
         let outputs = outputs.iter().map(|output| OutputMerge { has_parents: has_parents(output), ..OutputMerge::default() });
-        Self { outputs: outputs.collect(), whole: CallOutput::default() }
+        Self { rows: index(rows), outputs: outputs.collect(), whole: CallOutput::default(), only: None }
     }
 
-    /// Adds what came of a slice; slices come in order.
-    pub(crate) fn add(&mut self, part: CallOutput, slice: &Range<usize>) {
-        // Batches have fewer rows than 32 bits count: their slices come from `UInt32Array`s.
-        let index = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        let slice = index(slice.start)..index(slice.end);
+    /// Adds what came of a call with these rows; calls come in the order of rows.
+    pub fn add(&mut self, part: CallOutput, rows: &Range<usize>) {
+        let slice = index(rows.start)..index(rows.end);
+        if slice == (0..self.rows) {
+            self.only = Some(part);
+            return;
+        }
         for (output, pieces) in self.outputs.iter_mut().zip(part.outputs) {
             for piece in pieces {
                 match piece {
@@ -55,21 +65,29 @@ impl Merge {
 
     /// The whole; the error is Arrow's and cannot happen as long as all batches of an output have one schema.
     pub(crate) fn finish(mut self) -> Result<CallOutput, String> {
-        self.whole.outputs = self.outputs.into_iter().map(OutputMerge::finish).collect::<Result<_, _>>()?;
+        if let Some(only) = self.only {
+            return Ok(only);
+        }
+        self.whole.outputs = self.outputs.into_iter().map(|output| output.finish(self.rows)).collect::<Result<_, _>>()?;
         Ok(self.whole)
     }
 }
 
+/// Batches have fewer rows than 32 bits count: what chooses rows of them are `UInt32Array`s.
+fn index(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
 impl OutputMerge {
-    fn finish(self) -> Result<Vec<Piece>, String> {
+    fn finish(self, rows: u32) -> Result<Vec<Piece>, String> {
         if !self.selected.is_empty() {
             return Ok(vec![Piece::Selected(self.selected.into())]);
         }
         if !self.has_parents {
             return Ok(self.emitted.into_iter().map(|e| Piece::Emitted { rows: e.rows, parents: None }).collect());
         }
-        // Each slice of a map gives one batch, row for row: so does the whole.
-        let one_to_one = self.emitted.iter().all(|e| e.parents.is_none()) && contiguous(&self.emitted);
+        // Each call of a map gives one batch, row for row: so does the whole.
+        let one_to_one = self.emitted.iter().all(|e| e.parents.is_none()) && contiguous(&self.emitted, rows);
         if one_to_one && let Some(first) = self.emitted.first() {
             let rows = arrow_select::concat::concat_batches(&first.rows.schema(), self.emitted.iter().map(|e| &e.rows));
             return Ok(vec![Piece::Emitted { rows: rows.map_err(|e| e.to_string())?, parents: None }]);
@@ -78,10 +96,10 @@ impl OutputMerge {
     }
 }
 
-/// Whether every slice has exactly one batch, without gaps from the first row on.
-fn contiguous(emitted: &[Emitted]) -> bool {
+/// Whether there is exactly one batch a call, without gaps from the first row to the last.
+fn contiguous(emitted: &[Emitted], rows: u32) -> bool {
     let mut next = 0;
-    emitted.iter().all(|e| e.slice.start == std::mem::replace(&mut next, e.slice.end))
+    emitted.iter().all(|e| e.slice.start == std::mem::replace(&mut next, e.slice.end)) && next == rows
 }
 
 impl Emitted {

@@ -12,12 +12,24 @@ use crate::lower::{Lowered, slice_len};
 use crate::merge::Merge;
 use crate::plugin::Plugin;
 use crate::wire::{self, Process};
-use crate::{CallContext, CallError, CallOutput, LogLine, Piece, SandboxError, Situation, Step, wiring};
+use crate::{CallContext, CallError, CallOutput, Capture, CaptureError, LogLine, Piece, SandboxError, Situation, Step, wiring};
 use arrow_array::{Array, RecordBatch, UInt32Array};
 use arrow_schema::SchemaRef;
 use std::ops::Range;
 use std::sync::Arc;
-use stygian_core::{ColumnType, PluginDescription};
+use stygian_core::{ColumnType, Field, PluginDescription};
+
+/// The columns of a batch that a plugin reads.
+pub struct CallInput<'a> {
+    columns: Vec<(ColumnType, &'a dyn Array)>,
+    rows: usize,
+}
+
+impl std::fmt::Debug for CallInput<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CallInput").field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
 
 /// An operator of one subtask. Not for sharing between threads; it may move between calls.
 pub struct Operator {
@@ -84,31 +96,88 @@ impl Operator {
         Self { fresh, ..self }
     }
 
-    /// Runs the plugin on a batch of the schema it was made for.
+    /// Throws the instance away; the next call gets a fresh one.
+    pub fn reset(&mut self) {
+        self.live = None;
+    }
+
+    /// Runs the plugin on a batch of the schema it was made for: as [`Operator::call`] on one slice after the other.
     ///
     /// # Errors
     /// When a guest call fails or breaks a rule; nothing of the batch counts then. The error names the rows of that call; rows before them
     /// went well and give the same again.
     pub fn process(&mut self, context: CallContext, rows: &RecordBatch) -> Result<CallOutput, CallError> {
-        let input: Vec<(ColumnType, &dyn Array)> = match self.columns_of(rows) {
-            Ok(input) => input,
-            Err(reason) => return Err(self.error(0..rows.num_rows(), (Step::Process, Situation::WrongInput(reason)))),
-        };
+        let input = self.input(rows)?;
+        let (mut merge, mut slice) = (self.merge(&input), 0..0);
+        while slice.end < input.rows {
+            slice = self.next_slice(&input, slice.end);
+            merge.add(self.call(context, &input, &slice)?, &slice);
+        }
+        self.finish(merge)
+    }
+
+    /// The columns of a batch that the plugin reads.
+    ///
+    /// # Errors
+    /// When the batch does not have the schema that the operator was made for.
+    pub fn input<'a>(&mut self, rows: &'a RecordBatch) -> Result<CallInput<'a>, CallError> {
+        let count = rows.num_rows();
+        let columns = self.columns_of(rows);
+        let columns = columns.map_err(|reason| self.error(0..count, (Step::Process, Situation::WrongInput(reason))))?;
+        Ok(CallInput { columns, rows: count })
+    }
+
+    /// The rows from `start` on that one call should get: within `rows_per_call` and `bytes_per_call`, at least one.
+    pub fn next_slice(&self, input: &CallInput<'_>, start: usize) -> Range<usize> {
         let limits = self.plugin.limits();
         let (most_rows, most_bytes) = (limits.rows_per_call as usize, limits.bytes_per_call.as_usize());
+        start..start + slice_len(&input.columns, start, input.rows, most_rows, most_bytes)
+    }
+
+    /// Calls the plugin with some rows of a batch. Row indices in the output count from the first of them.
+    ///
+    /// # Errors
+    /// When the call fails or breaks a rule: it has changed nothing, and the next call gets a fresh instance.
+    pub fn call(&mut self, context: CallContext, input: &CallInput<'_>, rows: &Range<usize>) -> Result<CallOutput, CallError> {
         let context = wire::CallContext { watermark: context.watermark, processing_time: context.processing_time };
-        let (count, mut start) = (rows.num_rows(), 0);
-        let mut merge = Merge::new(&self.outputs);
-        while start < count {
-            let slice = start..start + slice_len(&input, start, count, most_rows, most_bytes);
-            let part = self.process_slice(context, &input, &slice)?;
-            if slice.len() == count {
-                return Ok(part);
-            }
-            start = slice.end;
-            merge.add(part, &slice);
-        }
-        merge.finish().map_err(|reason| self.error(0..count, (Step::Process, Situation::Host(reason))))
+        self.process_slice(context, &input.columns, rows)
+    }
+
+    /// Where what comes of the calls on a batch is put together.
+    pub fn merge(&self, input: &CallInput<'_>) -> Merge {
+        Merge::new(&self.outputs, input.rows)
+    }
+
+    /// What all calls on a batch have come to.
+    ///
+    /// # Errors
+    /// When the parts do not fit together, which would be a fault of the host.
+    pub fn finish(&mut self, merge: Merge) -> Result<CallOutput, CallError> {
+        merge.finish().map_err(|reason| self.error(0..0, (Step::Process, Situation::Host(reason))))
+    }
+
+    /// The limits of its calls.
+    pub fn limits(&self) -> &crate::Limits {
+        self.plugin.limits()
+    }
+
+    /// All that it takes to make a call again which failed, on another machine too.
+    ///
+    /// # Errors
+    /// When the input cannot be written down.
+    pub fn capture(
+        &self,
+        context: CallContext,
+        input: &CallInput<'_>,
+        rows: &Range<usize>,
+        error: &CallError,
+    ) -> Result<Capture, CaptureError> {
+        let fields = self.columns.iter().map(|(index, column_type)| {
+            let field = self.input.field(*index);
+            Field { name: field.name().clone(), column_type: *column_type, nullable: field.is_nullable() }
+        });
+        let columns = input.columns.iter().map(|(column_type, array)| (*column_type, array.slice(rows.start, rows.len())));
+        Capture::new(&self.plugin, &self.config, context, fields.collect(), columns, rows.len(), error)
     }
 
     /// The declared columns; the error says how the batch differs from what was promised.

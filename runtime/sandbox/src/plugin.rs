@@ -20,6 +20,8 @@ pub(crate) struct Code {
     pub(crate) pre: InstancePre<HostState>,
     pub(crate) pool: PoolLimits,
     pub(crate) path: PathBuf,
+    /// The component as it was loaded: whoever saves a call that failed needs it, and the file may be another by then.
+    pub(crate) bytes: Arc<[u8]>,
     pub(crate) digest: String,
     pub(crate) outside: Outside,
     /// Keeps the clock of calls going for as long as there are instances.
@@ -52,6 +54,11 @@ impl Plugin {
     /// The file it was loaded from.
     pub fn path(&self) -> &Path {
         &self.code.path
+    }
+
+    /// The component's bytes.
+    pub(crate) fn component(&self) -> Arc<[u8]> {
+        self.code.bytes.clone()
     }
 
     /// Which optional parts of the contract it exports.

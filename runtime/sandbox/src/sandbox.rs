@@ -87,13 +87,25 @@ impl Sandbox {
         let bytes = read(path, inner.config.compile.component.as_usize())
             .map_err(|source| SandboxError::Read { path: path.to_owned(), source })?
             .ok_or_else(|| SandboxError::TooLarge { path: path.to_owned(), limit: inner.config.compile.component })?;
+        self.load_bytes(path, bytes.into())
+    }
+
+    /// As [`Sandbox::load`], of a component in memory; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`Sandbox::load`].
+    pub(crate) fn load_bytes(&self, path: &Path, bytes: Arc<[u8]>) -> Result<Plugin, SandboxError> {
+        let inner = &*self.0;
+        if bytes.len() > inner.config.compile.component.as_usize() {
+            return Err(SandboxError::TooLarge { path: path.to_owned(), limit: inner.config.compile.component });
+        }
         let outside = Outside::read(path, &bytes)?;
         outside.check(path)?;
         let digest = hex(&Sha256::digest(&bytes));
         let component = inner.component(path, &bytes, &digest)?;
         let pre = inner.link(path, &component)?;
         let (pool, path, ticker) = (inner.config.pool.clone(), path.to_owned(), inner.ticker.clone());
-        Ok(Plugin::new(Code { component, pre, pool, path, digest, outside, _ticker: ticker }, inner.limits.clone()))
+        Ok(Plugin::new(Code { component, pre, pool, path, bytes, digest, outside, _ticker: ticker }, inner.limits.clone()))
     }
 }
 

@@ -4,6 +4,7 @@ use crate::program::{Ended, Program, components, root};
 use crate::rows::{differences, read_json_lines, read_output};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// A folder of `cases/`.
 #[derive(Clone, Debug)]
@@ -27,9 +28,7 @@ impl Case {
     /// # Errors
     /// What differs from what was expected.
     pub fn check(&self, parallelism: u16) -> Result<()> {
-        let place = tempfile::tempdir()?;
-        copy(&self.folder, place.path())?;
-        self.fetch(&place.path().join("input"))?;
+        let place = self.copied()?;
         let ended = self.run_in(place.path(), parallelism)?;
         let error = self.folder.join("error.txt");
         if error.is_file() {
@@ -38,6 +37,17 @@ impl Case {
         ensure!(ended.status == Some(0), "status {:?}\n{}", ended.status, ended.err);
         self.decode(&place.path().join("out"))?;
         self.compare(place.path())
+    }
+
+    /// A new folder that holds a copy of the case.
+    ///
+    /// # Errors
+    /// When it cannot be copied, or its data not be fetched.
+    pub fn copied(&self) -> Result<TempDir> {
+        let place = tempfile::tempdir()?;
+        copy(&self.folder, place.path())?;
+        self.fetch(&place.path().join("input"))?;
+        Ok(place)
     }
 
     /// Runs the case in a folder that holds a copy of it.

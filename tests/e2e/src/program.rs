@@ -12,7 +12,7 @@ pub(crate) fn root() -> &'static Path {
     own.ancestors().nth(2).unwrap_or(own)
 }
 
-/// The folder with the components of `plugins/*`, built once a process.
+/// The folder with the components of `plugins/*` and those made for tests, built once a process.
 ///
 /// # Panics
 /// When they do not build: nothing can be tested then.
@@ -23,7 +23,7 @@ pub fn components() -> &'static Path {
 }
 
 fn build_components() -> Result<PathBuf> {
-    let dirs = ["clean", "enrich", "route"].map(|name| root().join("plugins").join(name));
+    let dirs = ["plugins/clean", "plugins/enrich", "plugins/route", "tests/e2e/plugins/fragile"].map(|dir| root().join(dir));
     let dirs: Vec<&Path> = dirs.iter().map(PathBuf::as_path).collect();
     let options = BuildOptions { locked: true, ..BuildOptions::new(root()) };
     let built = build_all(&dirs, &options, &mut |_| {})?;
@@ -36,6 +36,7 @@ fn build_components() -> Result<PathBuf> {
 pub struct Program {
     path: PathBuf,
     cache: PathBuf,
+    state: PathBuf,
     data: PathBuf,
 }
 
@@ -61,7 +62,7 @@ impl Program {
         let profile = own.ancestors().nth(2).context("the test lies in no target folder")?;
         let path = profile.join("stygian");
         ensure!(path.is_file(), "{} is missing; build the whole workspace first", path.display());
-        Ok(Self { path, cache: profile.join("e2e-cache"), data: profile.join("e2e-data") })
+        Ok(Self { path, cache: profile.join("e2e-cache"), state: profile.join("e2e-state"), data: profile.join("e2e-data") })
     }
 
     /// A folder for data that is fetched once.
@@ -72,7 +73,13 @@ impl Program {
     /// A command in a folder.
     pub fn command(&self, folder: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(&self.path);
-        command.args(args).current_dir(folder).env("STYGIAN_CACHE", &self.cache).env("NO_COLOR", "1").env_remove("STYGIAN_LOG");
+        command
+            .args(args)
+            .current_dir(folder)
+            .env("STYGIAN_CACHE", &self.cache)
+            .env("XDG_STATE_HOME", &self.state)
+            .env("NO_COLOR", "1")
+            .env_remove("STYGIAN_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

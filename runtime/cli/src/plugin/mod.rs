@@ -1,9 +1,12 @@
 //! `stygian plugin`: make, build, test and look into plugins.
 
 mod inspect;
+mod replay;
+mod rows;
 mod test;
 
 pub(crate) use inspect::inspect;
+pub(crate) use replay::replay;
 pub(crate) use test::test;
 
 use crate::args::{BuildArgs, KindArg, NewArgs};

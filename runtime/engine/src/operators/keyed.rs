@@ -1,19 +1,22 @@
 //! A keyed process plugin as an operator: rows in slices with the state of their keys, timers when their time has come.
 //!
 //! Every call reads state as the calls before it have left it, and its own writes are applied when it went well and not at all when it did
-//! not. Timers fire in the order of their times, before the watermark goes on and before rows that come after it. Outputs have the
+//! not; the rows of a call that failed are tried again in halves (`poison`). Timers fire in the order of their times, before the watermark goes on and before rows that come after it. Outputs have the
 //! plugin's indices; the dead letters follow behind the last.
 
 use crate::metrics::Counters;
 use crate::operators::plugin::{apply, log};
-use crate::{CallContext, Dropped, Operator, OperatorError, Output, SubtaskContext, dead_letters};
+use crate::poison::{Attempts, GivenUp, Poison};
+use crate::{CallContext, Dropped, Operator, OperatorError, Output, PoisonPolicy, SubtaskContext, dead_letters};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
+use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use stygian_core::{EventTime, OperatorId, TimerClock};
-use stygian_sandbox::{CallOutput, KeyedCall, KeyedOperator as Guest};
+use stygian_sandbox::{CallError, CallOutput, DeadRow, KeyedCall, KeyedOperator as Guest};
 use stygian_state::{KeyBatch, KeyedState, StateCall};
 
 /// How often timers may be called at one watermark: only timers that set timers without end reach it.
@@ -33,66 +36,77 @@ pub struct KeyedSpec {
     pub outputs: Vec<SchemaRef>,
     /// Every call gets an instance of its own.
     pub fresh: bool,
+    /// What becomes of rows that make it fail.
+    pub poison: PoisonPolicy,
 }
 
 /// A subtask's use of a keyed plugin.
 pub struct Keyed {
-    node: OperatorId,
-    counters: Arc<Counters>,
-    spec: Parts,
-    /// Not there while a call has it, and not after a failure.
-    state: Option<Box<KeyedState>>,
-    keys: KeyBatch,
+    calls: Calls,
+    poison: Poison,
 }
 
-struct Parts {
+/// What calls are made with.
+struct Calls {
+    node: OperatorId,
+    counters: Arc<Counters>,
     plugin: Guest,
     key: Vec<usize>,
     event_time: Option<usize>,
     outputs: Vec<SchemaRef>,
     fresh: bool,
+    /// Not there while a call has it, and not after a failure.
+    state: Option<Box<KeyedState>>,
+    keys: KeyBatch,
 }
 
 impl Keyed {
     /// An operator without state.
     pub fn new(context: &SubtaskContext, spec: KeyedSpec) -> Self {
-        let KeyedSpec { plugin, key, state, event_time, outputs, fresh } = spec;
-        Self {
-            node: context.node.clone(),
-            counters: context.counters.clone(),
-            spec: Parts { plugin, key, event_time, outputs, fresh },
-            state: Some(Box::new(state)),
-            keys: KeyBatch::default(),
-        }
+        let KeyedSpec { plugin, key, state, event_time, outputs, fresh, poison } = spec;
+        let (node, counters) = (context.node.clone(), context.counters.clone());
+        let poison = Poison::new(node.clone(), poison, plugin.limits().call_cpu.0, counters.clone());
+        let (state, keys) = (Some(Box::new(state)), KeyBatch::default());
+        Self { calls: Calls { node, counters, plugin, key, event_time, outputs, fresh, state, keys }, poison }
     }
 
+    /// The rows that were given up, if they go to the dead letters.
+    fn bury(&self, rows: &RecordBatch, given_up: &[GivenUp], out: &mut Output) -> Result<(), OperatorError> {
+        if !self.poison.dead_letters() {
+            return Ok(());
+        }
+        let dead = given_up.iter().flat_map(|GivenUp { rows, reason }| {
+            // Batches have fewer rows than 32 bits count.
+            rows.clone().map(|row| DeadRow { row: u32::try_from(row).unwrap_or(u32::MAX), reason: reason.clone() })
+        });
+        self.calls.put_dead(rows, &dead.collect::<Vec<_>>(), out)
+    }
+}
+
+impl Calls {
     fn take_state(&mut self) -> Result<Box<KeyedState>, OperatorError> {
         self.state.take().ok_or(OperatorError::StateLost)
     }
 
     /// The clock that state lives by: event time where there is one.
     fn lives_by(&self, context: &CallContext) -> EventTime {
-        if self.spec.event_time.is_some() { context.watermark } else { EventTime::from_micros(context.processing_time) }
+        if self.event_time.is_some() { context.watermark } else { EventTime::from_micros(context.processing_time) }
     }
 
-    /// One call on rows from `start` on; returns where it ended.
-    fn call(&mut self, rows: &RecordBatch, start: usize, context: &CallContext, out: &mut Output) -> Result<usize, OperatorError> {
-        let call = self.begin(rows, start, context)?;
-        let slice = start..start + call.loaded().keys().key_of_row().len();
-        if self.spec.fresh {
-            self.spec.plugin.reset();
-        }
-        let called = self.spec.plugin.process(guest_context(context), rows, slice.clone(), call);
-        let output = self.settle(called)?;
-        self.put_out(&rows.slice(start, slice.len()), output, out)?;
-        Ok(slice.end)
+    /// Takes the keys of a batch, for the calls on its rows.
+    fn keys_of(&mut self, rows: &RecordBatch) -> Result<(), OperatorError> {
+        let key: Vec<ArrayRef> = self.key.iter().map(|column| rows.column(*column).clone()).collect();
+        let mut state = self.take_state()?;
+        state.keys_of(&key, rows.num_rows(), &mut self.keys)?;
+        self.state = Some(state);
+        Ok(())
     }
 
-    /// As many rows as fit a call together with the state of their keys; one at least.
-    fn begin(&mut self, rows: &RecordBatch, start: usize, context: &CallContext) -> Result<StateCall, OperatorError> {
-        let mut len = self.spec.plugin.slice_len(rows, start);
-        let most = self.spec.plugin.limits().bytes_per_call.as_usize();
-        let times = self.spec.event_time.and_then(|column| rows.column(column).as_primitive_opt::<TimestampMicrosecondType>());
+    /// Begins a call on rows from `start` on, `most` at most: as many as fit together with the state of their keys; one at least.
+    fn begin(&mut self, rows: &RecordBatch, start: usize, most: usize, context: &CallContext) -> Result<StateCall, OperatorError> {
+        let mut len = self.plugin.slice_len(rows, start).min(most);
+        let most_bytes = self.plugin.limits().bytes_per_call.as_usize();
+        let times = self.event_time.and_then(|column| rows.column(column).as_primitive_opt::<TimestampMicrosecondType>());
         let now = self.lives_by(context);
         let time_of = |row: usize| match times {
             Some(times) if times.is_valid(row) => times.value(row),
@@ -102,7 +116,7 @@ impl Keyed {
         loop {
             let call = state.begin(&self.keys, start..start + len, now, time_of)?;
             let bytes: usize = call.loaded().value_slots().map(|values| values.values().bytes().len()).sum();
-            if len == 1 || bytes <= most {
+            if len == 1 || bytes <= most_bytes {
                 return Ok(call);
             }
             state = call.abort();
@@ -110,18 +124,34 @@ impl Keyed {
         }
     }
 
+    /// One call on the rows that were begun, from `start` on: which rows they were, and how the plugin failed if it did.
+    fn run(&mut self, part: &Part<'_>, start: usize, call: StateCall, out: &mut Output) -> Result<Called, OperatorError> {
+        let slice = start..start + call.loaded().keys().key_of_row().len();
+        if self.fresh {
+            self.plugin.reset();
+        }
+        let called = self.plugin.process(guest_context(part.context), part.rows, slice.clone(), call);
+        let failure = match self.settle(called)? {
+            Ok(output) => {
+                self.put_out(&part.rows.slice(start, slice.len()), output, out)?;
+                None
+            }
+            Err(error) => Some(error),
+        };
+        Ok(Called { slice, failure })
+    }
+
     /// Applies what a call wrote if it went well; takes the state back in any case.
-    fn settle(&mut self, called: KeyedCall) -> Result<CallOutput, OperatorError> {
+    fn settle(&mut self, called: KeyedCall) -> Result<Result<CallOutput, Box<CallError>>, OperatorError> {
         match called.result {
             Ok(output) => {
                 self.state = Some(called.state.commit()?);
                 log(&self.node, &output.logs);
-                Ok(output)
+                Ok(Ok(output))
             }
             Err(error) => {
                 self.state = Some(called.state.abort());
-                log(&self.node, &error.logs);
-                Err(Box::new(error).into())
+                Ok(Err(Box::new(error)))
             }
         }
     }
@@ -129,20 +159,25 @@ impl Keyed {
     fn put_out(&self, rows: &RecordBatch, output: CallOutput, out: &mut Output) -> Result<(), OperatorError> {
         for (index, pieces) in output.outputs.into_iter().enumerate() {
             for piece in pieces {
-                out.push(index, apply(rows, piece, &self.spec.outputs[index])?);
+                out.push(index, apply(rows, piece, &self.outputs[index])?);
             }
         }
-        if let Some(letters) = dead_letters::of_rows(&self.node, rows, &output.dead_letters)? {
-            let first = || output.dead_letters.first().map(|row| row.reason.clone()).unwrap_or_default();
+        self.put_dead(rows, &output.dead_letters, out)
+    }
+
+    fn put_dead(&self, rows: &RecordBatch, dead: &[DeadRow], out: &mut Output) -> Result<(), OperatorError> {
+        if let Some(letters) = dead_letters::of_rows(&self.node, rows, dead)? {
+            let first = || dead.first().map(|row| row.reason.clone()).unwrap_or_default();
             self.counters.add_dead_letters(letters.num_rows(), first);
-            out.push_aside(self.spec.outputs.len(), letters);
+            out.push_aside(self.outputs.len(), letters);
         }
         Ok(())
     }
 
-    /// Fires what is due at `now`, and what that sets for a time up to `now`.
+    /// Fires what is due at `now`, and what that sets for a time up to `now`. A timer has no row that could be given up, so its failure
+    /// ends the job whatever `on_error` says.
     fn fire(&mut self, clock: TimerClock, now: i64, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
-        let most = self.spec.plugin.limits().rows_per_call as usize;
+        let most = self.plugin.limits().rows_per_call as usize;
         let judged_at = self.lives_by(context);
         for _ in 0..MOST_TIMER_CALLS {
             let call = match self.take_state()?.begin_timers(clock, now, most, judged_at)? {
@@ -152,14 +187,61 @@ impl Keyed {
                     return Ok(());
                 }
             };
-            if self.spec.fresh {
-                self.spec.plugin.reset();
+            if self.fresh {
+                self.plugin.reset();
             }
-            let called = self.spec.plugin.on_timers(guest_context(context), call);
-            let output = self.settle(called)?;
+            let called = self.plugin.on_timers(guest_context(context), call);
+            let output = self.settle(called)?.map_err(OperatorError::Call)?;
             self.put_out(&RecordBatch::new_empty(Arc::new(arrow_schema::Schema::empty())), output, out)?;
         }
         Err(OperatorError::TimersWithoutEnd { calls: MOST_TIMER_CALLS, watermark: context.watermark })
+    }
+}
+
+/// A batch that is worked on.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    rows: &'a RecordBatch,
+    context: &'a CallContext,
+}
+
+/// A call that was made.
+struct Called {
+    slice: Range<usize>,
+    failure: Option<Box<CallError>>,
+}
+
+/// The calls of a slice that failed, made again with fewer rows.
+struct Again<'a> {
+    calls: &'a mut Calls,
+    part: Part<'a>,
+    out: &'a mut Output,
+    /// What is no failure of the plugin's, and ends the job.
+    fatal: Option<OperatorError>,
+}
+
+impl Attempts for Again<'_> {
+    fn run(&mut self, rows: &Range<usize>) -> Result<(), Box<CallError>> {
+        let mut start = rows.start;
+        while start < rows.end {
+            self.calls.plugin.reset();
+            let begun = self.calls.begin(self.part.rows, start, rows.end - start, self.part.context);
+            match begun.and_then(|call| self.calls.run(&self.part, start, call, self.out)) {
+                Ok(Called { slice, failure: None }) => start = slice.end,
+                Ok(Called { failure: Some(error), .. }) => return Err(error),
+                Err(error) => {
+                    let fault = self.calls.plugin.host_fault(rows.clone(), "the state could not be kept");
+                    self.fatal = Some(error);
+                    return Err(Box::new(fault));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Not saved: a capture holds no state yet, so the call could not be made again from it.
+    fn capture(&mut self, _rows: &Range<usize>, _error: &CallError) -> Option<PathBuf> {
+        None
     }
 }
 
@@ -170,37 +252,43 @@ fn guest_context(context: &CallContext) -> stygian_sandbox::CallContext {
 
 impl Operator for Keyed {
     fn process(&mut self, rows: RecordBatch, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
-        let key: Vec<ArrayRef> = self.spec.key.iter().map(|column| rows.column(*column).clone()).collect();
-        let mut state = self.take_state()?;
-        state.keys_of(&key, rows.num_rows(), &mut self.keys)?;
-        self.state = Some(state);
-        let mut start = 0;
+        self.calls.keys_of(&rows)?;
+        self.poison.add_rows(rows.num_rows());
+        let (part, mut start) = (Part { rows: &rows, context }, 0);
         while start < rows.num_rows() {
-            start = self.call(&rows, start, context, out)?;
+            let call = self.calls.begin(&rows, start, rows.num_rows() - start, context)?;
+            let Called { slice, failure } = self.calls.run(&part, start, call, out)?;
+            start = slice.end;
+            let Some(error) = failure else { continue };
+            let fresh = self.calls.fresh;
+            let mut again = Again { calls: &mut self.calls, part, out: &mut *out, fatal: None };
+            let given_up = self.poison.rescue(slice, error, fresh, &mut again);
+            let given_up = again.fatal.map_or(given_up, Err)?;
+            self.bury(&rows, &given_up, out)?;
         }
         Ok(())
     }
 
     fn watermark(&mut self, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
-        self.fire(TimerClock::EventTime, context.watermark.micros(), context, out)?;
-        let now = self.lives_by(context);
-        if let Some(state) = &mut self.state {
+        self.calls.fire(TimerClock::EventTime, context.watermark.micros(), context, out)?;
+        let now = self.calls.lives_by(context);
+        if let Some(state) = &mut self.calls.state {
             state.sweep(now);
-            self.counters.set_state(state.size(), state.timers().len());
+            self.calls.counters.set_state(state.size(), state.timers().len());
         }
         Ok(())
     }
 
     fn next_deadline(&self) -> Option<i64> {
-        self.state.as_ref()?.timers().next(TimerClock::ProcessingTime)
+        self.calls.state.as_ref()?.timers().next(TimerClock::ProcessingTime)
     }
 
     fn processing_time(&mut self, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
-        self.fire(TimerClock::ProcessingTime, context.processing_time, context, out)
+        self.calls.fire(TimerClock::ProcessingTime, context.processing_time, context, out)
     }
 
     fn end(&mut self) -> Dropped {
-        let timers = self.state.as_ref().map_or(0, |state| state.timers().len());
+        let timers = self.calls.state.as_ref().map_or(0, |state| state.timers().len());
         Dropped { timers, ..Dropped::default() }
     }
 }

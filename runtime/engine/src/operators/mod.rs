@@ -15,7 +15,7 @@ pub use branch::Branch;
 pub use dedup::Dedup;
 pub use filter::Filter;
 pub use keyed::{Keyed, KeyedSpec};
-pub use plugin::PluginOperator;
+pub use plugin::{PluginOperator, PluginOptions};
 pub use select::Select;
 pub use union::Union;
 pub use window::Window;

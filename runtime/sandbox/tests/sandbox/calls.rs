@@ -143,3 +143,44 @@ fn an_empty_batch_needs_no_call() {
     let output = operator(&plugin, &batch).process(CONTEXT, &batch).expect("output");
     assert_eq!(output.outputs, [vec![]]);
 }
+
+/// Emits all input columns as they are, without parents; nothing at all where the first row is 10 or more.
+const ECHO_FIRST: &str = r#"
+  (func $process (param $rows i32) (param $columns i32) (param $count i32)
+    (if (i64.ge_s (i64.load (i32.load (i32.add (local.get $columns) (i32.const 16)))) (i64.const 10)) (then (return)))
+    (call $emit (i32.const 0) (local.get $rows) (local.get $columns) (local.get $count) (i32.const 0) (i32.const 0) (i32.const 0)))
+"#;
+
+#[test]
+fn a_map_whose_last_call_emits_nothing_names_the_parents_of_the_rest() {
+    let guest = Guest::default().reads(fields(&["n int64"])).outputs(vec![("out", OutputShape::Extended(fields(&["m int64"])))]);
+    let (plugin, batch) = (load("first", &guest.build(ECHO_FIRST)).expect("a plugin"), rows(15));
+    let output = operator(&small(&plugin, 10), &batch).process(CONTEXT, &batch).expect("output");
+    let [Piece::Emitted { rows, parents: Some(parents) }] = &output.outputs[0][..] else { panic!("{output:?}") };
+    assert_eq!(numbers(rows), (0..10).collect::<Vec<_>>());
+    assert_eq!(parents.values().to_vec(), (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn rows_that_no_call_went_well_with_are_missing_and_the_rest_keeps_its_parents() {
+    let (plugin, batch) = (echo(OutputShape::Extended(fields(&["m int64"]))), rows(10));
+    let mut operator = operator(&plugin, &batch);
+    let input = operator.input(&batch).expect("its schema");
+    let mut merge = operator.merge(&input);
+    for slice in [0..3, 4..5, 5..8] {
+        merge.add(operator.call(CONTEXT, &input, &slice).expect("output"), &slice);
+    }
+    let output = operator.finish(merge).expect("output");
+    let parents: Vec<u32> = output.outputs[0]
+        .iter()
+        .flat_map(|piece| match piece {
+            Piece::Emitted { rows, parents: Some(parents) } => {
+                let of: Vec<i64> = parents.values().iter().map(|row| i64::from(*row)).collect();
+                assert_eq!(numbers(rows), of);
+                parents.values().to_vec()
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(parents, [0, 1, 2, 4, 5, 6, 7]);
+}

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::cast_possible_truncation)]
 
 mod calls;
+mod captures;
 mod columns;
 mod compiling;
 mod guests;

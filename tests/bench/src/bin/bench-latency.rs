@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use stygian_api::{ConnectorError, Decoder, Fetched, Source, Split, SplitReader};
 use stygian_bench::{plugin, sandbox, tell};
 use stygian_core::{Offset, OperatorId, Parallelism, SplitId, StreamSchema};
-use stygian_engine::operators::PluginOperator;
+use stygian_engine::operators::{PluginOperator, PluginOptions};
 use stygian_engine::{
     CallContext, EngineSettings, Head, Job, JobSpec, Operator, OperatorError, OutletSpec, Output, Runtimes, SourceSpec, StageSpec, Stop,
     SubtaskContext, SystemClock, Target, TaskSpec,
@@ -145,7 +145,7 @@ fn chain(name: &str, source: Paced, plugin: &Plugin, sink: CollectSink, timeouts
     let build = move |context: &SubtaskContext| -> Result<Box<dyn Operator>, OperatorError> {
         let schema = batch(Instant::now(), 1)?.schema();
         let operator = plugin.operator(context.node.as_str(), "{}", &schema)?;
-        let operator = PluginOperator::new(context, operator, vec![schema], false);
+        let operator = PluginOperator::new(context, operator, vec![schema], PluginOptions::default());
         Ok(Box::new(Forgiving { operator, timeouts: timeouts.clone() }))
     };
     let stage = StageSpec { node: OperatorId::new(name), operator: Arc::new(build), outputs: vec![vec![Target::Outlet(0)]] };

@@ -25,6 +25,7 @@ cases! { "":
     flights
     formats
     late
+    poison
     processing
     revisions
     routes

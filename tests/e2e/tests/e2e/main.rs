@@ -4,4 +4,5 @@
 mod cases;
 mod follow;
 mod plugin;
+mod poison;
 mod process;

@@ -80,7 +80,14 @@ fn a_new_plugin_is_built_inspected_tested_and_run() {
     build(folder, "large");
     let failed = stygian(folder, &["run", "pipeline.toml"]);
     assert_eq!(failed.status, Some(1), "{}", failed.err);
-    for part in ["operator `large` (plugin large@0.1.0)", "rows 0 to 3", "panicked at", "user \\u{1b}[31md", "dead letters"] {
+    for part in [
+        "operator `large` (plugin large@0.1.0)",
+        "`process` of row 3",
+        "panicked at",
+        "user \\u{1b}[31md",
+        "dead letters",
+        "e2e-state/stygian/captures/mine/large-",
+    ] {
         assert!(failed.err.contains(part), "`{part}` is missing: {}", failed.err);
     }
 }
@@ -100,7 +107,18 @@ fn a_plugin_that_remembers_is_caught() {
     build(folder, "counting");
     let rows = "{\"user\":\"a\",\"amount\":1}\n".repeat(6);
     std::fs::write(folder.join("rows.jsonl"), rows).expect("written");
-    let tested = stygian(folder, &["plugin", "test", "counting.wasm", "--input", "rows.jsonl", "--rows", "2"]);
+    // In many calls, and in a single one too.
+    for rows in ["2", "100"] {
+        let tested = stygian(folder, &["plugin", "test", "counting.wasm", "--input", "rows.jsonl", "--rows", rows]);
+        assert_eq!(tested.status, Some(1), "{}", tested.err);
+        assert!(tested.err.contains("keeps something between calls"), "{}", tested.err);
+    }
+
+    // One that fails on what it remembers.
+    let text = std::fs::read_to_string(&source).expect("a crate");
+    std::fs::write(&source, text.replace("Ok(seen < 2 && ", "assert!(seen < 9);\n        Ok(")).expect("written");
+    build(folder, "counting");
+    let tested = stygian(folder, &["plugin", "test", "counting.wasm", "--input", "rows.jsonl"]);
     assert_eq!(tested.status, Some(1), "{}", tested.err);
-    assert!(tested.err.contains("keeps something between calls"), "{}", tested.err);
+    assert!(tested.err.contains("a used instance fails") && tested.err.contains("keeps something"), "{}", tested.err);
 }

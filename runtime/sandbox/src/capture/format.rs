@@ -1,0 +1,291 @@
+//! The file of a capture, byte by byte. Numbers are little-endian.
+//!
+//! ```text
+//! 16  "stygian-capture\n"
+//!  4  version of the format: 1
+//!  4  number of sections, at most 16
+//!     each section:
+//!  1    length of its name
+//!  n    its name, ASCII
+//!  4    version of the section
+//!  8    length of what it holds
+//!  n    what it holds
+//! 32  SHA-256 of everything before
+//! ```
+//!
+//! | section | version | holds |
+//! | --- | --- | --- |
+//! | `call` | 1 | the [`CallRecord`] as JSON |
+//! | `component` | 1 | the plugin; its SHA-256 is in the record |
+//! | `rows` | 1 | the columns that went into the sandbox, an Arrow IPC stream of one uncompressed batch (see `rows`) |
+//!
+//! A call of another kind (with state by key: the keys, their states, the answers to reads) adds sections of its own. A reader refuses a
+//! section that it does not know, because a call without a part of its inputs is another call.
+
+use super::{CallRecord, Capture, CaptureError, rows};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use stygian_core::{ByteSize, Field};
+
+/// The largest file that is read or written, in bytes.
+pub const MAX_CAPTURE_BYTES: usize = 128 << 20;
+
+const MAGIC: &[u8; 16] = b"stygian-capture\n";
+const VERSION: u32 = 1;
+const CHECKSUM: usize = 32;
+/// Of this version.
+const SECTIONS: u32 = 3;
+const MAX_SECTIONS: u32 = 16;
+/// The largest record, in bytes: a configuration comes from a pipeline file of at most 1 MiB.
+const MAX_RECORD: usize = 16 << 20;
+const SECTION_VERSION: u32 = 1;
+const CALL: &str = "call";
+const COMPONENT: &str = "component";
+const ROWS: &str = "rows";
+
+impl Capture {
+    /// The capture as a file.
+    ///
+    /// # Errors
+    /// When Arrow cannot write the rows, or all is larger than [`MAX_CAPTURE_BYTES`].
+    pub fn to_bytes(&self) -> Result<Vec<u8>, CaptureError> {
+        let record = serde_json::to_vec(&self.record).map_err(|error| CaptureError::Input(error.to_string()))?;
+        let rows = rows::encode(&self.rows)?;
+        let sections: [(&str, &[u8]); 3] = [(CALL, &record), (COMPONENT, &self.component), (ROWS, &rows)];
+        let mut file = MAGIC.to_vec();
+        file.extend(VERSION.to_le_bytes());
+        file.extend(SECTIONS.to_le_bytes());
+        for (name, bytes) in sections {
+            // The names above are short.
+            file.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+            file.extend(name.as_bytes());
+            file.extend(SECTION_VERSION.to_le_bytes());
+            file.extend((bytes.len() as u64).to_le_bytes());
+            file.extend(bytes);
+        }
+        let checksum = Sha256::digest(&file);
+        file.extend(checksum);
+        if file.len() > MAX_CAPTURE_BYTES {
+            let (bytes, limit) = (ByteSize(file.len() as u64), ByteSize(MAX_CAPTURE_BYTES as u64));
+            return Err(CaptureError::TooLarge { bytes, limit });
+        }
+        Ok(file)
+    }
+
+    /// Reads a file that may be anybody's. Nothing in it is believed: sizes, types and places are checked before anything is made of them.
+    ///
+    /// # Errors
+    /// When it is no capture, of another version, or damaged.
+    pub fn from_bytes(file: &[u8]) -> Result<Self, CaptureError> {
+        let body = file.strip_prefix(MAGIC).ok_or(CaptureError::NotOne)?;
+        let mut reader = Reader(body);
+        let found = reader.u32()?;
+        if found != VERSION {
+            return Err(CaptureError::Version { found, known: VERSION });
+        }
+        let (content, checksum) = file.split_at_checked(file.len().saturating_sub(CHECKSUM)).ok_or(CaptureError::NotOne)?;
+        if *checksum != *Sha256::digest(content) {
+            return Err(damaged("it does not match its checksum"));
+        }
+        let Sections { call, component, rows } = Sections::read(reader)?;
+        let record = record(call)?;
+        if record.sha256 != hex(&Sha256::digest(component)) {
+            return Err(damaged("the component is not the one of the record"));
+        }
+        let fields: Vec<Field> = record.columns.iter().map(Field::from).collect();
+        let rows = rows::decode(rows, &rows::schema(&fields)).map_err(CaptureError::Damaged)?;
+        Ok(Self { record, component: Arc::from(component), rows })
+    }
+}
+
+fn damaged(what: &str) -> CaptureError {
+    CaptureError::Damaged(what.to_owned())
+}
+
+fn record(bytes: &[u8]) -> Result<CallRecord, CaptureError> {
+    if bytes.len() > MAX_RECORD {
+        return Err(damaged("its record is too large"));
+    }
+    let record: CallRecord = serde_json::from_slice(bytes).map_err(|error| CaptureError::Damaged(format!("its record: {error}")))?;
+    let short = |name: &String| name.len() <= crate::MAX_NAME_BYTES;
+    let named = record.columns.iter().map(|column| &column.name).chain([&record.operator]).all(short);
+    if !named || record.columns.len() > crate::MAX_COLUMNS {
+        return Err(damaged("its record has too many columns, or names that are too long"));
+    }
+    Ok(record)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What the sections hold.
+#[derive(Default)]
+struct Sections<'a> {
+    call: &'a [u8],
+    component: &'a [u8],
+    rows: &'a [u8],
+}
+
+impl<'a> Sections<'a> {
+    /// Each section once, and nothing behind them but the checksum.
+    fn read(mut reader: Reader<'a>) -> Result<Self, CaptureError> {
+        let (mut sections, mut seen) = (Self::default(), [false; 3]);
+        let count = reader.u32()?;
+        if count > MAX_SECTIONS {
+            return Err(damaged("it has too many sections"));
+        }
+        for _ in 0..count {
+            let (name, bytes) = reader.section()?;
+            let (place, slot) = match name {
+                b"call" => (0, &mut sections.call),
+                b"component" => (1, &mut sections.component),
+                _ => (2, &mut sections.rows),
+            };
+            if std::mem::replace(&mut seen[place], true) {
+                return Err(damaged("a section is there twice"));
+            }
+            *slot = bytes;
+        }
+        if seen != [true; 3] || reader.0.len() != CHECKSUM {
+            return Err(damaged("a section is missing, or something follows the last"));
+        }
+        Ok(sections)
+    }
+}
+
+/// What of a file has not been read.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], CaptureError> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or_else(|| damaged("it is cut short"))?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], CaptureError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N)?);
+        Ok(array)
+    }
+
+    fn u32(&mut self) -> Result<u32, CaptureError> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    /// A section that this version knows.
+    fn section(&mut self) -> Result<(&'a [u8], &'a [u8]), CaptureError> {
+        let [length] = self.array()?;
+        let name = self.take(usize::from(length))?;
+        let version = self.u32()?;
+        let length = usize::try_from(u64::from_le_bytes(self.array()?)).map_err(|_| damaged("it is cut short"))?;
+        let known = [CALL, COMPONENT, ROWS].iter().any(|known| known.as_bytes() == name);
+        if !known || version != SECTION_VERSION {
+            let name = stygian_core::escape_bytes(name, 32);
+            return Err(CaptureError::Damaged(format!(
+                "section `{name}` of version {version} is not known here; a newer Stygian may know it"
+            )));
+        }
+        Ok((name, self.take(length)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limits;
+    use crate::capture::{ColumnRecord, FailureRecord};
+    use arrow_array::{ArrayRef, Int64Array};
+    use proptest::prelude::*;
+    use stygian_core::ColumnType;
+
+    fn capture() -> Capture {
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None, Some(3)]));
+        let component: Arc<[u8]> = Arc::from(&b"\0asm"[..]);
+        let record = CallRecord {
+            stygian: "0.1.0".into(),
+            plugin: "clean@1.0.0".into(),
+            sha256: hex(&Sha256::digest(&component)),
+            operator: "clean".into(),
+            config: "{}".into(),
+            limits: Limits::default(),
+            watermark: None,
+            processing_time: 7,
+            columns: vec![ColumnRecord { name: "n".into(), column_type: ColumnType::Int64, nullable: true }],
+            failure: FailureRecord { step: "`process`".into(), kind: "trap".into(), message: "unreachable".into() },
+        };
+        let fields: Vec<Field> = record.columns.iter().map(Field::from).collect();
+        Capture { rows: rows::batch(&rows::schema(&fields), vec![column], 3).expect("rows"), record, component }
+    }
+
+    /// The file with the right checksum at its end.
+    fn signed(mut file: Vec<u8>) -> Vec<u8> {
+        file.truncate(file.len().saturating_sub(CHECKSUM));
+        let checksum = Sha256::digest(&file);
+        file.extend(checksum);
+        file
+    }
+
+    fn refusal(file: &[u8]) -> String {
+        Capture::from_bytes(file).expect_err("a refusal").to_string()
+    }
+
+    #[test]
+    fn is_read_as_it_was_written() {
+        let (capture, read) = (capture(), Capture::from_bytes(&capture().to_bytes().expect("written")).expect("read"));
+        assert_eq!((read.record, read.component, read.rows), (capture.record, capture.component, capture.rows));
+    }
+
+    #[test]
+    fn a_flipped_or_missing_byte_is_seen() {
+        let whole = capture().to_bytes().expect("written");
+        for at in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1;
+            assert!(Capture::from_bytes(&flipped).is_err(), "byte {at}");
+            assert!(Capture::from_bytes(&whole[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_by_name() {
+        let whole = capture().to_bytes().expect("written");
+        assert!(refusal(b"PK\x03\x04").contains("no capture"));
+        let mut newer = whole.clone();
+        newer[16] = 2;
+        assert!(refusal(&signed(newer)).contains("version 2 of the format"));
+        let mut other = whole;
+        other[25] = b'k';
+        assert!(refusal(&signed(other)).contains("section `kall` of version 1"), "the first section is `call`");
+        let mut another = capture();
+        another.record.sha256 = "00".repeat(32);
+        assert!(refusal(&another.to_bytes().expect("written")).contains("not the one of the record"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// A stranger can make the checksum fit.
+        #[test]
+        fn changed_files_never_panic(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+            cut in prop::option::weighted(0.1, any::<prop::sample::Index>()),
+        ) {
+            let mut file = capture().to_bytes().expect("written");
+            for (place, byte) in changes {
+                let at = place.index(file.len());
+                file[at] = byte;
+            }
+            if let Some(cut) = cut {
+                file.truncate(cut.index(file.len()));
+            }
+            let _ = Capture::from_bytes(&signed(file));
+        }
+
+        #[test]
+        fn other_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Capture::from_bytes(&[MAGIC.as_slice(), &bytes].concat());
+        }
+    }
+}
