@@ -23,7 +23,10 @@ impl JsonSchema for AggregateTable {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let plugin = serde_json::json!({
             "type": "object", "additionalProperties": false, "required": ["plugin"],
-            "properties": { "plugin": { "type": "string" }, "config": { "type": "object" } }
+            "properties": {
+                "plugin": { "type": "string", "description": "The plugin: a path to a component, or a name and a version." },
+                "config": { "type": "object", "description": "Its configuration; which keys it has, the plugin says. Default: empty." }
+            }
         });
         schemars::json_schema!({
             "type": "object", "minProperties": 1, "additionalProperties": { "anyOf": [{ "type": "string" }, plugin] }

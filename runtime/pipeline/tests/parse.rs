@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 use stygian_core::{ByteSize, Span};
-use stygian_pipeline::{Captures, Instances, OnError, OperatorKind, Pipeline, WindowShape, apply_set};
+use stygian_pipeline::{AggregateBy, Captures, Instances, OnError, OperatorKind, Pipeline, WindowShape, apply_set};
 
 const WHOLE: &str = include_str!("../fuzz-corpus/whole.toml");
 
@@ -63,7 +63,7 @@ fn reads_every_kind_of_operator() {
     let minutes = |n: u64| Span::secs(n * 60);
     assert_eq!(window.windows.shape, WindowShape::Sliding { size: minutes(60), slide: minutes(10), offset: minutes(5) });
     assert_eq!(window.key_by[0].get_ref(), "user");
-    assert!(matches!(&window.aggregates[1].by, stygian_pipeline::AggregateBy::Sql(sql) if sql.text == "count(*)"));
+    assert!(matches!(&window.aggregates[1].by, AggregateBy::Sql(sql) if sql.text == "count(*)"));
     assert_eq!(pipeline.warnings, []);
 }
 

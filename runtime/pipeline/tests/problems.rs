@@ -579,6 +579,8 @@ error: `dedup` needs `within`: how long a row is remembered
    |
 20 | dedup = { by = ['u', 'u'] }
    |         ^^^^^^^^^^^^^^^^^^^
+   |
+   = help: write `{ by = ["id"], within = "1h" }`
 
 error: `u` is named twice
   --> clicks.toml:20:22

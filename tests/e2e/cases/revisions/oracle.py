@@ -27,7 +27,7 @@ def run(slide, lateness):
                 values = window["values"]
                 results.append({"window_start": T(start), "window_end": T(start + 60), "window_time": T(start + 59, ".999999"),
                                 "revision": window["results"], "sensor": sensor, "n": len(values), "total": sum(values),
-                                "middle": int(statistics.median(values))})
+                                "middle": float(statistics.median(values))})
                 window["results"] += 1
                 window["changed"] = False
         for at in [at for at in windows if at[0] + 60 + lateness <= to]:

@@ -8,7 +8,7 @@ import pandas as pd
 here = pathlib.Path(__file__).parent
 flights = pd.read_csv(pathlib.Path(sys.argv[1]) / "flights.csv", keep_default_na=False, na_values=["NA"])
 flights["time"] = pd.to_datetime(flights["time_hour"])
-gap = pd.Timedelta("6h")
+gap = pd.Timedelta("2D")
 stamp = lambda time, rest="": time.strftime("%Y-%m-%dT%H:%M:%S") + rest + "Z"
 fraction = lambda value: None if pd.isna(value) else round(float(value), 9)
 text = lambda value: None if pd.isna(value) else value
@@ -22,17 +22,17 @@ def write(name, rows):
 flights = flights.sort_values("time", kind="stable")
 before = flights.groupby("tailnum", dropna=False)["time"].shift()
 flights["session"] = (before.isna() | (flights["time"] - before >= gap)).groupby(flights["tailnum"], dropna=False).cumsum()
-duties = []
-for (tailnum, _), group in flights.groupby(["tailnum", "session"], dropna=False):
-    delay = group["arr_delay"]
-    duties.append({"begin": group["time"].min(), "finish": group["time"].max() + gap, "tailnum": text(tailnum), "flights": len(group),
-                   "places": int(group["dest"].nunique()), "miles": int(group["distance"].sum()), "worst": fraction(delay.max()),
-                   "usual": fraction(delay.median()), "bad": fraction(delay.quantile(0.9))})
-write("duties", [{**duty, "begin": stamp(duty["begin"]), "finish": stamp(duty["finish"])} for duty in duties])
+groups = flights.groupby(["tailnum", "session"], dropna=False)
+duties = groups.agg(begin=("time", "min"), last=("time", "max"), flights=("time", "size"), places=("dest", "nunique"),
+                    miles=("distance", "sum"), worst=("arr_delay", "max"), usual=("arr_delay", "median")).reset_index()
+duties["bad"] = groups["arr_delay"].quantile(0.9).values
+duties["finish"] = duties["last"] + gap
+write("duties", [{"begin": stamp(d.begin), "finish": stamp(d.finish), "tailnum": text(d.tailnum), "flights": d.flights, "places": d.places,
+                  "miles": d.miles, "worst": fraction(d.worst), "usual": fraction(d.usual), "bad": fraction(d.bad)}
+                 for d in duties[duties["flights"] >= 12].itertuples()])
 # A session's result is of the time of its end less a microsecond.
 epoch, month = pd.Timestamp("1970-01-01", tz="UTC"), pd.Timedelta("30D")
-frame = pd.DataFrame(duties)
-frame["start"] = epoch + (frame["finish"] - pd.Timedelta("1us") - epoch) // month * month
-write("days", [{"window_start": stamp(start), "window_end": stamp(start + month), "window_time": stamp(start + month - pd.Timedelta("1s"), ".999999"),
-                "duties": len(group), "longest": int(group["flights"].max())} for start, group in frame.groupby("start")])
+duties["start"] = epoch + (duties["finish"] - pd.Timedelta("1us") - epoch) // month * month
+write("by_month", [{"window_start": stamp(start), "window_end": stamp(start + month), "window_time": stamp(start + month - pd.Timedelta("1s"), ".999999"),
+                "duties": len(group), "longest": int(group["flights"].max())} for start, group in duties.groupby("start")])
 print(len(duties), "sessions")
