@@ -25,7 +25,7 @@ impl Connector for Files {
     }
 
     fn about(&self) -> &'static str {
-        "Files in local folders: JSON lines, CSV, raw lines, Avro or Parquet, read once or followed, or written and renamed when they are whole."
+        "Files in local folders: JSON lines, CSV, raw lines, Avro or Parquet, read once or followed, or written and renamed when whole."
     }
 
     fn source_options(&self) -> Option<OptionsDoc> {

@@ -82,15 +82,15 @@ impl Location {
         }
     }
 
-    /// Opens a file; `None` if it is gone by now.
+    /// Opens a file, and says where it is to be looked for again; `None` if it is gone by now.
     pub(crate) fn open_present(&self, name: &str) -> Result<Option<(File, PathBuf)>, ConnectorError> {
         let path = self.root.join(name);
-        match path.canonicalize() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            _ => self.resolve(name)?,
-        };
-        match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        if path.canonicalize().is_err_and(|error| gone(&error)) {
+            return Ok(None);
+        }
+        match File::open(self.resolve(name)?) {
+            Err(error) if gone(&error) => Ok(None),
             opened => opened.map(|file| Some((file, path.clone()))).map_err(|e| failed(&path, e)),
         }
     }

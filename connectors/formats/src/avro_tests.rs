@@ -160,6 +160,30 @@ fn a_file_that_was_cut_or_changed_is_refused() {
     // A cut between blocks is a whole file of fewer rows: Avro does not say how many there should be.
 }
 
+/// Arrow's own reader hangs on a block of more rows than it says, and loses one without bytes.
+#[test]
+fn a_block_that_lies_about_its_rows_is_refused() {
+    let rows = numbers(3);
+    let file = written(&rows, AvroCodec::None, 3);
+    let marker = &file[file.len() - 16..];
+    let start = file.windows(16).position(|bytes| bytes == marker).expect("behind the header") + 16;
+    let told = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut file = file.to_vec();
+        change(&mut file);
+        read(&file.into(), &rows.schema(), 0, 50).expect_err("a lie").to_string()
+    };
+    assert_eq!(file[start..start + 2], [6, 6], "three rows in three bytes");
+    assert!(told(&|file| file[start] = 4).ends_with("1 bytes are left behind its 2 rows"));
+    assert!(told(&|file| file[start] = 0).ends_with("3 bytes are left behind its 0 rows"));
+    assert!(told(&|file| file[start] = 8).ends_with("row 3 of 4 is damaged at byte 3"));
+    assert!(told(&|file| file[start] = 5).ends_with("has a negative length"));
+    let empty = told(&|file| {
+        file[start + 1] = 0;
+        file.drain(start + 2..start + 5);
+    });
+    assert!(empty.ends_with("its 3 rows take no bytes"), "{empty}");
+}
+
 #[test]
 fn sizes_are_checked_before_memory_is_taken() {
     let long: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(200_000)]));

@@ -150,11 +150,12 @@ async fn a_file_that_was_cut_is_read_from_its_start_again() {
     let mut reading = Reading::of(folder.path(), "path = \"app.log\"").await;
     reading.expect(&["1", "2"]).await;
     File::options().write(true).open(&log).and_then(|file| file.set_len(0)).expect("cut");
-    reading.turn().await;
-    append(&log, "3\n");
-    reading.expect(&["1", "2", "3"]).await;
-    append(&log, "4\n");
-    reading.expect(&["1", "2", "3", "4"]).await;
+    reading.until_open(0).await;
+    // It is longer than before when it is seen again.
+    append(&log, "3\n4\n5\n");
+    reading.expect(&["1", "2", "3", "4", "5"]).await;
+    append(&log, "6\n");
+    reading.expect(&["1", "2", "3", "4", "5", "6"]).await;
     assert_eq!(reading.open(), 1);
 }
 
