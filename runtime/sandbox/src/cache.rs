@@ -37,7 +37,7 @@ impl Cache {
     /// Stores code under a key.
     pub(crate) fn put(&self, key: &str, code: &Compiled) -> Result<(), SandboxError> {
         self.0.write(key, &[MAGIC, &Sha256::digest(code.bytes()), code.bytes()])?;
-        if let Err(error) = self.0.tidy(MOST_ENTRIES, u64::MAX) {
+        if let Err(error) = self.0.tidy(key, MOST_ENTRIES, u64::MAX) {
             tracing::warn!(folder = %self.0.path().display(), error = %error, "cannot remove old compiled code");
         }
         Ok(())

@@ -108,8 +108,9 @@ impl PrivateFolder {
         Ok(rustix::fs::renameat(&self.folder, temporary, &self.folder, name)?)
     }
 
-    /// Removes the files written longest ago beyond a number of files and of bytes, also what writers left that were killed.
-    pub(crate) fn tidy(&self, most_files: usize, most_bytes: u64) -> Result<(), Errno> {
+    /// Removes the files written longest ago beyond a number of files and of bytes, also what writers left that were killed. `newest` was
+    /// written just now, whatever the clock of the file system can tell.
+    pub(crate) fn tidy(&self, newest: &str, most_files: usize, most_bytes: u64) -> Result<(), Errno> {
         let (mut files, mut kept, mut bytes) = (Vec::new(), 0, 0_u64);
         for entry in rustix::fs::Dir::read_from(&self.folder)? {
             let name = entry?.file_name().to_owned();
@@ -117,7 +118,8 @@ impl PrivateFolder {
             if let Ok(stat) = stat
                 && FileType::from_raw_mode(stat.st_mode) != FileType::Directory
             {
-                files.push((stat.st_mtime, stat.st_mtime_nsec, name, u64::try_from(stat.st_size).unwrap_or(0)));
+                let size = u64::try_from(stat.st_size).unwrap_or(0);
+                files.push((name.to_bytes() == newest.as_bytes(), stat.st_mtime, stat.st_mtime_nsec, name, size));
             }
         }
         files.sort_unstable();

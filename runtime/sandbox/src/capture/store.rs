@@ -67,7 +67,7 @@ impl Captures {
             none => none.insert(PrivateFolder::open(&self.path)?),
         };
         folder.write(&file, &[&bytes])?;
-        if let Err(error) = folder.tidy(self.limits.files, self.limits.bytes.0) {
+        if let Err(error) = folder.tidy(&file, self.limits.files, self.limits.bytes.0) {
             tracing::warn!(folder = %folder.path().display(), error = %error, "cannot remove old captures");
         }
         Ok(Some(folder.path().join(file)))
