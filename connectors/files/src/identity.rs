@@ -1,4 +1,7 @@
 //! Which file a file is, whatever it is called now.
+//!
+//! Where a file system does not say when a file was made (NFS), a new file that gets the inode of one that was read to its end and deleted
+//! since the last look is taken for that one.
 
 use std::fmt;
 use std::fs::Metadata;

@@ -34,8 +34,8 @@ def written(time):
 
 
 stamp = lambda time: time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-orders = [order(n) for n in range(3000)]
-avro, lines, records = orders[:1500], orders[1500:2300], orders[2300:]
+orders = [order(n) for n in range(1200)]
+avro, lines, records = orders[:600], orders[600:950], orders[950:]
 
 # Columns that the pipeline does not name stand between those that it does.
 SCHEMA = fastavro.parse_schema({"type": "record", "name": "Order", "namespace": "shop", "fields": [
@@ -79,8 +79,8 @@ whole = "".join(texts[:half])
 (here / "in/json/a.jsonl.gz").write_bytes(squeeze(whole[:5001]) + squeeze(whole[5001:]))
 (here / "in/json/b.jsonl.zst").write_bytes(zstandard.ZstdCompressor(level=19).compress("".join(texts[half:]).encode()))
 header = "id,item,kind,price,at,note\n"
-(here / "in/csv/a.csv").write_text(header + "".join(map(as_csv, records[:300])))
-(here / "in/csv/b.csv.gz").write_bytes(squeeze(header + "".join(map(as_csv, records[300:]))))
+(here / "in/csv/a.csv").write_text(header + "".join(map(as_csv, records[:100])))
+(here / "in/csv/b.csv.gz").write_bytes(squeeze(header + "".join(map(as_csv, records[100:]))))
 log = ["%s %d" % (rng.choice(["ERROR", "INFO", "", "  ERROR"]), n) for n in range(400)]
 (here / "in/log/a.log").write_text("\r\n".join(log[:200]) + "\r\n")
 (here / "in/log/b.log.zst").write_bytes(zstandard.ZstdCompressor().compress(("\n".join(log[200:])).encode()))
