@@ -25,7 +25,7 @@ flights["session"] = (before.isna() | (flights["time"] - before >= gap)).groupby
 groups = flights.groupby(["tailnum", "session"], dropna=False)
 duties = groups.agg(begin=("time", "min"), last=("time", "max"), flights=("time", "size"), places=("dest", "nunique"),
                     miles=("distance", "sum"), worst=("arr_delay", "max"), usual=("arr_delay", "median")).reset_index()
-duties["bad"] = groups["arr_delay"].quantile(0.9).values
+duties["bad"] = groups["arr_delay"].quantile(0.75).values
 duties["finish"] = duties["last"] + gap
 write("duties", [{"begin": stamp(d.begin), "finish": stamp(d.finish), "tailnum": text(d.tailnum), "flights": d.flights, "places": d.places,
                   "miles": d.miles, "worst": fraction(d.worst), "usual": fraction(d.usual), "bad": fraction(d.bad)}
