@@ -5,7 +5,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use std::time::Duration;
-use stygian_core::{Offset, SplitId};
+use stygian_core::{EventTime, Offset, SplitId};
 
 /// A part of a source that is read in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub enum Fetched {
         /// The offset behind them.
         next: Offset,
     },
+    /// No row of the split before this point of event time follows: for sources that know it, whatever their rows say.
+    Watermark(EventTime),
     /// Nothing for now; ask again.
     Nothing,
     /// The split is at its end and will not grow.

@@ -11,6 +11,7 @@ use std::path::PathBuf;
   stygian plugin new clean            make a crate for an operator
   stygian plugin build clean          compile it to a component
   stygian check pipeline.toml         find what is wrong with a pipeline
+  stygian test pipeline.toml          run it on given rows and compare what comes out
   stygian run pipeline.toml           run it until its input ends or Ctrl-C")]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -24,7 +25,9 @@ pub(crate) enum Command {
     /// Find every problem of a pipeline, without running it.
     Check(PipelineArgs),
     /// Show what a pipeline would run: tasks, exchanges, schemas, guarantees.
-    Explain(PipelineArgs),
+    Explain(ExplainArgs),
+    /// Run a pipeline on given rows and compare what comes out with what is expected.
+    Test(CasesArgs),
     /// Make, build, test and look into plugins.
     Plugin {
         #[command(subcommand)]
@@ -55,7 +58,7 @@ pub(crate) enum Command {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   stygian check pipeline.toml
-  stygian explain pipeline.toml --set settings.parallelism=4 --output json")]
+  stygian check pipeline.toml --set settings.parallelism=4 --output json")]
 pub(crate) struct PipelineArgs {
     /// The pipeline file.
     #[arg(value_hint = ValueHint::FilePath)]
@@ -69,6 +72,66 @@ pub(crate) struct PipelineArgs {
     /// How to say what is found.
     #[arg(long, value_enum, default_value_t = OutputStyle::Text)]
     pub(crate) output: OutputStyle,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  stygian explain pipeline.toml
+  stygian explain pipeline.toml --format json | jq .tasks
+  stygian explain pipeline.toml --format svg > pipeline.svg")]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+    /// As what. Default: as `--output` says.
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<ExplainFormat>,
+}
+
+/// How a plan is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExplainFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// A picture.
+    Svg,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Cases stand in `NAME.test.toml` beside `NAME.toml`, for example:
+
+  [defaults.events]                     # columns that given rows leave out
+  kind = \"click\"
+
+  [[test]]
+  name = \"an hour's clicks are averaged\"
+  given.events = [
+    { user = \"ann\", amount = 1.0, at = 2026-01-01T00:10:00Z },
+    { user = \"ann\", amount = 3.0, at = 2026-01-01T00:20:00Z },
+  ]
+  watermark = 2026-01-01T01:00:00Z      # event time goes on: the window fires
+  expect.users = [{ user = \"ann\", average = 2.0 }]
+  expect.clean.dead_letters = []
+
+Given are rows of sources; expected are those of a sink, a node or `node.output`, as a list, as `{ file = \"rows.jsonl\" }`, or as
+`{ rows = [...], ordered = true, tolerance = 0.01 }`. Columns that no expected row names are not compared. More `given`, `watermark` and
+`advance = \"5s\"` (processing time) follow in `[[test.step]]`. Then the input ends, unless `end = false`. `fails = \"words\"` expects the job
+to fail. `[schema]` names the columns of sources whose connector cannot be asked: `events = { user = \"text\" }`.
+
+Examples:
+  stygian test pipeline.toml
+  stygian test pipeline.toml --case late.toml --only averaged --output json
+Exit status: 0 all passed, 1 a test failed, 2 the pipeline or a case is wrong.")]
+pub(crate) struct CasesArgs {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+    /// A file of cases, instead of the one beside the pipeline.
+    #[arg(long = "case", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) cases: Vec<PathBuf>,
+    /// Only the cases whose name contains this.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,17 +1,23 @@
 //! From a pipeline file to a plan: the file is checked, every connector and plugin is asked, and every problem found is told at once.
 
 use crate::args::PipelineArgs;
+use crate::cases::Script;
 use crate::failure::Failure;
 use crate::folders;
 use crate::registry::Registry;
 use crate::terminal::Terminal;
 use anyhow::Context;
+use arrow_schema::SchemaRef;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stygian_api::{ConnectorContext, Options, Problem, Problems, Sink, Source, suggest};
 use stygian_core::{PluginDescription, PluginRef, StreamSchema, escape};
 use stygian_engine::operators::PluginAggregate;
+use stygian_formats::Columns;
 use stygian_pipeline::{
     AggregateBy, MAX_FILE_BYTES, OperatorKind, OperatorNode, Pipeline, PluginUse, SinkNode, apply_set, render, render_warnings,
 };
@@ -21,6 +27,7 @@ use stygian_state::StateLimits;
 use toml::Spanned;
 
 /// A pipeline that can run, with all its parts.
+#[derive(Clone)]
 pub(crate) struct Loaded {
     pub(crate) plan: Plan,
     /// The folder that relative paths start at.
@@ -35,12 +42,29 @@ pub(crate) struct Loaded {
 /// # Errors
 /// Every problem, ready to be shown.
 pub(crate) async fn load(args: &PipelineArgs, terminal: &Terminal) -> Result<Loaded, Failure> {
+    load_by(args, terminal, None).await
+}
+
+/// Loads a pipeline whose sources will be given their rows: the outside of a source is not looked at where `schemas` or the pipeline name its
+/// columns.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) async fn load_on_given_rows(args: &PipelineArgs, terminal: &Terminal, schemas: &GivenSchemas) -> Result<Loaded, Failure> {
+    load_by(args, terminal, Some(schemas)).await
+}
+
+/// The columns of sources, by name.
+pub(crate) type GivenSchemas = BTreeMap<String, SchemaRef>;
+
+async fn load_by(args: &PipelineArgs, terminal: &Terminal, given: Option<&GivenSchemas>) -> Result<Loaded, Failure> {
     let file = args.pipeline.display().to_string();
-    let text = read(&args.pipeline).map_err(Failure::input)?;
+    let text = read(&args.pipeline, "the pipeline").map_err(Failure::input)?;
     let shown = |problems: &Problems, text: &str| Failure::Input(render(problems, text, &file, terminal.err_has_color()));
     let text = apply_set(&text, &args.sets).map_err(|problems| shown(&problems, &text))?;
     let (pipeline, problems) = Pipeline::parse_sound_parts(&text).map_err(|problems| shown(&problems, &text))?;
     let mut loading = Loading::new(args, terminal, &pipeline, problems);
+    loading.given = given;
     loading.sources().await;
     loading.plugins();
     let loaded = loading.finish().await.map_err(|problems| shown(&problems, &text))?;
@@ -49,11 +73,15 @@ pub(crate) async fn load(args: &PipelineArgs, terminal: &Terminal) -> Result<Loa
     Ok(loaded)
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
-    let doing = || format!("cannot read the pipeline {}", path.display());
+/// The text of a file that is `what`.
+///
+/// # Errors
+/// When it cannot be read, or is too large.
+pub(crate) fn read(path: &Path, what: &str) -> anyhow::Result<String> {
+    let doing = || format!("cannot read {what} {}", path.display());
     let size = std::fs::metadata(path).with_context(doing)?.len();
     if size > MAX_FILE_BYTES as u64 {
-        anyhow::bail!("the pipeline {} has {size} bytes, more than {MAX_FILE_BYTES}", path.display());
+        anyhow::bail!("{what} {} has {size} bytes, more than {MAX_FILE_BYTES}", path.display());
     }
     std::fs::read_to_string(path).with_context(doing)
 }
@@ -64,6 +92,8 @@ struct Loading<'a> {
     /// The folder that relative paths start at.
     base: PathBuf,
     plugin_folders: Vec<PathBuf>,
+    /// Sources stand in for others, which have these columns.
+    given: Option<&'a GivenSchemas>,
     facts: Facts,
     sources: BTreeMap<String, Arc<dyn Source>>,
     plugins: BTreeMap<String, Plugin>,
@@ -80,6 +110,7 @@ impl<'a> Loading<'a> {
             registry: Registry::new(terminal),
             plugin_folders: folders::plugins(&args.plugins, &base),
             base,
+            given: None,
             facts: Facts::default(),
             sources: BTreeMap::new(),
             plugins: BTreeMap::new(),
@@ -113,7 +144,10 @@ impl<'a> Loading<'a> {
         if found.source_options().is_none() {
             return Err(Problem::at(connector.span(), format!("`{}` cannot be read from: it is a sink", found.name())).into());
         }
-        found.source(options, &self.context(name)).await
+        match self.given.and_then(|given| given.get(name).cloned().or_else(|| named_schema(options))) {
+            Some(schema) => Ok(Arc::new(Script::new(schema).0)),
+            None => found.source(options, &self.context(name)).await,
+        }
     }
 
     async fn sink(
@@ -239,6 +273,24 @@ fn plugins_of(node: &OperatorNode) -> Vec<(String, &PluginUse)> {
         }
         _ => Vec::new(),
     }
+}
+
+/// The columns that a source's own options name, as those of most connectors can.
+fn named_schema(options: &Options) -> Option<SchemaRef> {
+    #[derive(Deserialize)]
+    struct Named {
+        schema: Option<Columns>,
+    }
+    impl JsonSchema for Named {
+        fn schema_name() -> Cow<'static, str> {
+            "named".into()
+        }
+        /// Of any keys: the others are the connector's.
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            Schema::default()
+        }
+    }
+    options.read::<Named>().ok()?.schema.map(|columns| columns.schema())
 }
 
 /// In the order of the file.

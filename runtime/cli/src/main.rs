@@ -4,6 +4,7 @@
 //! Exit status: 0 done, 2 what the user gave is wrong, 1 it failed while running, 130 cut off by a second Ctrl-C.
 
 mod args;
+mod cases;
 mod connectors;
 mod failure;
 mod folders;
@@ -40,6 +41,7 @@ fn dispatch(command: Command, terminal: &Terminal) -> Result<ExitCode, Failure> 
         Command::Run(options) => run::run(&options, terminal)?,
         Command::Check(options) => show::check(&options, terminal)?,
         Command::Explain(options) => show::explain(&options, terminal)?,
+        Command::Test(options) => return cases::test(&options, terminal),
         Command::Plugin { command: PluginCommand::New(options) } => plugin::new(&options, terminal)?,
         Command::Plugin { command: PluginCommand::Build(options) } => plugin::build(&options, terminal)?,
         Command::Plugin { command: PluginCommand::Test(options) } => plugin::test(&options, terminal)?,

@@ -1,6 +1,6 @@
 //! `stygian check` and `stygian explain`: a pipeline loaded, but not run.
 
-use crate::args::{OutputStyle, PipelineArgs};
+use crate::args::{ExplainArgs, ExplainFormat, OutputStyle, PipelineArgs};
 use crate::failure::Failure;
 use crate::load::{Loaded, load};
 use crate::terminal::Terminal;
@@ -17,12 +17,18 @@ pub(crate) fn check(args: &PipelineArgs, terminal: &Terminal) -> Result<(), Fail
 }
 
 /// `stygian explain`
-pub(crate) fn explain(args: &PipelineArgs, terminal: &Terminal) -> Result<(), Failure> {
-    let loaded = load_alone(args, terminal)?;
-    match args.output {
-        OutputStyle::Json => terminal.out(&format!("{:#}\n", loaded.plan.explain_json()))?,
-        OutputStyle::Text => terminal.out(&format!("{}\n", loaded.plan.explain().trim_end()))?,
-    }
+pub(crate) fn explain(args: &ExplainArgs, terminal: &Terminal) -> Result<(), Failure> {
+    let plan = load_alone(&args.pipeline, terminal)?.plan;
+    let format = args.format.unwrap_or(match args.pipeline.output {
+        OutputStyle::Text => ExplainFormat::Text,
+        OutputStyle::Json => ExplainFormat::Json,
+    });
+    let text = match format {
+        ExplainFormat::Text => plan.explain(),
+        ExplainFormat::Json => format!("{:#}", plan.explain_json()),
+        ExplainFormat::Svg => plan.explain_svg(),
+    };
+    terminal.out(&format!("{}\n", text.trim_end()))?;
     Ok(())
 }
 

@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 /// The two runtimes of a process.
 pub struct Runtimes {
     compute: Runtime,
-    io: Runtime,
+    /// `None`: the same.
+    io: Option<Runtime>,
 }
 
 impl Runtimes {
@@ -34,18 +35,35 @@ impl Runtimes {
             let runtime = Builder::new_multi_thread().worker_threads(threads.max(1)).thread_name(name).enable_all().build();
             runtime.map_err(|error| JobError::Runtime(name, error))
         };
-        Ok(Self { compute: build("compute", threads)?, io: build("io", 2)? })
+        Ok(Self { compute: build("compute", threads)?, io: Some(build("io", 2)?) })
+    }
+
+    /// One thread for everything: the caller's, and only while it is in [`Runtimes::block_on`]. `idle` is called when no task has anything to
+    /// do, before the thread sleeps. For tests that must know when something is done.
+    ///
+    /// # Errors
+    /// When the machine refuses it.
+    pub fn on_one_thread(idle: impl Fn() + Send + Sync + 'static) -> Result<Self, JobError> {
+        let runtime = Builder::new_current_thread().on_thread_park(idle).enable_all().build();
+        Ok(Self { compute: runtime.map_err(|error| JobError::Runtime("test", error))?, io: None })
+    }
+
+    /// Runs a future on the I/O runtime and waits for it.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.io.as_ref().unwrap_or(&self.compute).block_on(future)
     }
 
     /// The I/O runtime, for what else a process has to do there.
     pub fn io(&self) -> &Handle {
-        self.io.handle()
+        self.io.as_ref().unwrap_or(&self.compute).handle()
     }
 
     /// Leaves without waiting for threads that are busy.
     pub fn leave(self) {
         self.compute.shutdown_background();
-        self.io.shutdown_background();
+        if let Some(io) = self.io {
+            io.shutdown_background();
+        }
     }
 }
 

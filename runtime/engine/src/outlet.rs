@@ -28,10 +28,11 @@ impl Outlet {
         Self { channels: vec![to], partitioner: None, waiting: Vec::new(), queue: Vec::new(), enough: 0, delay: Duration::ZERO }
     }
 
-    /// An outlet that parts rows over channels, one a subtask.
+    /// An outlet that parts rows over channels, one a subtask. Without a delay, nothing waits for more.
     pub(crate) fn hash(to: Vec<Sender<StreamElement>>, partitioner: HashPartitioner, batch_rows: usize, delay: Duration) -> Self {
         let waiting = to.iter().map(|_| MergeBuffer::default()).collect();
-        Self { channels: to, partitioner: Some(partitioner), waiting, queue: Vec::new(), enough: batch_rows / 2, delay }
+        let enough = if delay.is_zero() { 0 } else { batch_rows / 2 };
+        Self { channels: to, partitioner: Some(partitioner), waiting, queue: Vec::new(), enough, delay }
     }
 
     /// Queues rows.

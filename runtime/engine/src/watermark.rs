@@ -83,7 +83,7 @@ impl WatermarkMerge {
 
 /// The watermark of a source's subtask: per split the largest event time seen less the allowed disorder, and the minimum over splits.
 ///
-/// A split that is known but not yet read holds the watermark back; one that brings no rows for `idle_after` is left out until it does;
+/// A split whose source promises more than its rows say is taken at its word. A split that is known but not yet read holds the watermark back; one that brings no rows for `idle_after` is left out until it does;
 /// one that is read to its end is left out for good.
 #[derive(Clone, Debug)]
 pub(crate) struct SplitWatermarks {
@@ -99,6 +99,8 @@ pub(crate) struct SplitWatermarks {
 #[derive(Clone, Copy, Debug)]
 struct SplitState {
     largest: EventTime,
+    /// The watermark its source has told.
+    promised: EventTime,
     phase: Phase,
 }
 
@@ -113,7 +115,7 @@ enum Phase {
 impl SplitWatermarks {
     pub(crate) fn new(splits: usize, disorder: Duration, idle_after: Option<Duration>, growing: bool) -> Self {
         Self {
-            splits: vec![SplitState { largest: EventTime::MIN, phase: Phase::Unread }; splits],
+            splits: vec![SplitState { largest: EventTime::MIN, promised: EventTime::MIN, phase: Phase::Unread }; splits],
             disorder,
             idle_after,
             growing,
@@ -124,7 +126,7 @@ impl SplitWatermarks {
 
     /// There is one more split.
     pub(crate) fn add(&mut self) {
-        self.splits.push(SplitState { largest: EventTime::MIN, phase: Phase::Unread });
+        self.splits.push(SplitState { largest: EventTime::MIN, promised: EventTime::MIN, phase: Phase::Unread });
     }
 
     /// The split is being read from now on.
@@ -140,6 +142,18 @@ impl SplitWatermarks {
         self.told_idle = false;
     }
 
+    /// The source says that nothing before `watermark` follows in a split.
+    pub(crate) fn promised(&mut self, split: usize, watermark: EventTime) {
+        let state = &mut self.splits[split];
+        state.promised = state.promised.max(watermark);
+    }
+
+    /// The watermark of a split.
+    fn of(&self, split: &SplitState) -> EventTime {
+        let by_rows = if split.largest == EventTime::MIN { EventTime::MIN } else { split.largest.earlier_by(self.disorder) };
+        by_rows.max(split.promised)
+    }
+
     /// The split is at its end.
     pub(crate) fn ended(&mut self, split: usize) {
         self.splits[split].phase = Phase::Ended;
@@ -152,10 +166,9 @@ impl SplitWatermarks {
             (Phase::Read(last), Some(idle_after)) => now.saturating_duration_since(last) >= idle_after,
             _ => false,
         };
-        let present = self.splits.iter().filter(|split| !away(split)).map(|split| split.largest).min();
+        let present = self.splits.iter().filter(|split| !away(split)).map(|split| self.of(split)).min();
         let all_ended = self.splits.iter().all(|split| split.phase == Phase::Ended);
-        if let Some(largest) = present {
-            let merged = if largest == EventTime::MIN { largest } else { largest.earlier_by(self.disorder) };
+        if let Some(merged) = present {
             if merged > self.told {
                 self.told = merged;
                 self.told_idle = false;
@@ -210,6 +223,21 @@ mod tests {
         assert_eq!(splits.progress(now), Some(Progress::Watermark(at(7))));
         splits.ended(0);
         assert_eq!(splits.progress(now), Some(Progress::Watermark(at(97))));
+    }
+
+    #[test]
+    fn a_promise_counts_where_it_is_more_than_the_rows_say() {
+        let now = Instant::now();
+        let mut splits = SplitWatermarks::new(2, Duration::from_micros(3), None);
+        splits.rows(0, Some(at(10)), now);
+        splits.promised(1, at(50));
+        assert_eq!(splits.progress(now), Some(Progress::Watermark(at(7))));
+        splits.promised(0, at(5));
+        assert_eq!(splits.progress(now), None, "the rows say more");
+        splits.promised(0, at(30));
+        assert_eq!(splits.progress(now), Some(Progress::Watermark(at(30))));
+        splits.rows(0, Some(at(60)), now);
+        assert_eq!(splits.progress(now), Some(Progress::Watermark(at(50))));
     }
 
     #[test]

@@ -7,6 +7,9 @@ use std::fmt::Write as _;
 use stygian_core::{PluginDescription, SlotKind, Span, StreamSchema, TimerClock, escape};
 use stygian_pipeline::OnError;
 
+/// Of the shape of [`Plan::explain_json`].
+const JSON_VERSION: u32 = 1;
+
 /// What a crash leaves.
 pub const GUARANTEES: &str = "no checkpoints yet: after a crash the job starts anew; files appear whole or not at all";
 
@@ -141,14 +144,25 @@ impl Plan {
         }
     }
 
-    /// The plan for programs.
+    /// The plan for programs. What is here keeps its meaning while `version` is the same; more may be added.
+    ///
+    /// ```text
+    /// { version, pipeline, guarantees,
+    ///   tasks: [{ parallelism, nodes: [name, ...] }],
+    ///   nodes: [{ name, kind, detail, parallelism,
+    ///             task,                                   // counts from 1
+    ///             inputs:  [{ node, output,               // output: null for the main one without a name
+    ///                         hash_by }],                 // the key columns of an exchange; null: handed over by the subtask before
+    ///             outputs: [{ name, kind, event_time,     // kind: "append" or "changelog"; event_time: a column's name or null
+    ///                         columns: [{ name, type, nullable }] }] }] }
+    /// ```
     pub fn explain_json(&self) -> Value {
         let nodes: Vec<Value> = self.nodes.iter().enumerate().map(|(index, node)| self.node_json(index, node)).collect();
         let chains = self.chains.iter().map(|chain| {
             let names = chain.nodes.iter().map(|node| self.nodes[*node].id.as_str());
             json!({ "parallelism": chain.parallelism.get(), "nodes": names.collect::<Vec<_>>() })
         });
-        json!({ "pipeline": self.name, "tasks": chains.collect::<Vec<_>>(), "nodes": nodes, "guarantees": GUARANTEES })
+        json!({ "version": JSON_VERSION, "pipeline": self.name, "tasks": chains.collect::<Vec<_>>(), "nodes": nodes, "guarantees": GUARANTEES })
     }
 
     fn node_json(&self, index: NodeIndex, node: &PlanNode) -> Value {

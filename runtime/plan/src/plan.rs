@@ -198,6 +198,18 @@ impl Plan {
         sinks.filter_map(|node| Some((node.id.as_str(), self.schema_of(node.inputs.first()?)?)))
     }
 
+    /// Adds a sink for an output of a node, in the node's own chain: a way to look at what goes through a plan.
+    pub fn add_sink(&mut self, id: OperatorId, from: NodeIndex, output: usize) {
+        let Some(node) = self.nodes.get(from) else { return };
+        let (parallelism, at, chain) = (node.parallelism, node.at.clone(), self.chain_of(from));
+        let inputs = vec![Edge { from, output, exchange: Exchange::Forward }];
+        let kind = NodeKind::Sink(SinkPlan { connector: "collect".to_owned() });
+        if let Some(chain) = chain.and_then(|chain| self.chains.get_mut(chain)) {
+            chain.nodes.push(self.nodes.len());
+        }
+        self.nodes.push(PlanNode { id, kind, inputs, outputs: Vec::new(), parallelism, at });
+    }
+
     /// Checks that every sink takes the kind of stream it is given; `accepts` by the sink's name.
     ///
     /// # Errors

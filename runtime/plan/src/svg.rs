@@ -21,10 +21,13 @@ const SMALL: f64 = 6.3;
 const BOLD: f64 = 7.8;
 /// Letters of a detail that are shown; all of it is in the tooltip.
 const SHOWN: usize = 38;
+/// Letters of a way's names that are shown.
+const SHOWN_NAMES: usize = 20;
 
 const STYLE: &str = "text{font:12px ui-sans-serif,system-ui,sans-serif;fill:#1c2733}.name{font-weight:600;font-size:13px}\
 .detail,.note{font-size:11px;fill:#53616f}.band{fill:#f3f6f9;stroke:#cfd8e1}.node{stroke-width:1.5}\
-.edge{fill:none;stroke:#7b8894;stroke-width:1.4}.exchange{stroke:#0b6bcb;stroke-width:2;stroke-dasharray:6 4}.by{font-size:11px;fill:#0b6bcb}";
+.edge{fill:none;stroke:#7b8894;stroke-width:1.4}.exchange{stroke:#0b6bcb;stroke-width:2;stroke-dasharray:6 4}.by{font-size:11px;fill:#0b6bcb}\
+.by,.out{font-size:11px;paint-order:stroke;stroke:#fff;stroke-width:4px;stroke-linejoin:round}.out{fill:#53616f}";
 
 /// Where a node is drawn.
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,7 +74,7 @@ impl Plan {
         writeln!(to, "<title>{}</title>\n<style>{STYLE}</style>", shown(&format!("pipeline {}", self.name), 200))?;
         writeln!(
             to,
-            "<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\">\
+            "<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"9\" markerHeight=\"9\" markerUnits=\"userSpaceOnUse\" orient=\"auto\">\
              <path d=\"M0 0 8 4 0 8z\" fill=\"#7b8894\"/></marker></defs>"
         )?;
         writeln!(to, "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>")?;
@@ -81,10 +84,14 @@ impl Plan {
             let label = format!("task {} · {subtasks} {}", number + 1, if subtasks == 1 { "subtask" } else { "subtasks" });
             band.draw(&label, to)?;
         }
-        for (index, node) in self.nodes.iter().enumerate() {
-            for edge in &node.inputs {
-                self.draw_edge(edge, layout.places[edge.from], layout.places[index], to)?;
-            }
+        let ways: Vec<(Way, Place)> =
+            self.nodes.iter().zip(&layout.places).flat_map(|(node, place)| self.ways(node).into_iter().map(|way| (way, *place))).collect();
+        for (way, place) in &ways {
+            way.draw(layout.places[way.edge.from], *place, to)?;
+        }
+        // No line runs over a name.
+        for (way, place) in &ways {
+            way.draw_names(*place, to)?;
         }
         for (node, place) in self.nodes.iter().zip(&layout.places) {
             self.draw_node(node, place, to)?;
@@ -96,7 +103,7 @@ impl Plan {
         let (kind, detail) = self.words(node);
         let Place { x, y, width, .. } = *place;
         let (fill, stroke) = colours(&node.kind);
-        writeln!(to, "<g><title>{}</title>", shown(&format!("{kind} {}: {detail}", node.id), 2_000))?;
+        writeln!(to, "<g><title>{}</title>", shown(&label(&format!("{kind} {}", node.id), &detail), 2_000))?;
         writeln!(
             to,
             "<rect class=\"node\" x=\"{x:.0}\" y=\"{y:.0}\" width=\"{width:.0}\" height=\"{NODE}\" rx=\"6\" fill=\"{fill}\" stroke=\"{stroke}\"/>"
@@ -111,32 +118,17 @@ impl Plan {
         )
     }
 
-    fn draw_edge(&self, edge: &Edge, from: Place, to_place: Place, to: &mut String) -> std::fmt::Result {
-        let (x1, y1) = (from.x + from.width, from.y + NODE / 2.0);
-        let (x2, y2) = (to_place.x - 2.0, to_place.y + NODE / 2.0);
-        let (bend, hashed) = ((x2 - x1).max(40.0) / 2.0, edge.exchange != Exchange::Forward);
-        let class = if hashed { "edge exchange" } else { "edge" };
-        writeln!(
-            to,
-            "<path class=\"{class}\" marker-end=\"url(#tip)\" d=\"M{x1:.0} {y1:.0}C{:.0} {y1:.0} {:.0} {y2:.0} {x2:.0} {y2:.0}\"/>",
-            x1 + bend,
-            x2 - bend
-        )?;
-        if let Some(name) = self.nodes[edge.from].outputs.get(edge.output).and_then(|output| output.name.as_ref()) {
-            // Near its end: an output's edges part there.
-            writeln!(
-                to,
-                "<text class=\"note\" x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{}</text>",
-                x2 - 8.0,
-                y2 - 5.0,
-                shown(name, 14)
-            )?;
+    /// The ways into a node, one for all edges from the same node.
+    fn ways(&self, node: &PlanNode) -> Vec<Way> {
+        let mut ways: Vec<Way> = Vec::new();
+        for edge in &node.inputs {
+            let name = self.nodes[edge.from].outputs.get(edge.output).and_then(|output| output.name.as_deref()).unwrap_or_default();
+            match ways.iter_mut().find(|way| way.edge.from == edge.from) {
+                Some(way) => way.outputs = format!("{}, {name}", way.outputs),
+                None => ways.push(Way { edge: edge.clone(), outputs: name.to_owned(), by: self.hashed_by(edge) }),
+            }
         }
-        if hashed {
-            let by = shown(&self.hashed_by(edge), 22);
-            writeln!(to, "<text class=\"by\" x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{by}</text>", x2 - 8.0, y2 + 13.0)?;
-        }
-        Ok(())
+        ways
     }
 
     /// The nodes of a chain that read this one.
@@ -144,6 +136,42 @@ impl Plan {
         let reads = |node: &&NodeIndex| self.nodes[**node].inputs.iter().any(|edge| edge.from == of);
         let nodes = self.chains[chain].nodes.iter().skip(1);
         nodes.filter(reads).copied().collect()
+    }
+}
+
+/// How rows get from one node to another.
+struct Way {
+    /// One of its edges.
+    edge: Edge,
+    /// The outputs they come from; empty for those without a name.
+    outputs: String,
+    /// What they are exchanged by; empty where they are not.
+    by: String,
+}
+
+impl Way {
+    fn draw(&self, from: Place, place: Place, to: &mut String) -> std::fmt::Result {
+        let (x1, y1) = (from.x + from.width, from.y + NODE / 2.0);
+        let (x2, y2) = (place.x - 2.0, place.y + NODE / 2.0);
+        let bend = (x2 - x1).max(40.0) / 2.0;
+        let class = if self.edge.exchange == Exchange::Forward { "edge" } else { "edge exchange" };
+        writeln!(
+            to,
+            "<path class=\"{class}\" marker-end=\"url(#tip)\" d=\"M{x1:.0} {y1:.0}C{:.0} {y1:.0} {:.0} {y2:.0} {x2:.0} {y2:.0}\"/>",
+            x1 + bend,
+            x2 - bend
+        )
+    }
+
+    /// Near its end: there the ways out of a node have parted.
+    fn draw_names(&self, place: Place, to: &mut String) -> std::fmt::Result {
+        let (x, y) = (place.x - 12.0, place.y + NODE / 2.0);
+        for (class, name, y) in [("out", &self.outputs, y - 5.0), ("by", &self.by, y + 14.0)] {
+            if !name.is_empty() {
+                writeln!(to, "<text class=\"{class}\" x=\"{x:.0}\" y=\"{y:.0}\" text-anchor=\"end\">{}</text>", shown(name, SHOWN_NAMES))?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -90,9 +90,91 @@ fn json_tells_the_same() {
     assert_eq!(hourly["outputs"][0]["event_time"], "window_time");
 }
 
+/// Programs read it: this is what must not change without a new version.
+#[test]
+fn the_shape_of_the_json_is_fixed() {
+    let tail = "[operator.w]\ninput = 'clicks'\nwindow = { tumbling = '1h' }\nkey_by = ['buyer']\naggregate = { n = 'count(*)' }\n[sink.z]\ninput = 'w'\nconnector = 'files'\n";
+    let head = "name = 'shop'\n[source.clicks]\nconnector = 'files'\nevent_time = 'at'\n";
+    let json = planned(&[head, tail].concat(), &facts()).explain_json();
+    let column = |name: &str, kind: &str, nullable: bool| serde_json::json!({ "name": name, "type": kind, "nullable": nullable });
+    let clicks = [
+        column("buyer", "text", false),
+        column("item", "text", true),
+        column("amount", "float64", true),
+        column("at", "timestamp_utc", false),
+    ];
+    let times = ["window_start", "window_end", "window_time"].map(|name| column(name, "timestamp_utc", false));
+    let results: Vec<_> = times.into_iter().chain([column("buyer", "text", false), column("n", "int64", false)]).collect();
+    let dead = json["nodes"][0]["outputs"][1].clone();
+    assert_eq!(dead["name"], "dead_letters");
+    let expected = serde_json::json!({
+        "version": 1,
+        "pipeline": "shop",
+        "guarantees": stygian_plan::GUARANTEES,
+        "tasks": [{ "parallelism": 1, "nodes": ["clicks"] }, { "parallelism": 1, "nodes": ["w", "z"] }],
+        "nodes": [
+            { "name": "clicks", "kind": "source", "detail": "files, bounded, watermarks 5s behind", "task": 1, "parallelism": 1, "inputs": [],
+              "outputs": [{ "name": null, "kind": "append", "event_time": "at", "columns": clicks }, dead] },
+            { "name": "w", "kind": "window", "detail": "tumbling 1h; n = count(*)", "task": 2, "parallelism": 1,
+              "inputs": [{ "node": "clicks", "output": null, "hash_by": ["buyer"] }],
+              "outputs": [{ "name": null, "kind": "append", "event_time": "window_time", "columns": results },
+                          { "name": "late", "kind": "append", "event_time": "at", "columns": clicks }, dead] },
+            { "name": "z", "kind": "sink", "detail": "files", "task": 2, "parallelism": 1,
+              "inputs": [{ "node": "w", "output": null, "hash_by": null }], "outputs": [] },
+        ],
+    });
+    assert_eq!(json, expected, "{json:#}");
+}
+
 #[test]
 fn text_of_strangers_is_escaped() {
     let text = format!("{HEAD}[operator.f]\ninput = 'clicks'\nfilter = \"item = '\\u001b[2J\"\n").replace("[2J\"", "[2J'\"");
     let plan = planned(&format!("{text}[sink.f2]\ninput = 'f'\nconnector = \"\\u001b[31m\"\n"), &facts());
     assert!(plan.explain().chars().all(|c| c == '\n' || !c.is_control()));
+    let svg = plan.explain_svg();
+    assert!(svg.chars().all(|c| c == '\n' || !c.is_control()) && svg.contains("item = &#39;") | svg.contains("item = '"), "{svg}");
+}
+
+#[test]
+fn svg_is_one_document_with_a_box_a_node_and_a_line_an_edge() {
+    let plan = planned(&[HEAD, SHOP].concat(), &facts());
+    let svg = plan.explain_svg();
+    assert_eq!(svg.matches("class=\"node\"").count(), 9);
+    assert_eq!(svg.matches("class=\"band\"").count(), 3);
+    assert_eq!(svg.matches("class=\"edge\"").count(), 7, "within tasks and to the union");
+    assert_eq!(svg.matches("class=\"edge exchange\"").count(), 1);
+    assert!(svg.contains(">by item, buyer</text>") && svg.contains(">window: sliding 1h every 10m; n = coun…</text>"), "{svg}");
+    assert!(svg.contains("<title>window hourly: sliding 1h every 10m; n = count(*), average = avg(amount)</title>"));
+    assert_eq!(svg, include_str!("shop.svg"), "the picture changed: look at it, then keep it as `shop.svg`");
+}
+
+/// Where each box is: left, top, right, bottom.
+fn boxes(svg: &str, class: &str) -> Vec<[f64; 4]> {
+    let rects = svg.lines().filter(|line| line.starts_with(&format!("<rect class=\"{class}\"")));
+    let number = |line: &str, key: &str| -> f64 {
+        let from = line.find(&format!(" {key}=\"")).expect("an attribute") + key.len() + 3;
+        line[from..].split('"').next().and_then(|text| text.parse().ok()).expect("a number")
+    };
+    let bounds = |line: &str| {
+        let [x, y, width, height] = ["x", "y", "width", "height"].map(|key| number(line, key));
+        [x, y, x + width, y + height]
+    };
+    rects.map(bounds).collect()
+}
+
+#[test]
+fn nothing_in_a_picture_lies_on_something_else() {
+    let svg = planned(&[HEAD, SHOP].concat(), &facts()).explain_svg();
+    for class in ["node", "band"] {
+        let boxes = boxes(&svg, class);
+        for (index, a) in boxes.iter().enumerate() {
+            for b in &boxes[index + 1..] {
+                assert!(a[2] <= b[0] || b[2] <= a[0] || a[3] <= b[1] || b[3] <= a[1], "{class}: {a:?} and {b:?}");
+            }
+        }
+    }
+    let bands = boxes(&svg, "band");
+    let within =
+        |node: &[f64; 4]| bands.iter().any(|band| band[0] < node[0] && band[1] < node[1] && node[2] < band[2] && node[3] < band[3]);
+    assert!(boxes(&svg, "node").iter().all(within), "every node is in the band of its task");
 }

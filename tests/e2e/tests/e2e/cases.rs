@@ -43,4 +43,5 @@ cases! { "errors/":
     window_without_time
     wrong_schema
     wrong_sql
+    wrong_types
 }

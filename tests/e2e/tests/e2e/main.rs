@@ -3,6 +3,8 @@
 
 mod cases;
 mod follow;
+mod given;
 mod plugin;
 mod poison;
 mod process;
+mod terminal;
