@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn a_promise_counts_where_it_is_more_than_the_rows_say() {
         let now = Instant::now();
-        let mut splits = SplitWatermarks::new(2, Duration::from_micros(3), None);
+        let mut splits = SplitWatermarks::new(2, Duration::from_micros(3), None, false);
         splits.rows(0, Some(at(10)), now);
         splits.promised(1, at(50));
         assert_eq!(splits.progress(now), Some(Progress::Watermark(at(7))));
