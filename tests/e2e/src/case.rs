@@ -80,7 +80,8 @@ impl Case {
 
     /// The folder of what was fetched, by the case that the script belongs to.
     fn kept(&self) -> Result<PathBuf> {
-        let script = self.folder.join("fetch.py").canonicalize()?;
+        let script = self.folder.join("fetch.py");
+        let script = if script.is_file() { script.canonicalize()? } else { script };
         Ok(Program::find()?.data().join(script.parent().and_then(Path::file_name).context("a name")?))
     }
 
