@@ -266,7 +266,7 @@ fn plugins_of(node: &OperatorNode) -> Vec<(String, &PluginUse)> {
         OperatorKind::Plugin(plugin) => vec![(name.clone(), plugin)],
         OperatorKind::Window(window) => {
             let aggregates = window.aggregates.iter().filter_map(|aggregate| match &aggregate.by {
-                AggregateBy::Plugin(plugin) => Some((aggregate_key(name, aggregate.name.get_ref()), plugin)),
+                AggregateBy::Plugin(plugin) => Some((aggregate_key(name, aggregate.name.get_ref()), &**plugin)),
                 AggregateBy::Sql(_) => None,
             });
             aggregates.collect()

@@ -189,11 +189,8 @@ impl Wiring<'_> {
             OnError::DeadLetter => stygian_engine::OnError::DeadLetter,
         };
         let fresh = planned.instances == Instances::Fresh;
-        let options = PluginOptions {
-            fresh,
-            poison: PoisonPolicy { on_error, max_rate: planned.max_poison_rate },
-            captures: self.captures.clone(),
-        };
+        let options =
+            PluginOptions { fresh, poison: PoisonPolicy { on_error, max_rate: planned.max_poison_rate }, captures: self.captures.clone() };
         if let Some(key) = &planned.key {
             let limits = key.state.as_ref().map(Options::read::<StateLimits>).transpose()?.unwrap_or_default();
             let (key, max_parallelism) = (key.clone(), self.plan.settings.max_parallelism);
@@ -204,7 +201,12 @@ impl Wiring<'_> {
                 let spec = KeyedSpec {
                     plugin: plugin.keyed_operator(context.node.as_str(), &config, &input)?,
                     key: key.columns.clone(),
-                    state: KeyedState::in_memory(KeyCodec::new(key.types.clone(), max_parallelism), slots.clone(), clocks.clone(), limits.clone()),
+                    state: KeyedState::in_memory(
+                        KeyCodec::new(key.types.clone(), max_parallelism),
+                        slots.clone(),
+                        clocks.clone(),
+                        limits.clone(),
+                    ),
                     event_time,
                     outputs: outputs.clone(),
                     fresh,

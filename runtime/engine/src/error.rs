@@ -58,7 +58,9 @@ pub enum OperatorError {
     #[error("the state went with a call that failed")]
     StateLost,
     /// Timers that set timers for times that have come, again and again.
-    #[error("timers were called {calls} times at the watermark {watermark} and still set new ones that are due; at the end of the input every timer is due at once: do not set another one when the watermark is at its end")]
+    #[error(
+        "timers were called {calls} times at the watermark {watermark} and still set new ones that are due; at the end of the input every timer is due at once: do not set another one when the watermark is at its end"
+    )]
     TimersWithoutEnd {
         /// Calls.
         calls: usize,

@@ -1,8 +1,8 @@
 //! `aggregate = {...}`: what a window computes, each by an SQL aggregate or by a plugin.
 
+use crate::keys::OnError;
 use crate::keys::{Instances, SqlTable};
 use crate::literal::Literal;
-use crate::keys::OnError;
 use crate::nodes::{AggregateBy, NamedAggregate, PluginUse};
 use crate::parse_operator::{check_column_name, json_table};
 use crate::reader::Reading;
@@ -50,7 +50,7 @@ pub(crate) fn named(table: Spanned<SqlTable>, reading: &mut Reading<'_>) -> Opti
         let at = value.span();
         let by = match value.into_inner() {
             toml::Value::String(text) => Some(AggregateBy::Sql(Literal::new(Spanned::new(at, text), reading.file))),
-            toml::Value::Table(table) => plugin(table, &at, reading).map(AggregateBy::Plugin),
+            toml::Value::Table(table) => plugin(table, &at, reading).map(Box::new).map(AggregateBy::Plugin),
             other => {
                 reading.problem(at, format!("aggregate `{}` is of type {}", name.get_ref(), other.type_str()), Some(HINT.into()));
                 None

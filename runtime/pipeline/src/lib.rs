@@ -26,8 +26,8 @@ pub use captures::Captures;
 pub use json_schema::{ConnectorDoc, json_schema};
 pub use literal::Literal;
 pub use nodes::{
-    AggregateBy, DedupUse, InputRef, Instances, NamedAggregate, NamedSql, OnError, OperatorKind, OperatorNode, PluginUse, SelectUse, SinkNode,
-    SourceNode, WindowUse,
+    AggregateBy, DedupUse, InputRef, Instances, NamedAggregate, NamedSql, OnError, OperatorKind, OperatorNode, PluginUse, SelectUse,
+    SinkNode, SourceNode, WindowUse,
 };
 pub use pipeline::{DEAD_LETTERS, LATE, MAX_FILE_BYTES, OTHER, Pipeline};
 pub use render::{Severity, render, render_warnings};

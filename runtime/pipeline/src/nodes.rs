@@ -141,7 +141,7 @@ pub enum AggregateBy {
     /// By an SQL aggregate.
     Sql(Literal),
     /// By a plugin.
-    Plugin(PluginUse),
+    Plugin(Box<PluginUse>),
 }
 
 /// New rows of expressions.

@@ -176,10 +176,9 @@ impl WindowKeys {
         }
         if self.session.is_some() {
             let hint = "a session that goes on has other bounds, so its later result could not replace the earlier one";
-            for key in [late.map(|late| ("allowed_lateness", late.span())), self.early.as_ref().map(|early| ("early", early.span()))] {
-                if let Some((key, at)) = key {
-                    reading.problem(at, format!("`{key}` does not go with `session`"), Some(hint.into()));
-                }
+            let keys = [late.map(|late| ("allowed_lateness", late.span())), self.early.as_ref().map(|early| ("early", early.span()))];
+            for (key, at) in keys.into_iter().flatten() {
+                reading.problem(at, format!("`{key}` does not go with `session`"), Some(hint.into()));
             }
             if let Some(offset) = &self.offset {
                 reading.problem(offset.span(), "`offset` does not go with `session`", Some("a session begins with its first row".into()));

@@ -3,10 +3,10 @@
 //! Outputs: `selected` has the input's columns; `extended` has them too, with the plugin's own in place of those of the same name and
 //! else behind them in their order; `own` has the plugin's alone.
 
-use crate::{columns, keyed_plugin};
 use crate::logical::{Graph, Input, error_text};
 use crate::operators::Checked;
 use crate::plan::{NodeKind, PlanOutput, PluginPlan};
+use crate::{columns, keyed_plugin};
 use arrow_schema::{DataType, Field as ArrowField, FieldRef, Schema, SchemaRef};
 use std::sync::Arc;
 use stygian_api::suggest;
@@ -50,7 +50,9 @@ fn reads<'d>(graph: &mut Graph<'_>, plugin: &PluginUse, description: &'d PluginD
     let interfaces = description.interfaces;
     let wrong = match (plugin.key_by_at.is_some(), interfaces.operator, interfaces.keyed_operator) {
         (false, true, _) | (true, _, true) => None,
-        (false, false, true) => Some(("keeps state by key, and no key is named", "add `key_by = [\"column\"]`: the columns whose equal values share state")),
+        (false, false, true) => {
+            Some(("keeps state by key, and no key is named", "add `key_by = [\"column\"]`: the columns whose equal values share state"))
+        }
         (true, true, false) => Some(("keeps no state, so it has no use for a key", "leave `key_by` out")),
         (_, false, false) if interfaces.aggregate => Some(("is an aggregate", "use it in a `window`")),
         _ => Some(("exports none of the contract's operators", "build it anew with the SDK")),

@@ -54,12 +54,7 @@ impl std::fmt::Debug for AggregateOperator {
 const INTERFACE: &str = "aggregate";
 
 impl AggregateOperator {
-    pub(crate) fn new(
-        plugin: Plugin,
-        name: &str,
-        config: &str,
-        description: &PluginDescription,
-    ) -> Result<Self, SandboxError> {
+    pub(crate) fn new(plugin: Plugin, name: &str, config: &str, description: &PluginDescription) -> Result<Self, SandboxError> {
         let title = format!("{}@{}", description.name, description.version);
         let columns = description.inputs.first().map_or(&[][..], |input| &input.columns);
         let columns = columns.iter().map(|field| field.column_type).collect();
@@ -125,8 +120,8 @@ impl AggregateOperator {
         let columns: Vec<wire::Column<'_>> = columns.iter().map(Lowered::column).collect();
         // Callers hand over slices, whose rows are 32 bits.
         let batch = wire::Batch { rows: u32::try_from(groups.len()).unwrap_or(u32::MAX), columns: &columns };
-        let said = self
-            .call(Step::Accumulate, slice.clone(), |live, store| live.accumulate.call(store, slot_states(&states), batch, groups))?;
+        let said =
+            self.call(Step::Accumulate, slice.clone(), |live, store| live.accumulate.call(store, slot_states(&states), batch, groups))?;
         self.accumulators(Step::Accumulate, slice, said, accumulators.len())
     }
 
@@ -136,8 +131,7 @@ impl AggregateOperator {
     /// As [`AggregateOperator::accumulate`].
     pub fn merge(&mut self, into: &BinaryArray, from: &BinaryArray) -> Result<BinaryArray, CallError> {
         let (Some(to), Some(from)) = (lowered(into), lowered(from)) else { return Err(self.foreign(Step::Merge, into.len())) };
-        let said =
-            self.call(Step::Merge, 0..into.len(), |live, store| live.merge.call(store, slot_states(&to), slot_states(&from)))?;
+        let said = self.call(Step::Merge, 0..into.len(), |live, store| live.merge.call(store, slot_states(&to), slot_states(&from)))?;
         self.accumulators(Step::Merge, 0..into.len(), said, into.len())
     }
 
@@ -149,11 +143,8 @@ impl AggregateOperator {
         let Some(states) = lowered(accumulators) else { return Err(self.foreign(Step::Finish, accumulators.len())) };
         let said = self.call(Step::Finish, 0..accumulators.len(), |live, store| live.finish.call(store, slot_states(&states)))?;
         let (expected, found) = (accumulators.len(), said.rows as usize);
-        let rows = if expected == found {
-            self.result.check(said)
-        } else {
-            Err(BadOutput::ValueCount { function: "finish", expected, found })
-        };
+        let rows =
+            if expected == found { self.result.check(said) } else { Err(BadOutput::ValueCount { function: "finish", expected, found }) };
         match rows {
             Ok(rows) => Ok(rows.columns().to_vec()),
             Err(bad) => Err(self.broken(0..expected, (Step::Finish, bad.into()))),
@@ -161,7 +152,13 @@ impl AggregateOperator {
     }
 
     /// Accumulators from a guest: as many as went in, checked like a column of binary.
-    fn accumulators(&mut self, step: Step, rows: Range<usize>, said: wire::OutSlotStates, expected: usize) -> Result<BinaryArray, CallError> {
+    fn accumulators(
+        &mut self,
+        step: Step,
+        rows: Range<usize>,
+        said: wire::OutSlotStates,
+        expected: usize,
+    ) -> Result<BinaryArray, CallError> {
         let column = wire::OutColumn { validity: said.validity, values: wire::OutValues::Binary(said.values) };
         // As many as were handed over, which is 32 bits.
         let batch = wire::OutBatch { rows: u32::try_from(expected).unwrap_or(u32::MAX), columns: vec![column] };

@@ -98,7 +98,11 @@ impl HostState {
         }
         check_keys(call, function, keys)?;
         check_count(function, keys.len(), at.len())?;
-        if set { call.set_timers(timer, keys, at) } else { call.clear_timers(timer, keys, at) }
+        if set {
+            call.set_timers(timer, keys, at);
+        } else {
+            call.clear_timers(timer, keys, at);
+        }
         Ok(())
     }
 }

@@ -212,7 +212,8 @@ fn key_count(loaded: &Loaded) -> u32 {
 
 /// Key columns, and the states of the value slots.
 fn lower_keys(loaded: &Loaded) -> Option<(Vec<Lowered<'_>>, Vec<wire::SlotStates<'_>>)> {
-    let columns = loaded.keys().columns().iter().map(|keys| Lowered::new(ColumnType::of(keys.data_type())?, keys.as_ref(), &(0..keys.len())));
+    let columns =
+        loaded.keys().columns().iter().map(|keys| Lowered::new(ColumnType::of(keys.data_type())?, keys.as_ref(), &(0..keys.len())));
     Some((columns.collect::<Option<_>>()?, loaded.value_slots().map(slot_states).collect()))
 }
 

@@ -44,8 +44,8 @@ pub use call_error::{BadOutput, CallError, ColumnFault, Situation, Step, TimeLim
 pub use capture::{CallRecord, Capture, CaptureError, CaptureLimits, Captures, FailureRecord, MAX_CAPTURE_BYTES, Replay, Verdict};
 pub use compile::{Compiler, compile_worker};
 pub use error::SandboxError;
-pub use keyed::{KeyedCall, KeyedOperator};
 pub use folder::FolderError;
+pub use keyed::{KeyedCall, KeyedOperator};
 pub use limits::{CompileLimits, Limits, MAX_COLUMNS, MAX_NAME_BYTES, PoolLimits};
 pub use merge::Merge;
 pub use operator::{CallInput, Operator};

@@ -3,11 +3,11 @@
 //! One subtask owns a backend and calls it from one thread at a time. Reads take the watermark and never return what has expired. Writes
 //! come a call at a time, checked and complete: a backend applies them or returns an error, after which the job ends.
 
+use crate::StateError;
 use crate::key::DistinctKeys;
 use crate::slot::SlotId;
 use crate::values::VarBytes;
 use crate::writes::{CallWrites, Stored};
-use crate::StateError;
 use std::fmt::Debug;
 use stygian_core::{ByteSize, EventTime};
 

@@ -3,6 +3,7 @@
 //! Nothing reaches the backend before [`StateCall::commit`]. Indices of slots and keys are checked by who lets strangers call (the
 //! sandbox): here an index that does not exist reads nothing and writes nothing.
 
+use crate::StateError;
 use crate::backend::MapPage;
 use crate::key::DistinctKeys;
 use crate::keyed::{KeyedState, Loaded};
@@ -10,7 +11,6 @@ use crate::slot::{Slot, SlotId};
 use crate::timers::{FiredTimer, Timer};
 use crate::values::{Values, VarBytes};
 use crate::writes::MapWrites;
-use crate::StateError;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -103,7 +103,13 @@ impl StateCall {
             match writes.and_then(|writes| written(writes, map_key)) {
                 Some(own) => found.push(own),
                 None => {
-                    let stored = self.state.backend.entry(slot, &self.state.loaded.keys, key as usize, map_key, self.state.loaded.stored.watermark)?;
+                    let stored = self.state.backend.entry(
+                        slot,
+                        &self.state.loaded.keys,
+                        key as usize,
+                        map_key,
+                        self.state.loaded.stored.watermark,
+                    )?;
                     found.push(stored.as_deref());
                 }
             }

@@ -6,7 +6,9 @@ use stygian_core::ByteSize;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
     /// A value, list entry or map entry that is too large.
-    #[error("a value of {size} in slot `{slot}` is over the limit of {limit} (`state.value_bytes`); keep it in a map or a list, entry by entry, or raise the limit")]
+    #[error(
+        "a value of {size} in slot `{slot}` is over the limit of {limit} (`state.value_bytes`); keep it in a map or a list, entry by entry, or raise the limit"
+    )]
     ValueTooLarge {
         /// The slot.
         slot: String,
@@ -16,7 +18,9 @@ pub enum StateError {
         limit: ByteSize,
     },
     /// More bytes than the operator may keep.
-    #[error("the state of {keys} keys takes {size}, over the limit of {limit} a subtask (`state.bytes`), when slot `{slot}` was written; give the slot a time to live, key by something coarser, or raise the limit")]
+    #[error(
+        "the state of {keys} keys takes {size}, over the limit of {limit} a subtask (`state.bytes`), when slot `{slot}` was written; give the slot a time to live, key by something coarser, or raise the limit"
+    )]
     TooManyBytes {
         /// The slot that was written last.
         slot: String,
@@ -28,7 +32,9 @@ pub enum StateError {
         limit: ByteSize,
     },
     /// More keys than the operator may keep.
-    #[error("there is state of {keys} keys, over the limit of {limit} a subtask (`state.keys`), when slot `{slot}` was written; give the slot a time to live, key by something coarser, or raise the limit")]
+    #[error(
+        "there is state of {keys} keys, over the limit of {limit} a subtask (`state.keys`), when slot `{slot}` was written; give the slot a time to live, key by something coarser, or raise the limit"
+    )]
     TooManyKeys {
         /// The slot that was written last.
         slot: String,

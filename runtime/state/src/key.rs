@@ -111,7 +111,8 @@ impl KeyCodec {
         }
         into.columns.clear();
         into.columns.extend_from_slice(columns);
-        let own_bytes = matches!((self.columns.as_slice(), columns), ([ColumnType::Text | ColumnType::Binary], [array]) if array.null_count() == 0);
+        let own_bytes =
+            matches!((self.columns.as_slice(), columns), ([ColumnType::Text | ColumnType::Binary], [array]) if array.null_count() == 0);
         if own_bytes {
             into.encoded = None;
             return Ok(());

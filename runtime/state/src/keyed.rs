@@ -76,7 +76,13 @@ impl KeyedState {
     }
 
     /// State in a backend.
-    pub fn new(codec: KeyCodec, backend: Box<dyn StateBackend>, slots: Arc<[Slot]>, clocks: Arc<[TimerClock]>, limits: StateLimits) -> Self {
+    pub fn new(
+        codec: KeyCodec,
+        backend: Box<dyn StateBackend>,
+        slots: Arc<[Slot]>,
+        clocks: Arc<[TimerClock]>,
+        limits: StateLimits,
+    ) -> Self {
         let writes = CallWrites::new(slots.len());
         let loaded = Loaded { slots: slots.clone(), keys: DistinctKeys::default(), stored: Stored::new(slots.len()) };
         Self { codec, backend, timers: TimerStore::default(), slots, clocks, limits, loaded: Arc::new(loaded), writes }

@@ -23,7 +23,17 @@ pub fn components() -> &'static Path {
 }
 
 fn build_components() -> Result<PathBuf> {
-    let dirs = ["plugins/clean", "plugins/enrich", "plugins/route", "plugins/totals", "plugins/sessionise", "plugins/fraud", "plugins/spread", "tests/e2e/plugins/fragile"].map(|dir| root().join(dir));
+    let dirs = [
+        "plugins/clean",
+        "plugins/enrich",
+        "plugins/route",
+        "plugins/totals",
+        "plugins/sessionise",
+        "plugins/fraud",
+        "plugins/spread",
+        "tests/e2e/plugins/fragile",
+    ]
+    .map(|dir| root().join(dir));
     let dirs: Vec<&Path> = dirs.iter().map(PathBuf::as_path).collect();
     let options = BuildOptions { locked: true, ..BuildOptions::new(root()) };
     let built = build_all(&dirs, &options, &mut |_| {})?;

@@ -55,7 +55,7 @@ pub(crate) fn play(loaded: &Loaded, case: &ReadyCase) -> Result<Played, Failure>
         let stop = Stop::default();
         let job = Job::start(spec, &runtimes, &stop).await?;
         let played = Playing { case, scripts, clock, idle, stop };
-        let (ended, ()) = futures::join!(job.finish(), played.to_the_end());
+        let (ended, ()) = futures::join!(job.finish(), played.play_out());
         ended
     });
     Ok(match (ended, &case.fails) {
@@ -132,7 +132,7 @@ struct Playing<'a> {
 }
 
 impl Playing<'_> {
-    async fn to_the_end(self) {
+    async fn play_out(self) {
         let mut now = self.case.start;
         self.idle.reached().await;
         for action in &self.case.actions {

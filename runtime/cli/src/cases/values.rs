@@ -62,7 +62,7 @@ fn lines(reading: &mut Reading, text: &str, at: Range<usize>, path: &Path) -> Ve
         match serde_json::from_str::<Map<String, Value>>(line) {
             Ok(values) => rows.push(Row { values, at: at.clone() }),
             Err(error) => {
-                reading.problem(at.clone(), format!("line {} of {} is no JSON object: {error}", number + 1, path.display()), "");
+                reading.problem(at, format!("line {} of {} is no JSON object: {error}", number + 1, path.display()), "");
                 break;
             }
         }

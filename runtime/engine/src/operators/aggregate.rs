@@ -54,7 +54,7 @@ impl ExternalFunction for PluginAggregate {
 struct Borrower(Arc<Shared>);
 
 impl Borrower {
-    fn call<T>(&self, call: impl FnOnce(&mut AggregateOperator) -> Result<T, CallError>) -> Result<T, ExternalError> {
+    fn call<T>(&self, call: impl FnOnce(&mut AggregateOperator) -> Result<T, Box<CallError>>) -> Result<T, ExternalError> {
         // The lock is held for a push or a pop, which leave the list whole whatever happens.
         let idle = || self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let known = idle().pop();
@@ -73,14 +73,14 @@ impl Borrower {
 
 impl ExternalAggregate for Borrower {
     fn accumulate(&mut self, accumulators: &BinaryArray, rows: &[ArrayRef], groups: &[u32]) -> Result<BinaryArray, ExternalError> {
-        self.call(|operator| operator.accumulate(accumulators, rows, groups))
+        self.call(|operator| operator.accumulate(accumulators, rows, groups).map_err(Box::new))
     }
 
     fn merge(&mut self, into: &BinaryArray, from: &BinaryArray) -> Result<BinaryArray, ExternalError> {
-        self.call(|operator| operator.merge(into, from))
+        self.call(|operator| operator.merge(into, from).map_err(Box::new))
     }
 
     fn finish(&mut self, accumulators: &BinaryArray) -> Result<Vec<ArrayRef>, ExternalError> {
-        self.call(|operator| operator.finish(accumulators))
+        self.call(|operator| operator.finish(accumulators).map_err(Box::new))
     }
 }

@@ -58,8 +58,8 @@ fn fires_without_rows(chained: bool) {
     let fixed = Fixed { endless: true, ..Fixed::of(vec![vec![batch(&[("a", 1, 5)])]]) };
     let mut spec = job(holding(chained, fixed, &calls, &out));
     spec.clock = Arc::new(clock.clone());
-    let (seen, request) = (calls.clone(), stop.clone());
-    let seen = move || seen.lock().expect("no panic").clone();
+    let request = stop.clone();
+    let seen = move || calls.lock().expect("no panic").clone();
     run_with(spec, &stop, |_| async move {
         until(|| seen() == [100]).await;
         clock.set(109);
@@ -94,7 +94,7 @@ impl Clock for Ticking {
     }
 
     async fn reached(&self, _: i64) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -1,9 +1,9 @@
 //! A map slot of one key group's keys: for each key its entries in the order of their map keys, each with the time of its last write.
 
 use crate::backend::MapPage;
-use crate::writes::MapWrites;
 use crate::seed;
 use crate::slot::Slot;
+use crate::writes::MapWrites;
 use hashbrown::HashTable;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -38,14 +38,7 @@ impl MapTable {
         Some(&entry.value)
     }
 
-    pub(crate) fn page(
-        &self,
-        (key, hash): (&[u8], u64),
-        slot: &Slot,
-        after: Option<&[u8]>,
-        most: usize,
-        watermark: EventTime,
-    ) -> MapPage {
+    pub(crate) fn page(&self, (key, hash): (&[u8], u64), slot: &Slot, after: Option<&[u8]>, most: usize, watermark: EventTime) -> MapPage {
         let mut page = MapPage::default();
         let Some(map) = self.maps.find(hash, |map| *map.key == *key) else { return page };
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);

@@ -5,11 +5,11 @@ mod maps;
 mod values;
 mod varint;
 
+use crate::StateError;
 use crate::backend::{ListPage, MapPage, StateBackend, StateSize};
 use crate::key::DistinctKeys;
 use crate::slot::{Slot, SlotId};
 use crate::writes::{CallWrites, Stored};
-use crate::StateError;
 use lists::ListTable;
 use maps::MapTable;
 use std::sync::Arc;
