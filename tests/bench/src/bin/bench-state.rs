@@ -1,0 +1,134 @@
+//! A count by key in a plugin against the same in a native hash map through a trait, one get and one put a row; 1,024 rows a call.
+//!
+//! `bench-state STYGIAN PLUGINS CACHE`. Runs are interleaved; a figure is the median of the rounds, a ratio that of their medians. Bytes a key
+//! are what the state says it takes, and what the heap of the native map does: its table, and an allocation of 16 bytes at least a
+//! key and a value, with the allocator's 8 before each.
+
+use anyhow::{Context, Result};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+use stygian_bench::{CALL_ROWS, median, plugin, sandbox, tell};
+use stygian_core::{ColumnType, EventTime, MaxParallelism};
+use stygian_sandbox::{CallContext, KeyedOperator, Plugin};
+use stygian_state::{KeyBatch, KeyCodec, KeyedState, Slot, StateLimits};
+
+const ROUNDS: usize = 7;
+
+trait Store {
+    fn get(&self, key: &[u8]) -> Option<&[u8]>;
+    fn put(&mut self, key: &[u8], value: &[u8]);
+}
+
+#[derive(Default)]
+struct Native(HashMap<Vec<u8>, Vec<u8>>);
+
+impl Store for Native {
+    fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        self.0.get(key).map(Vec::as_slice)
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8]) {
+        match self.0.get_mut(key) {
+            Some(old) => {
+                old.clear();
+                old.extend_from_slice(value);
+            }
+            None => {
+                self.0.insert(key.to_vec(), value.to_vec());
+            }
+        }
+    }
+}
+
+fn count_natively(store: &mut dyn Store, rows: &RecordBatch) {
+    let (keys, weights) = (rows.column(0).as_string::<i32>(), rows.column(1).as_primitive::<Int64Type>());
+    for row in 0..rows.num_rows() {
+        let key = keys.value(row).as_bytes();
+        let before = store.get(key).and_then(|bytes| bytes.first_chunk()).map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        store.put(key, &(before + weights.value(row).unsigned_abs()).to_le_bytes());
+    }
+}
+
+/// The plugin with its state.
+struct Guarded {
+    plugin: KeyedOperator,
+    keys: KeyBatch,
+    state: Option<Box<KeyedState>>,
+}
+
+impl Guarded {
+    fn new(plugin: &Plugin, batch: &RecordBatch) -> Result<Self> {
+        let slots: Vec<Slot> = plugin.describe("{}")?.slots.iter().map(Slot::from).collect();
+        let codec = KeyCodec::new(vec![ColumnType::Text], MaxParallelism::DEFAULT);
+        let limits = StateLimits { bytes: stygian_core::ByteSize::mib(4096), ..StateLimits::default() };
+        let state = KeyedState::in_memory(codec, slots, [], limits);
+        Ok(Self { plugin: plugin.keyed_operator("count", "{}", &batch.schema())?, keys: KeyBatch::default(), state: Some(Box::new(state)) })
+    }
+
+    fn count(&mut self, rows: &RecordBatch) -> Result<()> {
+        let mut state = self.state.take().context("the state of a call that failed")?;
+        state.keys_of(&[rows.column(0).clone()], rows.num_rows(), &mut self.keys)?;
+        let call = state.begin(&self.keys, 0..rows.num_rows(), EventTime::MIN, |_| 0)?;
+        let called = self.plugin.process(CallContext::default(), rows, 0..rows.num_rows(), call);
+        called.result?;
+        self.state = Some(called.state.commit()?);
+        Ok(())
+    }
+}
+
+/// Rows whose keys are spread over `keys` names.
+fn batches(keys: u64) -> Result<Vec<RecordBatch>> {
+    let calls = (keys * 4).max(400_000) / CALL_ROWS as u64;
+    let batch = |call: u64| {
+        let numbers = call * CALL_ROWS as u64..(call + 1) * CALL_ROWS as u64;
+        let names = numbers.map(|n| Some(format!("user-{:011}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15) % keys)));
+        let columns =
+            [("key", Arc::new(names.collect::<StringArray>()) as ArrayRef), ("weight", Arc::new(Int64Array::from(vec![1; CALL_ROWS])))];
+        Ok(RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, false)))?)
+    };
+    (0..calls).map(batch).collect()
+}
+
+#[allow(clippy::cast_precision_loss)] // counts of a benchmark
+fn compare(plugin: &Plugin, keys: u64) -> Result<()> {
+    let batches = batches(keys)?;
+    let rows = (batches.len() * CALL_ROWS) as f64;
+    let mut guarded = Guarded::new(plugin, batches.first().context("rows")?)?;
+    let mut native: Box<dyn Store> = Box::new(Native::default());
+    let (mut natives, mut sandboxed) = (Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        let start = Instant::now();
+        batches.iter().for_each(|batch| count_natively(black_box(native.as_mut()), black_box(batch)));
+        let plain = start.elapsed().as_nanos() as f64 / rows;
+        let start = Instant::now();
+        batches.iter().try_for_each(|batch| guarded.count(black_box(batch)))?;
+        // The first round makes the keys.
+        if round > 0 {
+            natives.push(plain);
+            sandboxed.push(start.elapsed().as_nanos() as f64 / rows);
+        }
+    }
+    let (plain, sandboxed) = (median(natives), median(sandboxed));
+    let size = guarded.state.as_ref().context("the state")?.size();
+    let at_most = if keys == 1_000 || keys == 100_000 { 1.2 } else { 1.3 };
+    // A key of 16 bytes and a value of 8, two vectors of 24 bytes, the table at most 7/8 full.
+    let of_map = (keys * 8 / 7).next_power_of_two() as f64 * 49.0 / keys as f64 + 24.0 + 24.0;
+    tell(&serde_json::json!({
+        "figure": "keyed count by a plugin", "keys": keys, "native_ns_per_row": plain, "plugin_ns_per_row": sandboxed, "ratio": sandboxed / plain,
+        "at_most": at_most, "bytes_per_key": size.bytes.0 as f64 / size.keys as f64, "native_bytes_per_key": of_map,
+    }))
+}
+
+fn main() -> Result<()> {
+    let mut args = std::env::args_os().skip(1).map(PathBuf::from);
+    let mut next = |what: &'static str| args.next().context(what);
+    let (stygian, folder, cache) = (next("the program")?, next("the folder of components")?, next("a cache folder")?);
+    let plugin = plugin(&sandbox(&stygian, &cache)?, &folder, "bench-count")?;
+    [1_000, 10_000, 100_000, 1_000_000].into_iter().try_for_each(|keys| compare(&plugin, keys))
+}
