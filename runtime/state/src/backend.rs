@@ -4,7 +4,7 @@
 //! come a call at a time, checked and complete: a backend applies them or returns an error, after which the job ends.
 
 use crate::StateError;
-use crate::key::DistinctKeys;
+use crate::distinct::DistinctKeys;
 use crate::slot::SlotId;
 use crate::values::VarBytes;
 use crate::writes::{CallWrites, Stored};

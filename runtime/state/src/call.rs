@@ -5,7 +5,7 @@
 
 use crate::StateError;
 use crate::backend::MapPage;
-use crate::key::DistinctKeys;
+use crate::distinct::DistinctKeys;
 use crate::keyed::{KeyedState, Loaded};
 use crate::slot::{Slot, SlotId};
 use crate::timers::{FiredTimer, Timer};

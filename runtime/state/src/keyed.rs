@@ -2,7 +2,8 @@
 
 use crate::backend::{StateBackend, StateSize};
 use crate::call::StateCall;
-use crate::key::{DistinctKeys, KeyBatch, KeyCodec, KeyCodecError};
+use crate::distinct::DistinctKeys;
+use crate::key::{KeyBatch, KeyCodec, KeyCodecError};
 use crate::slot::Slot;
 use crate::timers::{FiredTimer, TimerStore};
 use crate::values::Values;

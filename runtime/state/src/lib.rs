@@ -11,6 +11,7 @@
 mod backend;
 mod call;
 pub mod conformance;
+mod distinct;
 mod error;
 mod key;
 mod keyed;
@@ -23,8 +24,9 @@ mod writes;
 
 pub use backend::{ListPage, MapPage, StateBackend, StateSize};
 pub use call::{Entries, StateCall};
+pub use distinct::DistinctKeys;
 pub use error::StateError;
-pub use key::{DistinctKeys, KeyBatch, KeyCodec, KeyCodecError};
+pub use key::{KeyBatch, KeyCodec, KeyCodecError};
 pub use keyed::{KeyedState, Loaded, StateLimits};
 pub use memory::MemoryBackend;
 pub use slot::{Slot, SlotId};

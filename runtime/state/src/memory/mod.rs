@@ -7,7 +7,7 @@ mod varint;
 
 use crate::StateError;
 use crate::backend::{ListPage, MapPage, StateBackend, StateSize};
-use crate::key::DistinctKeys;
+use crate::distinct::DistinctKeys;
 use crate::slot::{Slot, SlotId};
 use crate::writes::{CallWrites, Stored};
 use lists::ListTable;
