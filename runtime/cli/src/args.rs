@@ -1,6 +1,6 @@
 //! The command line as clap reads it. What is checked beyond its shape is checked where it is used.
 
-use clap::{Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -285,6 +285,13 @@ pub(crate) struct ReplayArgs {
     pub(crate) output: OutputStyle,
 }
 
+/// The command line without what only the program itself calls: completions would show it.
+pub(crate) fn visible() -> clap::Command {
+    let whole = Args::command();
+    let shown = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    clap::Command::new("stygian").version(env!("CARGO_PKG_VERSION")).args(whole.get_arguments().cloned()).subcommands(shown)
+}
+
 /// An address; a port alone is one of the loopback interface.
 fn metrics_address(text: &str) -> Result<SocketAddr, String> {
     let port = text.trim_start_matches(':').parse::<u16>();
@@ -298,7 +305,6 @@ fn metrics_address(text: &str) -> Result<SocketAddr, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {

@@ -21,7 +21,7 @@ mod terminal;
 mod wire;
 
 use args::{Args, Command, PluginCommand};
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use failure::Failure;
 use std::process::ExitCode;
 use terminal::Terminal;
@@ -51,7 +51,7 @@ fn dispatch(command: Command, terminal: &Terminal) -> Result<ExitCode, Failure> 
         Command::Connectors { name } => connectors::print(name.as_deref(), terminal)?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Args::command(), "stygian", &mut script);
+            clap_complete::generate(shell, &mut args::visible(), "stygian", &mut script);
             terminal.out(&String::from_utf8_lossy(&script))?;
         }
         Command::CompileComponent => return Ok(stygian_sandbox::compile_worker()),
