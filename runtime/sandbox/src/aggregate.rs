@@ -81,11 +81,6 @@ impl AggregateOperator {
         std::mem::take(&mut self.logs)
     }
 
-    /// Throws the instance away; the next call gets a fresh one.
-    pub fn reset(&mut self) {
-        self.live = None;
-    }
-
     /// Makes and opens an instance, unless there is one.
     pub(crate) fn open(&mut self) -> Result<(), CallError> {
         if self.live.is_none() {

@@ -4,7 +4,7 @@ use crate::host::{Checked, Context, HostState};
 use crate::wire::{AnswerEntries, AnswerSlotStates, AnswerVarValues, OutSlotStates, OutVarValues};
 use crate::{BadOutput, Situation};
 use stygian_core::SlotKind;
-use stygian_state::{Entries, SlotId, StateCall, StateError, Values, VarBytes};
+use stygian_state::{Entries, SlotId, StateCall, Values, VarBytes};
 use stygian_wit::interface;
 use wasmtime::component::Linker;
 
@@ -152,12 +152,6 @@ pub(crate) fn slot_states(said: OutSlotStates) -> Result<Values, BadOutput> {
 
 fn answer(strings: &VarBytes) -> AnswerVarValues {
     AnswerVarValues { offsets: strings.offsets().to_vec(), bytes: strings.bytes().to_vec() }
-}
-
-impl From<StateError> for Situation {
-    fn from(error: StateError) -> Self {
-        Self::State(error)
-    }
 }
 
 /// Gives a linker the imports that only keyed plugins have.
