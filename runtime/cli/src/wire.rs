@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use stygian_api::{Options, Sink, Source};
 use stygian_core::{StreamSchema, TimerClock};
-use stygian_engine::operators::{Branch, Dedup, Filter, Keyed, KeyedSpec, PluginOperator, PluginOptions, Select, Union, Window};
+use stygian_engine::operators::{Branch, Dedup, Filter, Keyed, KeyedSpec, PluginOperator, PluginOptions, Select, Top, Union, Window};
 use stygian_engine::{
     EngineSettings, Head, JobSpec, Operator, OperatorError, OperatorFactory, OutletSpec, Partitioning, PoisonPolicy, SourceSpec, StageSpec,
     SubtaskContext, SystemClock, Target, TaskSpec,
@@ -169,6 +169,10 @@ impl Wiring<'_> {
             NodeKind::Window(windows, spec) => {
                 let (spec, early) = (spec.clone(), windows.early.map(|early| early.0));
                 factory(move |context| Window::new(spec.clone(), early, context.counters.clone()))
+            }
+            NodeKind::Top(spec) => {
+                let spec = spec.clone();
+                factory(move |context| Top::new(spec.clone(), context.counters.clone()))
             }
             NodeKind::Plugin(plugin) => self.plugin(node, plugin)?,
             NodeKind::Source(_) | NodeKind::Sink(_) => anyhow::bail!("`{}` is no operator", node.id),

@@ -88,7 +88,7 @@ pub(crate) fn seed() -> u64 {
 }
 
 /// The column in its one physical type and with floats normalised.
-fn normalised(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+pub(crate) fn normalised(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     macro_rules! floats {
         ($type:ty) => {{
             let one = |value: <$type as arrow_array::ArrowPrimitiveType>::Native| match value {

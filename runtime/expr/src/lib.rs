@@ -1,7 +1,7 @@
 //! SQL expressions, predicates and window aggregates over columns. The only crate that names DataFusion.
 //!
 //! SQL text is parsed, checked against an allow-list, planned and compiled once ([`Expression`], [`Predicate`], [`Aggregate`]) and
-//! then evaluated a batch at a time. [`WindowAggregator`] keeps the open windows of a keyed stream. What is allowed is
+//! then evaluated a batch at a time. [`WindowAggregator`] keeps the open windows of a keyed stream, [`Top`] the first rows of each. What is allowed is
 //! deterministic: the same rows give the same result on every replay. Streams, watermarks and routing are the engine's.
 
 mod accumulators;
@@ -29,6 +29,7 @@ mod predicate;
 mod sessions;
 mod span;
 mod suggest;
+mod top;
 mod window;
 
 pub use aggregate::Aggregate;
@@ -42,6 +43,7 @@ pub use functions::{aggregate_names, function_names};
 pub use output::MAX_OUTPUT_ROWS;
 pub use parse::{MAX_DEPTH, MAX_SQL_BYTES, MAX_TOKENS};
 pub use predicate::Predicate;
+pub use top::{MAX_TOP, OrderBy, Top, TopSpec, TopWindows};
 pub use window::{MAX_WINDOW_MICROS, WindowAggregatorSpec, WindowKind, WindowSpec};
 
 #[cfg(test)]

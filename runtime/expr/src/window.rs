@@ -241,7 +241,7 @@ impl WindowAggregatorSpec {
         if let Some((name, _)) = self.aggregates.iter().find(|(_, aggregate)| aggregate.input().fields() != self.input.fields()) {
             return Err(ExprError::window(format!("aggregate `{name}` was compiled for other columns than the window's input")));
         }
-        self.check_names()
+        check_names(&self.output_schema())
     }
 
     fn check_revisions(&self) -> Result<(), ExprError> {
@@ -268,32 +268,37 @@ impl WindowAggregatorSpec {
         self.early || self.allowed_lateness > 0
     }
 
-    fn check_names(&self) -> Result<(), ExprError> {
-        let schema = self.output_schema();
-        let mut names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        names.sort_unstable();
-        match names.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(ExprError::window(format!(
-                "two columns of the result are called `{}` (the window itself makes window_start, window_end and window_time); \
-                 rename one",
-                pair[0]
-            ))),
-            None => Ok(()),
-        }
-    }
-
     /// The columns of the result: `window_start`, `window_end` and `window_time` (the end less a microsecond: the event time of the
     /// result), all of the event time's type (of processing time: with zone UTC) and never null; where results are replaced, `revision`;
     /// then the keys; then the aggregates. A user-defined aggregate makes one column of its name, or several of its name and theirs.
     pub fn output_schema(&self) -> SchemaRef {
         let time = self.event_time.and_then(|column| self.input.fields().get(column));
         let time = time.map_or(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), |field| field.data_type().clone());
-        let bounds = ["window_start", "window_end", "window_time"].map(|name| Field::new(name, time.clone(), false));
+        let bounds = bound_fields(&time);
         let keys = self.keys.iter().filter_map(|key| self.input.fields().get(*key));
         let keys = keys.map(|key| Field::new(key.name(), crate::compile::stream_type(key.data_type()), key.is_nullable()));
         let revision = self.revises().then(|| Field::new("revision", DataType::Int64, false));
         let aggregates = self.aggregates.iter().flat_map(|(name, aggregate)| result_fields(name, aggregate));
         Arc::new(Schema::new(bounds.into_iter().chain(revision).chain(keys).chain(aggregates).collect::<Vec<_>>()))
+    }
+}
+
+/// The columns that say which window a result is of.
+pub(crate) fn bound_fields(time: &DataType) -> [Field; 3] {
+    ["window_start", "window_end", "window_time"].map(|name| Field::new(name, time.clone(), false))
+}
+
+/// Checks that no two columns of a result have one name.
+pub(crate) fn check_names(schema: &Schema) -> Result<(), ExprError> {
+    let mut names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(ExprError::window(format!(
+            "two columns of the result are called `{}` (the window itself makes window_start, window_end and window_time, and `top` makes \
+             rank); rename one",
+            pair[0]
+        ))),
+        None => Ok(()),
     }
 }
 

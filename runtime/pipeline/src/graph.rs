@@ -48,7 +48,9 @@ impl Declared {
             Some(OperatorKind::Filter(_) | OperatorKind::Select(_) | OperatorKind::Union) => {
                 Outputs { main: true, named: Vec::new(), open: false }
             }
-            Some(OperatorKind::Window(_) | OperatorKind::Dedup(_)) => Outputs { main: true, named: texts(&[LATE]), open: false },
+            Some(OperatorKind::Window(_) | OperatorKind::Dedup(_) | OperatorKind::Top(_)) => {
+                Outputs { main: true, named: texts(&[LATE]), open: false }
+            }
             Some(OperatorKind::Branch(branches)) => {
                 let names = branches.iter().map(|branch| branch.name.get_ref()).filter(|name| *name != OTHER).cloned();
                 Outputs { main: false, named: names.chain([OTHER.to_owned()]).collect(), open: false }

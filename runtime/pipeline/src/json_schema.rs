@@ -65,8 +65,9 @@ fn nodes(description: &str, node: &Value) -> Value {
 }
 
 fn one_kind() -> Value {
-    let kinds = ["plugin", "filter", "select", "union", "branch", "dedup", "window"];
-    kinds.iter().map(|kind| json!({ "required": [kind] })).collect()
+    let kinds = ["plugin", "filter", "select", "union", "branch", "dedup", "top"];
+    let window = json!({ "required": ["window"], "not": { "required": ["top"] } });
+    kinds.iter().map(|kind| json!({ "required": [kind] })).chain([window]).collect()
 }
 
 /// A node is of one of the connectors, with that one's keys beside the common ones.

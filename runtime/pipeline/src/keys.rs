@@ -44,7 +44,7 @@ pub(crate) struct SinkKeys {
     pub(crate) connector: Option<Spanned<String>>,
 }
 
-/// Keys of an operator: its input, and those of exactly one kind (`plugin`, `filter`, `select`, `union`, `branch`, `dedup` or `window`).
+/// Keys of an operator: its input, and those of exactly one kind (`plugin`, `filter`, `select`, `union`, `branch`, `dedup`, `window` or `top`).
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct OperatorKeys {
@@ -103,7 +103,7 @@ pub(crate) struct OperatorKeys {
     /// processing time. Rows that come after their window was closed go to the output `late`.
     #[schemars(with = "WindowKeys")]
     pub(crate) window: Option<Spanned<WindowKeys>>,
-    /// With `window`: the columns whose equal values make a group. Default: none, all rows of a window are one group (and one subtask does all
+    /// With `window` or `top`: the columns whose equal values make a group. Default: none, all rows of a window are one group (and one subtask does all
     /// the work). With `plugin`: the columns whose equal values share state, for plugins that keep some.
     #[schemars(with = "Vec<String>")]
     pub(crate) key_by: Option<Spanned<Vec<Spanned<String>>>>,
@@ -111,6 +111,30 @@ pub(crate) struct OperatorKeys {
     /// (`{ spread = { plugin = "spread@0.1", config = {} } }`; one that makes several columns puts this name before theirs).
     #[schemars(with = "AggregateTable")]
     pub(crate) aggregate: Option<Spanned<SqlTable>>,
+    /// Passes on the first rows of each window and gives them a `rank` (`{ by = "total desc", n = 3 }`), of each group where there is a
+    /// `key_by`. Windows are those of `window` (`tumbling` or `sliding`), or, without it, those that the rows are results of. Rows that come
+    /// after their window was given out go to the output `late`.
+    #[schemars(with = "TopKeys")]
+    pub(crate) top: Option<Spanned<TopKeys>>,
+}
+
+/// The first rows of each window.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "top")]
+pub(crate) struct TopKeys {
+    /// What orders the rows: a column with its direction ("total desc", "delay asc"), or a list of such, the most important first. Nulls come
+    /// last; ties are broken by the other columns, ascending.
+    #[schemars(schema_with = "order_schema")]
+    pub(crate) by: Option<Spanned<toml::Value>>,
+    /// How many rows of a window or group: 1 to 10,000.
+    #[schemars(with = "i64", range(min = 1, max = 10_000))]
+    pub(crate) n: Option<Spanned<i64>>,
+}
+
+fn order_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let one = serde_json::json!({ "type": "string", "pattern": "\\s([aA][sS][cC]|[dD][eE][sS][cC])\\s*$" });
+    schemars::json_schema!({ "anyOf": [one, { "type": "array", "minItems": 1, "items": one }] })
 }
 
 /// What repeats what.

@@ -20,14 +20,15 @@ mod reader;
 mod render;
 mod set;
 mod settings;
+mod top;
 mod window;
 
 pub use captures::Captures;
 pub use json_schema::{ConnectorDoc, json_schema};
 pub use literal::Literal;
 pub use nodes::{
-    AggregateBy, DedupUse, InputRef, Instances, NamedAggregate, NamedSql, OnError, OperatorKind, OperatorNode, PluginUse, SelectUse,
-    SinkNode, SourceNode, WindowUse,
+    AggregateBy, DedupUse, InputRef, Instances, NamedAggregate, NamedSql, OnError, OperatorKind, OperatorNode, OrderUse, PluginUse,
+    SelectUse, SinkNode, SourceNode, TopUse, WindowUse,
 };
 pub use pipeline::{DEAD_LETTERS, LATE, MAX_FILE_BYTES, OTHER, Pipeline};
 pub use render::{Severity, render, render_warnings};

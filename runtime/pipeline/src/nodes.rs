@@ -1,7 +1,7 @@
 //! The nodes of a checked pipeline.
 
 use crate::literal::Literal;
-use crate::window::Windows;
+use crate::window::{WindowShape, Windows};
 use serde_json::{Map, Value};
 use std::fmt;
 use std::ops::Range;
@@ -88,6 +88,8 @@ pub enum OperatorKind {
     Dedup(DedupUse),
     /// Aggregates by window and key.
     Window(WindowUse),
+    /// Passes on the first rows of each window.
+    Top(TopUse),
 }
 
 /// A plugin and how it is used.
@@ -175,4 +177,30 @@ pub struct WindowUse {
     pub key_by: Vec<Spanned<String>>,
     /// The aggregates, in order; at least one.
     pub aggregates: Vec<NamedAggregate>,
+}
+
+/// Which rows of a window are the first ones.
+#[derive(Clone, Debug)]
+pub struct TopUse {
+    /// The windows and where they are described; `None`: those that the rows are results of.
+    pub windows: Option<(WindowShape, Range<usize>)>,
+    /// The columns that group the rows of a window; none: one group.
+    pub key_by: Vec<Spanned<String>>,
+    /// What orders them, the most important first; at least one.
+    pub by: Vec<OrderUse>,
+    /// How many of a group.
+    pub n: usize,
+    /// Where that is said.
+    pub at: Range<usize>,
+}
+
+/// A column to order by.
+#[derive(Clone, Debug)]
+pub struct OrderUse {
+    /// Its name.
+    pub column: String,
+    /// The greatest first.
+    pub descending: bool,
+    /// Where that is said.
+    pub at: Range<usize>,
 }

@@ -5,10 +5,12 @@ use crate::dedup;
 use crate::graph::{self, Declared};
 use crate::keys::{OperatorKeys, SqlTable};
 use crate::literal::Literal;
-use crate::nodes::{InputRef, NamedSql, OnError, OperatorKind, OperatorNode, PluginUse, SelectUse, WindowUse};
+use crate::nodes::{InputRef, NamedSql, OnError, OperatorKind, OperatorNode, PluginUse, SelectUse, TopUse, WindowUse};
 use crate::parse::{input_ref, missing};
 use crate::pipeline::{DEAD_LETTERS, OTHER};
 use crate::reader::{Others, Reading};
+use crate::top;
+use crate::window::{WindowKeys, Windows};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -17,7 +19,7 @@ use stygian_api::Options;
 use toml::Spanned;
 use toml::de::DeTable;
 
-const KINDS: [&str; 7] = ["plugin", "filter", "select", "union", "branch", "dedup", "window"];
+const KINDS: [&str; 8] = ["plugin", "filter", "select", "union", "branch", "dedup", "window", "top"];
 /// Keys that go with some kinds only.
 const COMPANIONS: [(&str, &[&str]); 10] = [
     ("inputs", &["union"]),
@@ -28,7 +30,7 @@ const COMPANIONS: [(&str, &[&str]); 10] = [
     ("on_error", &["plugin"]),
     ("max_poison_rate", &["plugin"]),
     ("event_time", &["select"]),
-    ("key_by", &["window", "plugin"]),
+    ("key_by", &["window", "top", "plugin"]),
     ("aggregate", &["window"]),
 ];
 /// One row in twenty.
@@ -53,7 +55,11 @@ pub(crate) fn operators(root: &DeTable<'_>, text: &Arc<str>, reading: &mut Readi
 
 /// The one kind whose key the table has.
 fn kind_of(name: &Spanned<String>, table: &DeTable<'_>, reading: &mut Reading<'_>) -> Option<&'static str> {
-    let found: Vec<&'static str> = KINDS.into_iter().filter(|kind| table.contains_key(*kind)).collect();
+    let mut found: Vec<&'static str> = KINDS.into_iter().filter(|kind| table.contains_key(*kind)).collect();
+    if found.contains(&"top") {
+        // Its windows may be its own.
+        found.retain(|kind| *kind != "window");
+    }
     match found.as_slice() {
         [kind] => {
             for (key, goes_with) in COMPANIONS.iter().filter(|(_, goes_with)| !goes_with.contains(kind)) {
@@ -128,6 +134,7 @@ fn read_kind(
         "union" => union(keys.union.as_ref()?, reading),
         "branch" => branch(keys.branch?, reading).map(OperatorKind::Branch),
         "dedup" => dedup::check(keys.dedup?, reading).map(OperatorKind::Dedup),
+        "top" => top(keys, reading).map(OperatorKind::Top),
         _ => window(keys, name, table, reading).map(OperatorKind::Window),
     }
 }
@@ -233,14 +240,24 @@ fn branch(branches: Spanned<SqlTable>, reading: &mut Reading<'_>) -> Option<Vec<
 
 fn window(keys: OperatorKeys, name: &Spanned<String>, table: &DeTable<'_>, reading: &mut Reading<'_>) -> Option<WindowUse> {
     missing("operator", name, "aggregate", "write `aggregate = { n = \"count(*)\" }`", table, reading);
-    let windows = keys.window.and_then(|window| {
-        let at = window.span();
-        Some((window.into_inner().check(at.clone(), reading)?, at))
-    });
+    let windows = keys.window.and_then(|window| windows(window, reading));
     let aggregates = keys.aggregate.and_then(|aggregates| aggregates::named(aggregates, reading));
     let key_by = keys.key_by.map(|key_by| self::key_by(key_by, reading)).unwrap_or_default();
     let (windows, windows_at) = windows?;
     Some(WindowUse { windows, windows_at, key_by, aggregates: aggregates? })
+}
+
+fn windows(keys: Spanned<WindowKeys>, reading: &mut Reading<'_>) -> Option<(Windows, Range<usize>)> {
+    let at = keys.span();
+    Some((keys.into_inner().check(at.clone(), reading)?, at))
+}
+
+fn top(keys: OperatorKeys, reading: &mut Reading<'_>) -> Option<TopUse> {
+    let own_windows = keys.window.is_some();
+    let windows = keys.window.and_then(|window| windows(window, reading));
+    let key_by = keys.key_by.map(|key_by| self::key_by(key_by, reading)).unwrap_or_default();
+    let good = windows.is_some() || !own_windows;
+    top::check(keys.top?, windows, key_by, reading).filter(|_| good)
 }
 
 /// The key columns, each once.

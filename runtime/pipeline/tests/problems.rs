@@ -212,7 +212,7 @@ error: operator `none` does nothing
 7 | [operator.none]
   |           ^^^^
   |
-  = help: give it one of plugin, filter, select, union, branch, dedup, window
+  = help: give it one of plugin, filter, select, union, branch, dedup, window, top
 
 error: operator `two` has several kinds: filter, select
  --> clicks.toml:9:11
@@ -222,7 +222,7 @@ error: operator `two` has several kinds: filter, select
   |
   = help: make an operator of each and join them by `input`
 
-error: `key_by` goes with `window` or `plugin`, not with `filter`
+error: `key_by` goes with `window` or `top` or `plugin`, not with `filter`
   --> clicks.toml:16:1
    |
 16 | key_by = ['x']
@@ -827,4 +827,124 @@ folder = ""
 fn warns_of_a_poison_rate_that_nothing_is_held_against() {
     let found = warned("[operator.c]\ninput = 'a'\nplugin = 'c@1'\nmax_poison_rate = 0.1\n[sink.y]\ninput = 'c'\nconnector = 'files'\n");
     assert!(found.contains("`max_poison_rate` means nothing where the first such row fails the job"), "{found}");
+}
+
+#[test]
+fn tells_what_top_cannot_be() {
+    let text = r#"
+[operator.t]
+input = 'a'
+top = {}
+[operator.u]
+input = 'a'
+window = { session = '1h' }
+top = { by = ['x up', 'x desc', 'x asc', 3], n = 0 }
+[operator.v]
+input = 'a'
+window = { tumbling = '1h', time = 'processing', early = '1s' }
+top = { by = 'total', n = 10001 }
+aggregate = { n = 'count(*)' }
+[operator.w]
+input = 'a'
+window = { tumbling = '1h', allowed_lateness = '1s' }
+top = { by = 'x desc', n = 1 }
+"#;
+    let expected = r#"
+error: `top` needs `by`: the columns that order rows
+ --> clicks.toml:9:7
+  |
+9 | top = {}
+  |       ^^
+  |
+  = help: write `{ by = "total desc", n = 3 }`
+
+error: `top` needs `n`: how many rows
+ --> clicks.toml:9:7
+  |
+9 | top = {}
+  |       ^^
+  |
+  = help: write `{ by = "total desc", n = 3 }`
+
+error: `top` does not go with `session`
+  --> clicks.toml:12:10
+   |
+12 | window = { session = '1h' }
+   |          ^^^^^^^^^^^^^^^^^^
+   |
+   = help: a session is of one key; write `{ tumbling = "1h" }`
+
+error: "x up" is no column with its direction
+  --> clicks.toml:13:14
+   |
+13 | top = { by = ['x up', 'x desc', 'x asc', 3], n = 0 }
+   |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+   |
+   = help: write "total desc" for the greatest first, "total asc" for the least, or a list of such texts
+
+error: `x` is named twice
+  --> clicks.toml:13:14
+   |
+13 | top = { by = ['x up', 'x desc', 'x asc', 3], n = 0 }
+   |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+error: 3 is no column with its direction
+  --> clicks.toml:13:14
+   |
+13 | top = { by = ['x up', 'x desc', 'x asc', 3], n = 0 }
+   |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+   |
+   = help: write "total desc" for the greatest first, "total asc" for the least, or a list of such texts
+
+error: `n` is 0, it must be 1 to 10000
+  --> clicks.toml:13:50
+   |
+13 | top = { by = ['x up', 'x desc', 'x asc', 3], n = 0 }
+   |                                                  ^
+
+error: `time = "processing"` does not go with `top`
+  --> clicks.toml:16:10
+   |
+16 | window = { tumbling = '1h', time = 'processing', early = '1s' }
+   |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+   |
+   = help: windows of `top` are of event time
+
+error: `early` does not go with `top`
+  --> clicks.toml:16:10
+   |
+16 | window = { tumbling = '1h', time = 'processing', early = '1s' }
+   |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+   |
+   = help: the first rows of a window are given out once, when it ends
+
+error: "total" is no column with its direction
+  --> clicks.toml:17:14
+   |
+17 | top = { by = 'total', n = 10001 }
+   |              ^^^^^^^
+   |
+   = help: write "total desc" for the greatest first, "total asc" for the least, or a list of such texts
+
+error: `n` is 10001, it must be 1 to 10000
+  --> clicks.toml:17:27
+   |
+17 | top = { by = 'total', n = 10001 }
+   |                           ^^^^^
+
+error: `aggregate` goes with `window`, not with `top`
+  --> clicks.toml:18:1
+   |
+18 | aggregate = { n = 'count(*)' }
+   | ^^^^^^^^^
+
+error: `allowed_lateness` does not go with `top`
+  --> clicks.toml:21:10
+   |
+21 | window = { tumbling = '1h', allowed_lateness = '1s' }
+   |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+   |
+   = help: the first rows of a window are given out once, when it ends
+"#;
+    assert_eq!(told_of(text), expected.trim_start_matches('\n'));
 }

@@ -2,6 +2,7 @@
 
 use crate::columns::{describe, describe_stream};
 use crate::plan::{Edge, Exchange, NodeIndex, NodeKind, Plan, PlanNode, PlanOutput};
+use crate::top;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use stygian_core::{PluginDescription, SlotKind, Span, StreamSchema, TimerClock, escape};
@@ -103,6 +104,7 @@ impl Plan {
             NodeKind::Window(windows, spec) => {
                 ("window", format!("{windows}; {}", named(spec.aggregates.iter().map(|(n, a)| (n, a.sql())))))
             }
+            NodeKind::Top(spec) => ("top", top::words(spec)),
             NodeKind::Plugin(plugin) => {
                 let described = &plugin.description;
                 let schema = node.inputs.first().and_then(|edge| self.schema_of(edge));

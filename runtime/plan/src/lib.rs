@@ -16,6 +16,7 @@ mod operators;
 mod plan;
 mod plugin;
 mod svg;
+mod top;
 
 pub use aggregate::aggregate_key;
 pub use explain::GUARANTEES;

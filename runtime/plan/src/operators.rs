@@ -5,6 +5,7 @@ use crate::columns;
 use crate::logical::{Graph, Input, error_text, time_hint};
 use crate::plan::{NodeKind, PlanOutput};
 use crate::plugin;
+use crate::top;
 use arrow_schema::{Field, Schema, SchemaRef};
 use std::sync::Arc;
 use stygian_api::suggest;
@@ -41,13 +42,14 @@ pub(crate) fn check<'a>(graph: &mut Graph<'a>, node: &'a OperatorNode, inputs: &
                 OperatorKind::Branch(branches) => branch(graph, branches, input),
                 OperatorKind::Window(window) => self::window(graph, node, window, input),
                 OperatorKind::Dedup(dedup) => self::dedup(graph, dedup, input),
+                OperatorKind::Top(top) => top::check(graph, top, input),
                 OperatorKind::Plugin(_) | OperatorKind::Union => None,
             }
         }
     }
 }
 
-fn main_output(schema: StreamSchema) -> PlanOutput {
+pub(crate) fn main_output(schema: StreamSchema) -> PlanOutput {
     PlanOutput { name: None, schema }
 }
 
@@ -230,9 +232,9 @@ fn dedup(graph: &mut Graph<'_>, dedup: &DedupUse, input: &Input<'_>) -> Option<C
 }
 
 /// The event time of a window's results.
-const WINDOW_TIME: &str = "window_time";
+pub(crate) const WINDOW_TIME: &str = "window_time";
 
-fn window_spec(shape: WindowShape) -> WindowSpec {
+pub(crate) fn window_spec(shape: WindowShape) -> WindowSpec {
     match shape {
         WindowShape::Tumbling { size, offset } => {
             WindowSpec { kind: WindowKind::Tumbling { size: size.micros() }, offset: offset.micros() }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use stygian_api::{Accepts, Options, Problem, Problems};
 use stygian_core::{ColumnType, OperatorId, Parallelism, PluginDescription, PluginRef, StreamKind, StreamSchema};
-use stygian_expr::{DedupSpec, Expression, Predicate, WindowAggregatorSpec};
+use stygian_expr::{DedupSpec, Expression, Predicate, TopSpec, WindowAggregatorSpec};
 use stygian_pipeline::{Captures, Instances, OnError, Settings, Windows};
 
 /// A place in [`Plan::nodes`].
@@ -100,6 +100,8 @@ pub enum NodeKind {
     Dedup(Arc<DedupSpec>),
     /// Aggregates. Outputs: results, `late`, dead letters.
     Window(Windows, Arc<WindowAggregatorSpec>),
+    /// Passes on the first rows of each window. Outputs: rows with their rank, `late`, dead letters.
+    Top(Arc<TopSpec>),
     /// Calls a plugin. Outputs: the plugin's in its order, dead letters.
     Plugin(Box<PluginPlan>),
     /// Writes. No outputs.

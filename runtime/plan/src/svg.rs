@@ -273,7 +273,7 @@ fn colours(kind: &NodeKind) -> (&'static str, &'static str) {
         NodeKind::Source(_) => ("#e7f5ec", "#3b8f5a"),
         NodeKind::Sink(_) => ("#fdf0e3", "#c27a2c"),
         NodeKind::Plugin(_) => ("#efe9fb", "#7552c0"),
-        NodeKind::Window(..) => ("#e4effb", "#2f6fb3"),
+        NodeKind::Window(..) | NodeKind::Top(_) => ("#e4effb", "#2f6fb3"),
         _ => ("#ffffff", "#7b8894"),
     }
 }

@@ -7,6 +7,7 @@ mod filter;
 mod keyed;
 mod plugin;
 mod select;
+mod top;
 mod union;
 mod window;
 
@@ -17,5 +18,6 @@ pub use filter::Filter;
 pub use keyed::{Keyed, KeyedSpec};
 pub use plugin::{PluginOperator, PluginOptions};
 pub use select::Select;
+pub use top::Top;
 pub use union::Union;
 pub use window::Window;

@@ -7,6 +7,7 @@ mod hostile;
 mod refusals;
 mod revisions;
 mod sessions;
+mod top;
 mod windows;
 
 use arrow_array::{

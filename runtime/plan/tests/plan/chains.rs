@@ -73,7 +73,7 @@ fn check(plan: &Plan, nodes: usize) {
             assert_eq!(crosses, head, "only a head is reached from another chain");
         }
         let must_head = match node.kind {
-            NodeKind::Source(_) | NodeKind::Union | NodeKind::Window(..) | NodeKind::Dedup(_) => true,
+            NodeKind::Source(_) | NodeKind::Union | NodeKind::Window(..) | NodeKind::Dedup(_) | NodeKind::Top(_) => true,
             NodeKind::Filter(_) | NodeKind::Select(_) | NodeKind::Branch(_) | NodeKind::Plugin(_) | NodeKind::Sink(_) => false,
         };
         assert_eq!(head, must_head, "{}", node.id);

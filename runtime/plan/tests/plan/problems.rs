@@ -87,13 +87,77 @@ error: there is no column `amont`; the columns are buyer
 18 | aggregate = { n = 'count(*)', sum = 'sum(amont)' }
    |                                          ^^^^^
 
-error: two columns of the result are called `buyer` (the window itself makes window_start, window_end and window_time); rename one
+error: two columns of the result are called `buyer` (the window itself makes window_start, window_end and window_time, and `top` makes rank); rename one
   --> shop.toml:21:10
    |
 21 | window = { tumbling = '1h' }
    |          ^^^^^^^^^^^^^^^^^^^
 "#;
     assert_eq!(told(&[HEAD, text.trim_start()].concat(), &facts), expected.trim_start_matches('\n'));
+}
+
+#[test]
+fn tells_what_top_misses() {
+    let text = r#"
+[operator.a]
+input = 'clicks'
+top = { by = 'amont desc', n = 3 }
+[operator.early]
+input = 'clicks'
+window = { tumbling = '1h', early = '1s' }
+aggregate = { n = 'count(*)' }
+[operator.b]
+input = 'early'
+key_by = ['m']
+top = { by = 'n desc', n = 3 }
+[operator.ranked]
+input = 'clicks'
+select = { rank = 'amount', at = 'at' }
+[operator.c]
+input = 'ranked'
+window = { tumbling = '1h' }
+top = { by = 'rank desc', n = 3 }
+"#;
+    let expected = r#"
+error: `top` needs windows, and the rows of `clicks` are not results of some by event time
+  --> shop.toml:13:7
+   |
+13 | top = { by = 'amont desc', n = 3 }
+   |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+   |
+   = help: give it a `window`, or let it read a window whose `window_start`, `window_end` and `window_time` are kept
+
+error: there is no column `amont`
+  --> shop.toml:13:14
+   |
+13 | top = { by = 'amont desc', n = 3 }
+   |              ^^^^^^^^^^^^
+   |
+   = help: did you mean `amount`?
+
+error: there is no column `m`
+  --> shop.toml:20:11
+   |
+20 | key_by = ['m']
+   |           ^^^
+   |
+   = help: known: window_start, window_end, window_time, revision, n
+
+error: results of `early` are replaced later, and `top` gives out each window once
+  --> shop.toml:21:7
+   |
+21 | top = { by = 'n desc', n = 3 }
+   |       ^^^^^^^^^^^^^^^^^^^^^^^^
+   |
+   = help: leave `early` and `allowed_lateness` out of that window
+
+error: two columns of the result are called `rank` (the window itself makes window_start, window_end and window_time, and `top` makes rank); rename one
+  --> shop.toml:28:7
+   |
+28 | top = { by = 'rank desc', n = 3 }
+   |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+"#;
+    assert_eq!(told(&[HEAD, text.trim_start()].concat(), &facts()), expected.trim_start_matches('\n'));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::common::{CLICKS, HEAD, facts, fields, output, planned, plugin, source, told};
 use std::sync::Arc;
 use stygian_core::{DeadLetters, OutputShape, PluginInterfaces, StreamKind};
-use stygian_plan::{Facts, NodeKind, Plan};
+use stygian_plan::{Exchange, Facts, NodeKind, Plan};
 
 /// `name: columns; event time` of an output.
 fn stream(plan: &Plan, node: &str, output: usize) -> String {
@@ -171,6 +171,20 @@ fn dedup_passes_rows_as_they_are_and_late_ones_apart() {
     let text = "[operator.once]\ninput = 'clicks'\ndedup = { by = ['buyer'], within = '1h' }\n";
     assert_eq!(of(text, "once", 0), "-: buyer! item amount at!; at");
     assert_eq!(of(text, "once", 1), "late: buyer! item amount at!; at");
+}
+
+#[test]
+fn top_gives_rows_a_rank_and_keeps_the_windows_they_come_with() {
+    let text = "[operator.dear]\ninput = 'clicks'\nwindow = { tumbling = '1h' }\nkey_by = ['buyer']\ntop = { by = 'amount desc', n = 3 }\n";
+    assert_eq!(of(text, "dear", 0), "-: window_start! window_end! window_time! buyer! item amount at! rank!; window_time");
+    assert_eq!(of(text, "dear", 1), "late: buyer! item amount at!; at");
+    let text = "[operator.hours]\ninput = 'clicks'\nwindow = { tumbling = '1h' }\nkey_by = ['item']\naggregate = { n = 'count(*)' }\n\
+                [operator.best]\ninput = 'hours'\ntop = { by = ['n desc', 'item asc'], n = 3 }\n";
+    assert_eq!(of(text, "best", 0), "-: window_start! window_end! window_time! item n! rank!; window_time");
+    // The rows of a window meet, and each window does so elsewhere.
+    let plan = planned(&[HEAD, text, "[sink.s]\ninput='best'\nconnector='x'\n"].concat(), &facts());
+    let best = plan.node("best").expect("a node").1;
+    assert_eq!(best.inputs[0].exchange, Exchange::Hash { columns: vec![0] });
 }
 
 #[test]

@@ -34,6 +34,7 @@ cases! { "":
     routes
     sessions
     sliding
+    top
 }
 
 /// Which results are replaced depends on when the watermark comes by, and beside a subtask that reads the file others have nothing to read and
