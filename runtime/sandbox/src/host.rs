@@ -59,6 +59,17 @@ pub(crate) struct Handed {
     pub(crate) dead: Vec<DeadRow>,
 }
 
+impl Handed {
+    /// Nothing for so many outputs.
+    fn clear(&mut self, outputs: usize) {
+        self.selected.iter_mut().for_each(Vec::clear);
+        self.emitted.iter_mut().for_each(Vec::clear);
+        self.selected.resize_with(outputs, Vec::new);
+        self.emitted.resize_with(outputs, Vec::new);
+        self.dead.clear();
+    }
+}
+
 /// The data of a store: limits, and the call that runs.
 #[derive(Debug)]
 pub(crate) struct HostState {
@@ -113,8 +124,7 @@ impl HostState {
     /// Begins a call; `rows` for `process` alone.
     pub(crate) fn begin(&mut self, rows: Option<u32>) {
         self.rows = rows;
-        let n = self.outputs.len();
-        self.handed = Handed { selected: vec![Vec::new(); n], emitted: vec![Vec::new(); n], dead: Vec::new() };
+        self.handed.clear(self.outputs.len());
         (self.panic, self.fault) = (None, None);
         (self.clock, self.used) = (CallClock::default(), Used::default());
     }

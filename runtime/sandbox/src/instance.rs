@@ -93,11 +93,6 @@ impl Instance {
         self.typed(Step::Process, "operator", "process", |func, store| Process::new(func, store))
     }
 
-    /// `operator.process` of a slice.
-    pub(crate) fn process(&mut self, func: Process, context: wire::CallContext, batch: wire::Batch<'_>) -> Result<(), Failed> {
-        self.run(Step::Process, Some(batch.rows), |store| func.call(store, context, batch))
-    }
-
     /// What the last call left.
     pub(crate) fn state(&mut self) -> &mut HostState {
         self.store.data_mut()

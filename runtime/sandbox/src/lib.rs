@@ -34,6 +34,7 @@ mod merge;
 mod operator;
 mod plugin;
 mod sandbox;
+mod seat;
 mod wire;
 mod wiring;
 

@@ -6,13 +6,16 @@ use crate::host::Output;
 use crate::operator::has_parents;
 use arrow_array::{RecordBatch, UInt32Array};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// What the calls on one batch have handed over so far.
 #[derive(Debug)]
 pub struct Merge {
     /// Rows of the batch.
     rows: u32,
-    outputs: Vec<OutputMerge>,
+    outputs: Arc<[Output]>,
+    /// By output, once a call has had but some of the rows.
+    merged: Vec<OutputMerge>,
     whole: CallOutput,
     /// The one call that had all rows: nothing is to be put together.
     only: Option<CallOutput>,
@@ -35,9 +38,8 @@ struct Emitted {
 }
 
 impl Merge {
-    pub(crate) fn new(outputs: &[Output], rows: usize) -> Self {
-        let outputs = outputs.iter().map(|output| OutputMerge { has_parents: has_parents(output), ..OutputMerge::default() });
-        Self { rows: index(rows), outputs: outputs.collect(), whole: CallOutput::default(), only: None }
+    pub(crate) fn new(outputs: &Arc<[Output]>, rows: usize) -> Self {
+        Self { rows: index(rows), outputs: outputs.clone(), merged: Vec::new(), whole: CallOutput::default(), only: None }
     }
 
     /// Adds what came of a call with these rows; calls come in the order of rows.
@@ -47,7 +49,8 @@ impl Merge {
             self.only = Some(part);
             return;
         }
-        for (output, pieces) in self.outputs.iter_mut().zip(part.outputs) {
+        self.begin();
+        for (output, pieces) in self.merged.iter_mut().zip(part.outputs) {
             for piece in pieces {
                 match piece {
                     Piece::Selected(rows) => output.selected.extend(rows.values().iter().map(|row| row + slice.start)),
@@ -63,12 +66,20 @@ impl Merge {
         self.whole.logs.extend(part.logs);
     }
 
+    fn begin(&mut self) {
+        if self.merged.is_empty() {
+            let merged = self.outputs.iter().map(|output| OutputMerge { has_parents: has_parents(output), ..OutputMerge::default() });
+            self.merged = merged.collect();
+        }
+    }
+
     /// The whole; the error is Arrow's and cannot happen as long as all batches of an output have one schema.
     pub(crate) fn finish(mut self) -> Result<CallOutput, String> {
         if let Some(only) = self.only {
             return Ok(only);
         }
-        self.whole.outputs = self.outputs.into_iter().map(|output| output.finish(self.rows)).collect::<Result<_, _>>()?;
+        self.begin();
+        self.whole.outputs = self.merged.into_iter().map(|output| output.finish(self.rows)).collect::<Result<_, _>>()?;
         Ok(self.whole)
     }
 }

@@ -7,21 +7,29 @@
 #![allow(clippy::result_large_err)]
 
 use crate::host::{Handed, HostState, Output, OutputKind};
-use crate::instance::{Failed, Instance};
+use crate::instance::Instance;
 use crate::lower::{Lowered, slice_len};
 use crate::merge::Merge;
 use crate::plugin::Plugin;
+use crate::seat::Seat;
 use crate::wire::{self, Process};
-use crate::{CallContext, CallError, CallOutput, Capture, CaptureError, LogLine, Piece, SandboxError, Situation, Step, wiring};
+use crate::{CallContext, CallError, CallOutput, Capture, CaptureError, Piece, SandboxError, Situation, Step, wiring};
 use arrow_array::{Array, RecordBatch, UInt32Array};
 use arrow_schema::SchemaRef;
+use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::Arc;
 use stygian_core::{ColumnType, Field, PluginDescription};
+use wasmtime::Store;
+
+/// Calls with so many columns allocate nothing for them.
+const FEW: usize = 8;
+
+type Columns<'a> = SmallVec<[(ColumnType, &'a dyn Array); FEW]>;
 
 /// The columns of a batch that a plugin reads.
 pub struct CallInput<'a> {
-    columns: Vec<(ColumnType, &'a dyn Array)>,
+    columns: Columns<'a>,
     rows: usize,
 }
 
@@ -32,26 +40,11 @@ impl std::fmt::Debug for CallInput<'_> {
 }
 
 /// An operator of one subtask. Not for sharing between threads; it may move between calls.
+#[derive(Debug)]
 pub struct Operator {
-    plugin: Plugin,
-    /// The plugin's name and version.
-    title: String,
-    name: String,
-    config: String,
+    seat: Seat<Process>,
     input: SchemaRef,
     columns: Vec<(usize, ColumnType)>,
-    outputs: Arc<[Output]>,
-    live: Option<(Instance, Process)>,
-    /// Every call gets an instance of its own.
-    fresh: bool,
-    /// What was said on opening, for the next call's output.
-    logs: Vec<LogLine>,
-}
-
-impl std::fmt::Debug for Operator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Operator").field("name", &self.name).field("plugin", &self.title).finish_non_exhaustive()
-    }
 }
 
 impl Operator {
@@ -62,43 +55,26 @@ impl Operator {
         description: &PluginDescription,
         input: &SchemaRef,
     ) -> Result<Self, SandboxError> {
-        let title = format!("{}@{}", description.name, description.version);
-        // `describe` of an operator plugin is refused unless it has one input.
-        let declared = description.inputs.first().map_or(&[][..], |input| &input.columns);
-        let columns = wiring::columns(declared, input).map_err(|mismatches| SandboxError::Input {
-            operator: name.to_owned(),
-            plugin: title.clone(),
-            mismatches,
-        })?;
+        let columns = wiring::input(name, description, input)?;
         let outputs = description.outputs.iter().map(Output::new).collect();
-        let (name, config, input) = (name.to_owned(), config.to_owned(), input.clone());
-        Ok(Self { plugin, title, name, config, input, columns, outputs, live: None, fresh: false, logs: Vec::new() })
+        let seat = Seat::new(plugin, name, config, description, outputs, "operator", Instance::process_func);
+        Ok(Self { seat, input: input.clone(), columns })
     }
 
     /// Makes and opens an instance, unless there is one.
     pub(crate) fn open(&mut self) -> Result<(), CallError> {
-        if self.live.is_none() {
-            self.live = Some(self.instance().map_err(|failed| self.error(0..0, failed))?);
-        }
-        Ok(())
-    }
-
-    fn instance(&mut self) -> Result<(Instance, Process), Failed> {
-        let mut instance = self.plugin.open_instance("operator", &self.outputs, &self.config)?;
-        let process = instance.process_func()?;
-        self.logs.append(&mut instance.state().logs);
-        Ok((instance, process))
+        self.seat.open()
     }
 
     /// With `fresh`, every guest call (a slice of a batch) gets a new instance: for where nothing may leak from one call to the next.
     #[must_use]
     pub fn with_fresh_instances(self, fresh: bool) -> Self {
-        Self { fresh, ..self }
+        Self { seat: self.seat.with_fresh_instances(fresh), ..self }
     }
 
     /// Throws the instance away; the next call gets a fresh one.
     pub fn reset(&mut self) {
-        self.live = None;
+        self.seat.reset();
     }
 
     /// Runs the plugin on a batch of the schema it was made for: as [`Operator::call`] on one slice after the other.
@@ -123,13 +99,13 @@ impl Operator {
     pub fn input<'a>(&mut self, rows: &'a RecordBatch) -> Result<CallInput<'a>, CallError> {
         let count = rows.num_rows();
         let columns = self.columns_of(rows);
-        let columns = columns.map_err(|reason| self.error(0..count, (Step::Process, Situation::WrongInput(reason))))?;
+        let columns = columns.map_err(|reason| self.seat.wrong_input(Step::Process, 0..count, reason))?;
         Ok(CallInput { columns, rows: count })
     }
 
     /// The rows from `start` on that one call should get: within `rows_per_call` and `bytes_per_call`, at least one.
     pub fn next_slice(&self, input: &CallInput<'_>, start: usize) -> Range<usize> {
-        let limits = self.plugin.limits();
+        let limits = self.seat.limits();
         let (most_rows, most_bytes) = (limits.rows_per_call as usize, limits.bytes_per_call.as_usize());
         start..start + slice_len(&input.columns, start, input.rows, most_rows, most_bytes)
     }
@@ -139,13 +115,21 @@ impl Operator {
     /// # Errors
     /// When the call fails or breaks a rule: it has changed nothing, and the next call gets a fresh instance.
     pub fn call(&mut self, context: CallContext, input: &CallInput<'_>, rows: &Range<usize>) -> Result<CallOutput, CallError> {
-        let context = wire::CallContext { watermark: context.watermark, processing_time: context.processing_time };
-        self.process_slice(context, &input.columns, rows)
+        let lowered =
+            input.columns.iter().map(|(kind, array)| Lowered::new(*kind, *array, rows)).collect::<Option<SmallVec<[Lowered<'_>; FEW]>>>();
+        let Some(lowered) = lowered else { return Err(self.seat.wrong_input(Step::Process, rows.clone(), "a column changed its type")) };
+        let columns: SmallVec<[wire::Column<'_>; FEW]> = lowered.iter().map(Lowered::column).collect();
+        // A slice has at most `rows_per_call` rows, which is 32 bits.
+        let batch = wire::Batch { rows: u32::try_from(rows.len()).unwrap_or(u32::MAX), columns: &columns };
+        let call = |process: Process, store: &mut Store<HostState>| process.call(store, context.into(), batch);
+        let mut output = self.seat.call(Step::Process, rows, Some(batch.rows), call, |(), host| finish(host))?;
+        output.logs = self.seat.take_logs();
+        Ok(output)
     }
 
     /// Where what comes of the calls on a batch is put together.
     pub fn merge(&self, input: &CallInput<'_>) -> Merge {
-        Merge::new(&self.outputs, input.rows)
+        Merge::new(self.seat.outputs(), input.rows)
     }
 
     /// What all calls on a batch have come to.
@@ -153,12 +137,12 @@ impl Operator {
     /// # Errors
     /// When the parts do not fit together, which would be a fault of the host.
     pub fn finish(&mut self, merge: Merge) -> Result<CallOutput, CallError> {
-        merge.finish().map_err(|reason| self.error(0..0, (Step::Process, Situation::Host(reason))))
+        merge.finish().map_err(|reason| self.seat.error(0..0, (Step::Process, Situation::Host(reason))))
     }
 
     /// The limits of its calls.
     pub fn limits(&self) -> &crate::Limits {
-        self.plugin.limits()
+        self.seat.limits()
     }
 
     /// All that it takes to make a call again which failed, on another machine too.
@@ -177,11 +161,11 @@ impl Operator {
             Field { name: field.name().clone(), column_type: *column_type, nullable: field.is_nullable() }
         });
         let columns = input.columns.iter().map(|(column_type, array)| (*column_type, array.slice(rows.start, rows.len())));
-        Capture::new(&self.plugin, &self.config, context, fields.collect(), columns, rows.len(), error)
+        Capture::new(self.seat.plugin(), self.seat.config(), context, fields.collect(), columns, rows.len(), error)
     }
 
     /// The declared columns; the error says how the batch differs from what was promised.
-    fn columns_of<'a>(&self, rows: &'a RecordBatch) -> Result<Vec<(ColumnType, &'a dyn Array)>, String> {
+    fn columns_of<'a>(&self, rows: &'a RecordBatch) -> Result<Columns<'a>, String> {
         let same = Arc::ptr_eq(&self.input, rows.schema_ref());
         let column = |(index, column_type): &(usize, ColumnType)| {
             let name = self.input.field(*index).name();
@@ -192,49 +176,18 @@ impl Operator {
         };
         self.columns.iter().map(column).collect()
     }
-
-    fn process_slice(
-        &mut self,
-        context: wire::CallContext,
-        input: &[(ColumnType, &dyn Array)],
-        slice: &Range<usize>,
-    ) -> Result<CallOutput, CallError> {
-        let error = |operator: &mut Self, failed| operator.error(slice.clone(), failed);
-        let (mut instance, process) = match self.live.take() {
-            Some(live) => live,
-            None => self.instance().map_err(|failed| error(self, failed))?,
-        };
-        let lowered = input.iter().map(|(kind, array)| Lowered::new(*kind, *array, slice)).collect::<Option<Vec<_>>>();
-        let lowered = lowered.ok_or_else(|| error(self, (Step::Process, Situation::WrongInput("a column changed its type".to_owned()))))?;
-        let columns: Vec<wire::Column<'_>> = lowered.iter().map(Lowered::column).collect();
-        // A slice has at most `rows_per_call` rows, which is 32 bits.
-        let batch = wire::Batch { rows: u32::try_from(slice.len()).unwrap_or(u32::MAX), columns: &columns };
-        let result = instance.process(process, context, batch).and_then(|()| finish(instance.state()).map_err(|s| (Step::Process, s)));
-        self.logs.append(&mut instance.state().logs);
-        match result {
-            Ok(mut output) => {
-                output.logs = std::mem::take(&mut self.logs);
-                self.live = (!self.fresh).then_some((instance, process));
-                Ok(output)
-            }
-            Err(failed) => Err(error(self, failed)),
-        }
-    }
-
-    fn error(&mut self, rows: Range<usize>, (step, situation): Failed) -> CallError {
-        let (plugin, operator, logs) = (self.title.clone(), self.name.clone(), std::mem::take(&mut self.logs));
-        CallError { plugin, operator, rows, step, situation, logs }
-    }
 }
 
 /// Takes what a call that returned ok has handed over.
 pub(crate) fn finish(state: &mut HostState) -> Result<CallOutput, Situation> {
-    let Handed { selected, emitted, mut dead } = std::mem::take(&mut state.handed);
+    let Handed { selected, emitted, dead } = &mut state.handed;
+    let mut dead = std::mem::take(dead);
     dead.sort_by_key(|dead| dead.row);
     if let Some(pair) = dead.windows(2).find(|pair| pair[0].row == pair[1].row) {
         return Err(crate::BadOutput::DeadTwice { row: pair[0].row }.into());
     }
-    let pieces = selected.into_iter().zip(emitted).map(|(selected, mut pieces)| {
+    let pieces = selected.iter_mut().zip(emitted).map(|(selected, pieces)| {
+        let (selected, mut pieces) = (std::mem::take(selected), std::mem::take(pieces));
         pieces.retain(|piece| !matches!(piece, Piece::Emitted { rows, .. } if rows.num_rows() == 0));
         if !selected.is_empty() {
             pieces.push(Piece::Selected(UInt32Array::from(selected)));

@@ -17,6 +17,12 @@ pub(crate) struct CallContext {
     pub(crate) processing_time: i64,
 }
 
+impl From<crate::CallContext> for CallContext {
+    fn from(context: crate::CallContext) -> Self {
+        Self { watermark: context.watermark, processing_time: context.processing_time }
+    }
+}
+
 /// `types.batch`, into the guest.
 #[derive(ComponentType, Lower, Clone, Copy)]
 #[component(record)]

@@ -1,7 +1,19 @@
 //! Finds the columns a plugin reads in the input's schema, by name and type, before any row flows.
 
+use crate::SandboxError;
 use arrow_schema::{DataType, Schema, TimeUnit};
-use stygian_core::{ColumnType, Field};
+use stygian_core::{ColumnType, Field, PluginDescription};
+
+/// The columns that an operator's one input has for a plugin.
+pub(crate) fn input(operator: &str, plugin: &PluginDescription, input: &Schema) -> Result<Vec<(usize, ColumnType)>, SandboxError> {
+    // `describe` of an operator plugin is refused unless it has one input.
+    let declared = plugin.inputs.first().map_or(&[][..], |input| &input.columns);
+    columns(declared, input).map_err(|mismatches| SandboxError::Input {
+        operator: operator.to_owned(),
+        plugin: format!("{}@{}", plugin.name, plugin.version),
+        mismatches,
+    })
+}
 
 /// Index and type of every declared column; the error lists everything that does not fit.
 pub(crate) fn columns(declared: &[Field], input: &Schema) -> Result<Vec<(usize, ColumnType)>, Vec<String>> {
