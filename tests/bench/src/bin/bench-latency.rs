@@ -121,7 +121,7 @@ struct Forgiving {
 impl Operator for Forgiving {
     fn process(&mut self, rows: RecordBatch, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
         match self.operator.process(rows, context, out) {
-            Err(OperatorError::Call(call)) if matches!(call.situation, Situation::Timeout { .. }) => {
+            Err(OperatorError::Poison { call, .. }) if matches!(call.situation, Situation::Timeout { .. }) => {
                 self.timeouts.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             }
@@ -187,8 +187,13 @@ fn measure(runtimes: &Runtimes, seconds: u64, plugin: &Plugin, neighbour: Option
         while written() < seconds * ROWS_PER_SECOND && !ended.is_finished() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        // The neighbour is left to itself: its calls would take long to work off.
-        ended.abort();
+        if ended.is_finished() {
+            let ended = ended.await?;
+            anyhow::ensure!(written() == seconds * ROWS_PER_SECOND, "the job ended early: {ended:?}");
+        } else {
+            // The neighbour is left to itself: its calls would take long to work off.
+            ended.abort();
+        }
         anyhow::Ok(())
     })?;
     let micros = micros.lock().unwrap_or_else(PoisonError::into_inner).clone();
