@@ -90,6 +90,6 @@ mod tests {
         assert!(error("(module)").contains("stygian_sdk::export!"));
         assert!(matches!(encode("mine", b"not wasm"), Err(BuildError::Component { .. })));
         // The right name, but not the contract's: it was not made by the SDK.
-        assert!(error(r#"(module (func (export "stygian:plugin/metadata@0.1.0#describe")))"#).contains("stygian_sdk::export!"));
+        assert!(error(r#"(module (func (export "stygian:plugin/metadata@0.2.0#describe")))"#).contains("stygian_sdk::export!"));
     }
 }

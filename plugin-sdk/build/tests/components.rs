@@ -37,7 +37,7 @@ const AGGREGATE: World = (&["aggregate"], &["log", "types"]);
 const MIGRATING_AGGREGATE: World = (&["aggregate", "migration"], AGGREGATE.1);
 
 fn assert_is(built: &Built, (exported, allowed): World) {
-    let name = |interface: &&str| format!("stygian:plugin/{interface}@0.1.0");
+    let name = |interface: &&str| format!("stygian:plugin/{interface}@0.2.0");
     let (exports, imports) = interfaces(&built.component);
     assert_eq!(exports, exported.iter().chain(&["metadata"]).map(name).collect::<BTreeSet<_>>(), "{}", built.name);
     assert!(imports.is_subset(&allowed.iter().map(name).collect()), "{} imports {imports:?}", built.name);

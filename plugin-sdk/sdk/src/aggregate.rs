@@ -72,7 +72,7 @@ impl<A: Aggregate> AggregateOperator<A> {
         Ok(Description {
             name: name.to_owned(),
             version: version.to_owned(),
-            inputs: vec![InputSpec { name: INPUT.to_owned(), columns: Self::input() }],
+            inputs: vec![InputSpec { name: INPUT.to_owned(), columns: Self::input(), key: Vec::new() }],
             outputs: vec![append_output(MAIN_OUTPUT, OutputShape::Own(A::Out::fields()))],
             slots: vec![StateSlot { name: ACCUMULATOR.to_owned(), kind: SlotKind::Value, version: A::VERSION, ttl_millis: None }],
             timers: Vec::new(),

@@ -10,9 +10,9 @@ wit_bindgen::generate!({
         package stygian:sdk;
 
         world all {
-            include stygian:plugin/operator-plugin@0.1.0;
-            include stygian:plugin/migrating-keyed-plugin@0.1.0;
-            include stygian:plugin/migrating-aggregate-plugin@0.1.0;
+            include stygian:plugin/operator-plugin@0.2.0;
+            include stygian:plugin/migrating-keyed-plugin@0.2.0;
+            include stygian:plugin/migrating-aggregate-plugin@0.2.0;
         }
     ",
     world: "stygian:sdk/all",

@@ -91,11 +91,11 @@ macro_rules! __export_interfaces {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_interface {
-    (metadata) => { $crate::__export_interface!(metadata, __export_stygian_plugin_metadata_0_1_0_cabi); };
-    (operator) => { $crate::__export_interface!(operator, __export_stygian_plugin_operator_0_1_0_cabi); };
-    (keyed_operator) => { $crate::__export_interface!(keyed_operator, __export_stygian_plugin_keyed_operator_0_1_0_cabi); };
-    (aggregate) => { $crate::__export_interface!(aggregate, __export_stygian_plugin_aggregate_0_1_0_cabi); };
-    (migration) => { $crate::__export_interface!(migration, __export_stygian_plugin_migration_0_1_0_cabi); };
+    (metadata) => { $crate::__export_interface!(metadata, __export_stygian_plugin_metadata_0_2_0_cabi); };
+    (operator) => { $crate::__export_interface!(operator, __export_stygian_plugin_operator_0_2_0_cabi); };
+    (keyed_operator) => { $crate::__export_interface!(keyed_operator, __export_stygian_plugin_keyed_operator_0_2_0_cabi); };
+    (aggregate) => { $crate::__export_interface!(aggregate, __export_stygian_plugin_aggregate_0_2_0_cabi); };
+    (migration) => { $crate::__export_interface!(migration, __export_stygian_plugin_migration_0_2_0_cabi); };
     ($interface:ident, $generated:ident) => {
         $crate::bindings::exports::stygian::plugin::$interface::$generated!(
             Plugin with_types_in $crate::bindings::exports::stygian::plugin::$interface

@@ -152,7 +152,7 @@ impl<K: Keyed> KeyedOperator<K> {
         Ok(Description {
             name: name.to_owned(),
             version: version.to_owned(),
-            inputs: vec![InputSpec { name: INPUT.to_owned(), columns: K::Row::fields() }],
+            inputs: vec![InputSpec { name: INPUT.to_owned(), columns: K::Row::fields(), key: K::Key::fields() }],
             outputs: <K::Outputs<'static>>::specs(),
             slots: K::State::slots(),
             timers: K::Timers::specs(),

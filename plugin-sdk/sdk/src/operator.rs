@@ -57,7 +57,7 @@ pub fn describe<O: Operator>(name: &str, version: &str, config: &str) -> Result<
     Ok(Description {
         name: name.to_owned(),
         version: version.to_owned(),
-        inputs: vec![InputSpec { name: INPUT.to_owned(), columns: O::input() }],
+        inputs: vec![InputSpec { name: INPUT.to_owned(), columns: O::input(), key: Vec::new() }],
         outputs: O::outputs(),
         slots: Vec::new(),
         timers: Vec::new(),

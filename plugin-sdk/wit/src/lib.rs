@@ -6,8 +6,8 @@
 /// The contract in WIT, all interfaces and worlds.
 pub const CONTRACT: &str = include_str!("../contract/stygian.wit");
 
-/// The package's version, as it stands in the names of imports and exports (`stygian:plugin/output@0.1.0`).
-pub const VERSION: &str = "0.1.0";
+/// The package's version, as it stands in the names of imports and exports (`stygian:plugin/output@0.2.0`).
+pub const VERSION: &str = "0.2.0";
 
 /// The full name of one of the contract's interfaces.
 pub fn interface(name: &str) -> String {
@@ -21,7 +21,10 @@ mod tests {
     use wit_parser::Resolve;
 
     /// Version and digest of what every released host and plugin agrees on. The digest is of the contract without comments.
-    const FROZEN: [(&str, &str); 1] = [("0.1.0", "6a0afe7aca3baf96510ce4f8ae9dc3a330132b687b059174ba43962b1ab6e55b")];
+    const FROZEN: [(&str, &str); 2] = [
+        ("0.1.0", "6a0afe7aca3baf96510ce4f8ae9dc3a330132b687b059174ba43962b1ab6e55b"),
+        ("0.2.0", "1fdd130bbc03c65558f6e5535a61d7e94c5bbe73e24c12fbceb9686b7055c6e8"),
+    ];
 
     #[test]
     fn changes_only_with_a_new_version() {

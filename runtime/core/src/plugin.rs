@@ -47,6 +47,8 @@ pub struct InputSpec {
     pub name: String,
     /// The columns it reads.
     pub columns: Vec<Field>,
+    /// Of keyed operators: the columns of the key, in the order of `key_by` and matched by place and type; names are for people.
+    pub key: Vec<Field>,
 }
 
 /// An output of a plugin.

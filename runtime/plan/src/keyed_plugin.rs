@@ -1,9 +1,11 @@
-//! What a plugin with state needs besides: a key of plain columns, and times for its timers.
+//! What a plugin with state needs besides: a key of the columns that it declares, and times for its timers.
 
+use crate::columns;
 use crate::logical::{Graph, Input};
 use crate::operators::key_columns;
 use crate::plan::KeyPlan;
-use stygian_core::{ColumnType, PluginDescription, TimerClock};
+use crate::plugin::{SHOWN, cast};
+use stygian_core::{ColumnType, PluginDescription, TimerClock, escape};
 use stygian_pipeline::PluginUse;
 
 /// The key of a plugin that is used with `key_by`.
@@ -18,11 +20,35 @@ pub(crate) fn key(graph: &mut Graph<'_>, plugin: &PluginUse, description: &Plugi
     }
     let schema = input.schema.columns();
     let columns = key_columns(graph, &plugin.key_by, schema, "plugin")?;
-    let types: Option<Vec<ColumnType>> = columns.iter().map(|place| ColumnType::of(schema.field(*place).data_type())).collect();
-    let Some(types) = types else {
-        let message = format!("the key of plugin {who} has a column of a type that does not cross into plugins");
-        graph.problem(plugin.plugin_at.clone(), message, "make a column of a plain type with a `select` before");
+    let wanted = description.inputs.first().map_or(&[][..], |input| &input.key);
+    if wanted.len() != columns.len() {
+        let names: Vec<String> = wanted.iter().map(|field| escape(&field.to_string(), SHOWN)).collect();
+        let message =
+            format!("plugin {who} has a key of {} columns ({}), and `key_by` names {}", wanted.len(), names.join(", "), columns.len());
+        graph.problem(plugin.key_by_at.clone().unwrap_or(plugin.plugin_at.clone()), message, "name a column for each, in this order");
         return None;
-    };
-    Some(KeyPlan { columns, types, state: plugin.state.clone() })
+    }
+    let mut types = Vec::with_capacity(columns.len());
+    for ((named, place), wanted) in plugin.key_by.iter().zip(&columns).zip(wanted) {
+        let column = schema.field(*place);
+        if ColumnType::of(column.data_type()) != Some(wanted.column_type) {
+            let found = columns::type_name(column.data_type());
+            let message = format!("plugin {who} has a key of {}, but column `{}` is {found}", wanted.column_type, column.name());
+            graph.problem(
+                named.span(),
+                message,
+                format!("convert it with a `select` before: `{}`", cast(column.name(), wanted.column_type)),
+            );
+        } else if column.is_nullable() && !wanted.nullable {
+            let message = format!("the key of plugin {who} has a value in every row, and column `{}` may be null here", column.name());
+            let hint = format!(
+                "give it one with a `select` before (`coalesce({}, ...)`), or make the key an `Option` in the plugin",
+                column.name()
+            );
+            graph.problem(named.span(), message, hint);
+        } else {
+            types.push(wanted.column_type);
+        }
+    }
+    (types.len() == columns.len()).then_some(KeyPlan { columns, types, state: plugin.state.clone() })
 }

@@ -16,7 +16,7 @@ use stygian_core::{
 use stygian_pipeline::{DEAD_LETTERS, OperatorNode, PluginUse};
 
 /// How much of a plugin's name for something is shown.
-const SHOWN: usize = 300;
+pub(crate) const SHOWN: usize = 300;
 
 pub(crate) fn check<'a>(graph: &mut Graph<'a>, node: &'a OperatorNode, plugin: &PluginUse, input: &Input<'a>) -> Option<Checked> {
     let name = node.name.get_ref();
@@ -87,7 +87,7 @@ pub(crate) fn crossing(graph: &mut Graph<'_>, reads: &InputSpec, description: &P
         if ColumnType::of(found.data_type()) != Some(wanted.column_type) {
             let found = columns::type_name(found.data_type());
             let message = format!("plugin {who} reads column `{name}` as {}, but it is {found}", wanted.column_type);
-            let hint = format!("convert it with a `select` before: `{}`", cast(wanted));
+            let hint = format!("convert it with a `select` before: `{}`", cast(&name, wanted.column_type));
             graph.problem(at.clone(), message, hint);
         } else if found.is_nullable() && !wanted.nullable {
             let message = format!("plugin {who} needs a value in every row of column `{name}`, which may be null here");
@@ -105,8 +105,9 @@ pub(crate) fn crossing(graph: &mut Graph<'_>, reads: &InputSpec, description: &P
     (places.len() == reads.columns.len()).then_some(places)
 }
 
-fn cast(wanted: &Field) -> String {
-    let sql = match wanted.column_type {
+/// How a column becomes one of this type, as an expression.
+pub(crate) fn cast(column: &str, wanted: ColumnType) -> String {
+    let sql = match wanted {
         ColumnType::Text => "varchar",
         ColumnType::Bool => "boolean",
         ColumnType::Int64 => "bigint",
@@ -114,9 +115,9 @@ fn cast(wanted: &Field) -> String {
         ColumnType::Float64 => "double",
         ColumnType::Timestamp => "timestamp",
         ColumnType::Date => "date",
-        _ => return format!("cast({} as ...)", wanted.name),
+        _ => return format!("cast({column} as ...)"),
     };
-    format!("cast({} as {sql})", wanted.name)
+    format!("cast({column} as {sql})")
 }
 
 fn outputs(graph: &mut Graph<'_>, plugin: &PluginUse, description: &PluginDescription, input: &Input<'_>) -> Option<Vec<PlanOutput>> {

@@ -38,6 +38,10 @@ pub(crate) fn check(said: wire::Description, interfaces: PluginInterfaces) -> Ch
         ));
     }
     let inputs = said.inputs.into_iter().map(input).collect::<Checked<Vec<_>>>()?;
+    if let Some(input) = inputs.iter().find(|input| input.key.is_empty() == interfaces.keyed_operator) {
+        let says = if interfaces.keyed_operator { "a keyed operator has a key" } else { "only a keyed operator has a key" };
+        return Err(format!("{says}, and its input `{}` declares {}", input.name, if input.key.is_empty() { "none" } else { "one" }));
+    }
     let outputs = said.outputs.into_iter().map(output).collect::<Checked<Vec<_>>>()?;
     let slots = said.slots.into_iter().map(slot).collect::<Checked<Vec<_>>>()?;
     let timers = said.timers.into_iter().map(timer).collect::<Checked<Vec<_>>>()?;
@@ -52,7 +56,8 @@ pub(crate) fn check(said: wire::Description, interfaces: PluginInterfaces) -> Ch
 fn input(said: wire::InputSpec) -> Checked<InputSpec> {
     let name = name("input", said.name)?;
     let columns = fields(&format!("input `{name}`"), said.columns)?;
-    Ok(InputSpec { name, columns })
+    let key = fields(&format!("the key of input `{name}`"), said.key)?;
+    Ok(InputSpec { name, columns, key })
 }
 
 fn output(said: wire::OutputSpec) -> Checked<OutputSpec> {

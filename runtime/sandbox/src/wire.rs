@@ -325,6 +325,7 @@ pub(crate) enum StreamKind {
 pub(crate) struct InputSpec {
     pub(crate) name: String,
     pub(crate) columns: Vec<Field>,
+    pub(crate) key: Vec<Field>,
 }
 
 /// `metadata.output-shape`

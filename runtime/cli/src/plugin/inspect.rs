@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::load::open_sandbox;
 use crate::terminal::Terminal;
 use serde_json::{Value, json};
-use stygian_core::{Field, OutputShape, PluginDescription};
+use stygian_core::{Field, InputSpec, OutputShape, PluginDescription, SlotKind, StateSlot, TimerClock, TimerSpec};
 use stygian_sandbox::{Limits, Plugin};
 
 /// `stygian plugin inspect`
@@ -44,6 +44,9 @@ fn describe(description: &PluginDescription) -> String {
     let mut text = format!("plugin {} {}\n", description.name, description.version);
     for input in &description.inputs {
         text.push_str(&format!("input {}\n{}", input.name, columns(&input.columns)));
+        if !input.key.is_empty() {
+            text.push_str(&format!("key of input {}, by place\n{}", input.name, columns(&input.key)));
+        }
     }
     for output in &description.outputs {
         let (shape, fields) = match &output.shape {
@@ -54,9 +57,27 @@ fn describe(description: &PluginDescription) -> String {
         text.push_str(&format!("output {} ({}): {shape}\n{}", output.name, output.kind, columns(fields)));
     }
     for slot in &description.slots {
-        text.push_str(&format!("state {} (version {})\n", slot.name, slot.version));
+        text.push_str(&format!("state {} ({}, version {})\n", slot.name, slot_kind(slot.kind), slot.version));
+    }
+    for timer in &description.timers {
+        text.push_str(&format!("timer {} ({})\n", timer.name, clock(timer.clock)));
     }
     text
+}
+
+fn slot_kind(kind: SlotKind) -> &'static str {
+    match kind {
+        SlotKind::Value => "value",
+        SlotKind::List => "list",
+        SlotKind::Map => "map",
+    }
+}
+
+fn clock(clock: TimerClock) -> &'static str {
+    match clock {
+        TimerClock::EventTime => "event time",
+        TimerClock::ProcessingTime => "processing time",
+    }
 }
 
 fn describe_json(description: &PluginDescription) -> Value {
@@ -69,10 +90,15 @@ fn describe_json(description: &PluginDescription) -> Value {
         };
         json!({ "name": output.name, "kind": output.kind.to_string(), "shape": shape, "columns": columns })
     };
+    let input = |input: &InputSpec| json!({ "name": input.name, "columns": fields(&input.columns), "key": fields(&input.key) });
+    let slot = |slot: &StateSlot| json!({ "name": slot.name, "kind": slot_kind(slot.kind), "version": slot.version });
+    let timer = |timer: &TimerSpec| json!({ "name": timer.name, "clock": clock(timer.clock) });
     json!({
         "name": description.name,
         "version": description.version.to_string(),
-        "inputs": description.inputs.iter().map(|input| json!({ "name": input.name, "columns": fields(&input.columns) })).collect::<Vec<_>>(),
+        "inputs": description.inputs.iter().map(input).collect::<Vec<_>>(),
         "outputs": description.outputs.iter().map(output).collect::<Vec<_>>(),
+        "state": description.slots.iter().map(slot).collect::<Vec<_>>(),
+        "timers": description.timers.iter().map(timer).collect::<Vec<_>>(),
     })
 }

@@ -28,7 +28,7 @@ pub(crate) fn plugin(reads: &[&str], outputs: Vec<OutputSpec>) -> Arc<PluginDesc
         name: "cleaner".into(),
         version: "1.2.0".parse().expect("a version"),
         interfaces: PluginInterfaces { operator: true, ..PluginInterfaces::default() },
-        inputs: vec![InputSpec { name: "rows".into(), columns: fields(reads) }],
+        inputs: vec![InputSpec { name: "rows".into(), columns: fields(reads), key: Vec::new() }],
         outputs,
         slots: Vec::new(),
         timers: Vec::new(),

@@ -1,7 +1,7 @@
 //! The words that people see for every problem of wiring and expressions.
 
 use crate::common::{HEAD, facts, fields, output, plugin, source, told};
-use stygian_core::{OutputShape, OutputSpec, StreamKind};
+use stygian_core::{OutputShape, OutputSpec, PluginInterfaces, StreamKind};
 use stygian_pipeline::Pipeline;
 
 #[test]
@@ -221,6 +221,72 @@ error: the plugin of `clean` has no output `ugly`
    |         ^^^^^^^^^^^^
    |
    = help: known: good, bad, dead_letters
+"#;
+    assert_eq!(told(&[HEAD, text.trim_start()].concat(), &facts), expected.trim_start_matches('\n'));
+}
+
+#[test]
+fn tells_keys_that_do_not_fit_a_plugin() {
+    let mut facts = facts();
+    let mut keyed = plugin(&[], vec![output("rows", OutputShape::Selected)]).as_ref().clone();
+    keyed.interfaces = PluginInterfaces { keyed_operator: true, ..PluginInterfaces::default() };
+    keyed.inputs[0].key = fields(&["shop text not null", "day date"]);
+    for name in ["few", "types", "nulls", "good"] {
+        facts.plugins.insert(name.into(), keyed.clone().into());
+    }
+    let text = r#"
+[operator.days]
+input = 'clicks'
+select = { buyer = 'buyer', item = 'item', day = 'cast(at as date)' }
+[operator.few]
+input = 'days'
+plugin = 'keyed'
+key_by = ['buyer']
+[operator.types]
+input = 'clicks'
+plugin = 'keyed'
+key_by = ['amount', 'at']
+[operator.nulls]
+input = 'days'
+plugin = 'keyed'
+key_by = ['item', 'day']
+[operator.good]
+input = 'days'
+plugin = 'keyed'
+key_by = ['buyer', 'day']
+"#;
+    let expected = r#"
+error: plugin cleaner has a key of 2 columns (shop text not null, day date), and `key_by` names 1
+  --> shop.toml:17:10
+   |
+17 | key_by = ['buyer']
+   |          ^^^^^^^^^
+   |
+   = help: name a column for each, in this order
+
+error: plugin cleaner has a key of text, but column `amount` is float64
+  --> shop.toml:21:11
+   |
+21 | key_by = ['amount', 'at']
+   |           ^^^^^^^^
+   |
+   = help: convert it with a `select` before: `cast(amount as varchar)`
+
+error: plugin cleaner has a key of date, but column `at` is timestamp_utc
+  --> shop.toml:21:21
+   |
+21 | key_by = ['amount', 'at']
+   |                     ^^^^
+   |
+   = help: convert it with a `select` before: `cast(at as date)`
+
+error: the key of plugin cleaner has a value in every row, and column `item` may be null here
+  --> shop.toml:25:11
+   |
+25 | key_by = ['item', 'day']
+   |           ^^^^^^
+   |
+   = help: give it one with a `select` before (`coalesce(item, ...)`), or make the key an `Option` in the plugin
 "#;
     assert_eq!(told(&[HEAD, text.trim_start()].concat(), &facts), expected.trim_start_matches('\n'));
 }

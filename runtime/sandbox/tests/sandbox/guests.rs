@@ -13,6 +13,7 @@ const BASE: u32 = 1024;
 /// A guest under construction.
 pub(crate) struct Guest {
     input: Vec<Field>,
+    key: Vec<Field>,
     outputs: Vec<(String, OutputShape)>,
     name: String,
     version: String,
@@ -38,16 +39,23 @@ impl Default for Guest {
         ];
         Self {
             input: fields(&["n int64", "text text"]),
+            key: Vec::new(),
             outputs: outputs.into_iter().map(|(name, shape)| (name.to_owned(), shape)).collect(),
             name: "guest".into(),
             version: "1.2.3".into(),
             imports: String::new(),
-            world: "include stygian:plugin/operator-plugin@0.1.0;".into(),
+            world: "include stygian:plugin/operator-plugin@0.2.0;".into(),
         }
     }
 }
 
 impl Guest {
+    /// The columns of its key.
+    pub(crate) fn keyed_by(mut self, key: Vec<Field>) -> Self {
+        self.key = key;
+        self
+    }
+
     pub(crate) fn reads(mut self, input: Vec<Field>) -> Self {
         self.input = input;
         self
@@ -85,7 +93,8 @@ impl Guest {
     fn describe(&self) -> (Vec<u8>, u32) {
         let mut memory = Memory(Vec::new());
         let columns = memory.fields(&self.input);
-        let inputs = [memory.text("input"), columns].concat();
+        let key = memory.fields(&self.key);
+        let inputs = [memory.text("input"), columns, key].concat();
         let inputs = memory.list(&inputs, 1);
         let outputs: Vec<Vec<u8>> = self.outputs.iter().map(|(name, shape)| memory.output(name, shape)).collect();
         let outputs = memory.list(&outputs.concat(), outputs.len());

@@ -17,8 +17,8 @@ fn refused(name: &str, bytes: &[u8]) -> String {
 fn describes_what_it_is() {
     let plugin = load("good", &Guest::default().build(NOTHING)).expect("a plugin");
     assert_eq!(plugin.interfaces(), PluginInterfaces { operator: true, ..PluginInterfaces::default() });
-    assert!(plugin.imports().contains(&"stygian:plugin/output@0.1.0".to_owned()));
-    assert!(plugin.exports().contains(&"stygian:plugin/metadata@0.1.0".to_owned()));
+    assert!(plugin.imports().contains(&"stygian:plugin/output@0.2.0".to_owned()));
+    assert!(plugin.exports().contains(&"stygian:plugin/metadata@0.2.0".to_owned()));
     let description = plugin.describe("{}").expect("a description");
     assert_eq!((description.name.as_str(), description.version.to_string()), ("guest", "1.2.3".to_owned()));
     assert_eq!(description.inputs[0].columns, fields(&["n int64", "text text"]));
@@ -47,7 +47,7 @@ fn refuses_an_export_of_another_type() {
       (core instance $i (instantiate $m))
       (func $describe (result string) (canon lift (core func $i "d") (memory $i "memory")))
       (instance $metadata (export "describe" (func $describe)))
-      (export "stygian:plugin/metadata@0.1.0" (instance $metadata)))"#;
+      (export "stygian:plugin/metadata@0.2.0" (instance $metadata)))"#;
     let plugin = load("other", &wat::parse_str(module).expect("a component")).expect("only its outside is seen on load");
     assert!(plugin.describe("{}").is_err());
 }
@@ -96,6 +96,7 @@ fn checks_names_versions_and_sizes_of_descriptions() {
     let many: Vec<String> = (0..1001).map(|n| format!("c{n} int8")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     assert!(describe(Guest::default().reads(fields(&many))).contains("1001 columns"));
+    assert!(describe(Guest::default().keyed_by(fields(&["k text"]))).contains("only a keyed operator has a key"));
 }
 
 #[test]
@@ -107,21 +108,21 @@ fn lists_all_columns_that_do_not_fit() {
 }
 
 #[test]
-fn keyed_plugins_are_described_but_not_run() {
+fn a_plugin_that_is_keyed_alone_makes_no_operator_of_rows() {
     let keyed = r#"(module
-      (import "stygian:plugin/state-access@0.1.0" "append" (func (param i32 i32 i32 i32 i32 i32)))
+      (import "stygian:plugin/state-access@0.2.0" "append" (func (param i32 i32 i32 i32 i32 i32)))
       (memory (export "memory") 1)
       (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
-      (func (export "stygian:plugin/metadata@0.1.0#describe") (param i32 i32) (result i32)
+      (func (export "stygian:plugin/metadata@0.2.0#describe") (param i32 i32) (result i32)
         (i32.store8 (i32.const 64) (i32.const 1)) (i32.const 64))
-      (func (export "stygian:plugin/keyed-operator@0.1.0#open") (param i32 i32) (result i32) (i32.const 16))
-      (func (export "stygian:plugin/keyed-operator@0.1.0#process")
+      (func (export "stygian:plugin/keyed-operator@0.2.0#open") (param i32 i32) (result i32) (i32.const 16))
+      (func (export "stygian:plugin/keyed-operator@0.2.0#process")
         (param i32 i64 i64 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) (i32.const 16))
-      (func (export "stygian:plugin/keyed-operator@0.1.0#on-timers") (param i32 i64 i64 i32 i32 i32 i32 i32 i32 i32) (result i32) (i32.const 16)))"#;
-    let plugin = load("keyed", &component(keyed, "include stygian:plugin/keyed-plugin@0.1.0;")).expect("a plugin");
+      (func (export "stygian:plugin/keyed-operator@0.2.0#on-timers") (param i32 i64 i64 i32 i32 i32 i32 i32 i32 i32) (result i32) (i32.const 16)))"#;
+    let plugin = load("keyed", &component(keyed, "include stygian:plugin/keyed-plugin@0.2.0;")).expect("a plugin");
     assert_eq!(plugin.interfaces(), PluginInterfaces { keyed_operator: true, ..PluginInterfaces::default() });
     assert!(matches!(plugin.describe("{}"), Err(SandboxError::Config { .. })), "this one refuses every configuration");
-    let error = plugin.operator("node", "{}", &rows(1).schema()).expect_err("not run yet").to_string();
+    let error = plugin.operator("node", "{}", &rows(1).schema()).expect_err("no operator").to_string();
     assert!(error.contains("exports `keyed-operator`"), "{error}");
 }
 
