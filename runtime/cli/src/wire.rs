@@ -200,11 +200,12 @@ impl Wiring<'_> {
             let (key, max_parallelism) = (key.clone(), self.plan.settings.max_parallelism);
             let event_time = self.plan.schema_of(edge).and_then(StreamSchema::event_time);
             let slots: Arc<[Slot]> = planned.description.slots.iter().map(Slot::from).collect();
+            let timers: Vec<String> = planned.description.timers.iter().map(|timer| timer.name.clone()).collect();
             let clocks: Arc<[TimerClock]> = planned.description.timers.iter().map(|timer| timer.clock).collect();
             return Ok(factory(move |context| {
                 let spec = KeyedSpec {
                     plugin: plugin.keyed_operator(context.node.as_str(), &config, &input)?,
-                    key: key.columns.clone(),
+                    key: key.columns.iter().map(|place| (*place, input.field(*place).name().clone())).collect(),
                     state: KeyedState::in_memory(
                         KeyCodec::new(key.types.clone(), max_parallelism),
                         slots.clone(),
@@ -213,8 +214,10 @@ impl Wiring<'_> {
                     ),
                     event_time,
                     outputs: outputs.clone(),
+                    timers: timers.clone(),
                     fresh,
                     poison: options.poison,
+                    captures: options.captures.clone(),
                 };
                 Ok(Keyed::new(context, spec))
             }));

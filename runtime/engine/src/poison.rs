@@ -79,6 +79,14 @@ pub(crate) trait Attempts {
 
     /// Saves the inputs of a call with these rows, which failed so; where they are, if they were saved.
     fn capture(&mut self, rows: &Range<usize>, error: &CallError) -> Option<PathBuf>;
+
+    /// These rows are given up, for this reason; calls on those behind them come after this.
+    ///
+    /// # Errors
+    /// When they cannot be got out of the way.
+    fn give_up(&mut self, _rows: &Range<usize>, _reason: &str) -> Result<(), OperatorError> {
+        Ok(())
+    }
 }
 
 /// Rows that are not processed, and why.
@@ -148,7 +156,9 @@ impl Poison {
                 Decision::GiveUp { rows, tried } => {
                     // Of rows that were not tried there is no failed call; the one that spent the budget will do, once.
                     let saved = (tried || given_up.is_empty()).then(|| attempts.capture(&called, &last)).flatten();
-                    given_up.push(self.give_up(rows, tried, &last, saved)?);
+                    let gone = self.give_up(rows, tried, &last, saved)?;
+                    attempts.give_up(&gone.rows, &gone.reason)?;
+                    given_up.push(gone);
                     retry.gave_up()
                 }
             };

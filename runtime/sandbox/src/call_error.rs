@@ -76,7 +76,8 @@ impl fmt::Display for During<'_> {
         match self.0.step {
             Step::Process if start + 1 == end => write!(f, "`process` of row {start}"),
             step @ (Step::Process | Step::Accumulate) => write!(f, "{step} of rows {start} to {last}", last = end.saturating_sub(1)),
-            Step::OnTimers => write!(f, "`on-timers` of {end} timers"),
+            Step::OnTimers if start + 1 == end => f.write_str("`on-timers` of 1 timer"),
+            Step::OnTimers => write!(f, "`on-timers` of {} timers", end.saturating_sub(start)),
             other => other.fmt(f),
         }
     }

@@ -13,11 +13,11 @@ use crate::operator::finish;
 use crate::plugin::Plugin;
 use crate::seat::Seat;
 use crate::wire::{self, KeyedProcess, OnTimers};
-use crate::{CallContext, CallError, CallOutput, Limits, SandboxError, Situation, Step, wiring};
-use arrow_array::{Array, RecordBatch};
+use crate::{CallContext, CallError, CallOutput, Capture, CaptureError, Limits, SandboxError, Situation, Step, capture, wiring};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use std::ops::Range;
-use stygian_core::{ColumnType, PluginDescription};
+use stygian_core::{ColumnType, EventTime, Field, PluginDescription};
 use stygian_state::{Loaded, StateCall, Values};
 use wasmtime::Store;
 
@@ -27,6 +27,8 @@ pub struct KeyedOperator {
     seat: Seat<Functions>,
     input: SchemaRef,
     columns: Vec<(usize, ColumnType)>,
+    /// The columns of the key.
+    key: Vec<Field>,
 }
 
 #[derive(Clone, Copy)]
@@ -65,7 +67,8 @@ impl KeyedOperator {
         let columns = wiring::input(name, description, input)?;
         let outputs = description.outputs.iter().map(Output::new).collect();
         let seat = Seat::new(plugin, name, config, description, outputs, INTERFACE, Functions::of);
-        Ok(Self { seat, input: input.clone(), columns })
+        let key = description.inputs.first().map_or(&[][..], |input| &input.key).to_vec();
+        Ok(Self { seat, input: input.clone(), columns, key })
     }
 
     /// The limits of its calls.
@@ -153,6 +156,54 @@ impl KeyedOperator {
         #[allow(clippy::expect_used)]
         let state = slot.expect("the state of the call");
         KeyedCall { result: result.map(|output| CallOutput { logs, ..output }), state }
+    }
+
+    /// All that it takes to make a call on rows again which failed. `state` was begun anew for the same rows, whose key columns are `keys`, and
+    /// is judged by `lives_at`.
+    ///
+    /// # Errors
+    /// When the inputs cannot be written down, or are too large.
+    pub fn capture(
+        &self,
+        context: CallContext,
+        (rows, slice): (&RecordBatch, &Range<usize>),
+        keys: &[ArrayRef],
+        state: &mut StateCall,
+        lives_at: EventTime,
+        error: &CallError,
+    ) -> Result<Capture, CaptureError> {
+        let columns = self.columns.iter().map(|(index, kind)| (*kind, rows.column(*index).slice(slice.start, slice.len())));
+        let keys = keys.iter().map(|column| column.slice(slice.start, slice.len())).collect();
+        let keyed = capture::keyed::take(state, &self.key, Some(keys), lives_at, false)?;
+        Ok(self.captured(context, columns, slice.len(), error)?.with_keyed(keyed))
+    }
+
+    /// As [`KeyedOperator::capture`], of a call on the timers that `state` was begun anew for; by processing time (`by_clock`) or event time.
+    ///
+    /// # Errors
+    /// As [`KeyedOperator::capture`].
+    pub fn capture_timers(
+        &self,
+        context: CallContext,
+        state: &mut StateCall,
+        lives_at: EventTime,
+        by_clock: bool,
+        error: &CallError,
+    ) -> Result<Capture, CaptureError> {
+        let none = self.columns.iter().map(|(index, kind)| (*kind, arrow_array::new_empty_array(self.input.field(*index).data_type())));
+        let keyed = capture::keyed::take(state, &self.key, None, lives_at, by_clock)?;
+        Ok(self.captured(context, none, 0, error)?.with_keyed(keyed))
+    }
+
+    fn captured(
+        &self,
+        context: CallContext,
+        columns: impl Iterator<Item = (ColumnType, ArrayRef)>,
+        rows: usize,
+        error: &CallError,
+    ) -> Result<Capture, CaptureError> {
+        let fields = wiring::fields(&self.columns, &self.input);
+        Capture::new(self.seat.plugin(), self.seat.config(), context, fields, columns, rows, error)
     }
 
     /// A failure on these rows that is not the plugin's.

@@ -42,7 +42,10 @@ pub use aggregate::AggregateOperator;
 pub use blame::Blame;
 pub use call::{CallContext, CallOutput, DeadRow, LogLevel, LogLine, Piece};
 pub use call_error::{BadOutput, CallError, ColumnFault, Situation, Step, TimeLimit};
-pub use capture::{CallRecord, Capture, CaptureError, CaptureLimits, Captures, FailureRecord, MAX_CAPTURE_BYTES, Replay, Verdict};
+pub use capture::{
+    CallRecord, Capture, CaptureError, CaptureLimits, Captures, FailureRecord, KeyedInputs, KeyedRecord, MAX_CAPTURE_BYTES, Replay,
+    SlotRecord, Verdict,
+};
 pub use compile::{Compiler, compile_worker};
 pub use error::SandboxError;
 pub use folder::FolderError;

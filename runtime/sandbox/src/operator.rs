@@ -19,7 +19,7 @@ use arrow_schema::SchemaRef;
 use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::Arc;
-use stygian_core::{ColumnType, Field, PluginDescription};
+use stygian_core::{ColumnType, PluginDescription};
 use wasmtime::Store;
 
 /// Calls with so many columns allocate nothing for them.
@@ -156,20 +156,20 @@ impl Operator {
         rows: &Range<usize>,
         error: &CallError,
     ) -> Result<Capture, CaptureError> {
-        let fields = self.columns.iter().map(|(index, column_type)| {
-            let field = self.input.field(*index);
-            Field { name: field.name().clone(), column_type: *column_type, nullable: field.is_nullable() }
-        });
+        let fields = wiring::fields(&self.columns, &self.input);
         let columns = input.columns.iter().map(|(column_type, array)| (*column_type, array.slice(rows.start, rows.len())));
-        Capture::new(self.seat.plugin(), self.seat.config(), context, fields.collect(), columns, rows.len(), error)
+        Capture::new(self.seat.plugin(), self.seat.config(), context, fields, columns, rows.len(), error)
     }
 
     /// The declared columns; the error says how the batch differs from what was promised.
     fn columns_of<'a>(&self, rows: &'a RecordBatch) -> Result<Columns<'a>, String> {
-        let same = Arc::ptr_eq(&self.input, rows.schema_ref());
+        if Arc::ptr_eq(&self.input, rows.schema_ref()) {
+            // Arrow has compared the columns with their schema.
+            return Ok(self.columns.iter().map(|(index, column_type)| (*column_type, rows.column(*index).as_ref())).collect());
+        }
         let column = |(index, column_type): &(usize, ColumnType)| {
             let name = self.input.field(*index).name();
-            let named = same || rows.schema_ref().fields().get(*index).is_some_and(|field| field.name() == name);
+            let named = rows.schema_ref().fields().get(*index).is_some_and(|field| field.name() == name);
             let array = rows.columns().get(*index).map(AsRef::as_ref).filter(|_| named);
             let fits = array.filter(|array: &&dyn Array| ColumnType::of(array.data_type()) == Some(*column_type));
             fits.map(|array| (*column_type, array)).ok_or_else(|| format!("column {index} is not `{name}` ({column_type})"))

@@ -15,6 +15,15 @@ pub(crate) fn input(operator: &str, plugin: &PluginDescription, input: &Schema) 
     })
 }
 
+/// What the columns of an input that a plugin reads are.
+pub(crate) fn fields(columns: &[(usize, ColumnType)], input: &Schema) -> Vec<Field> {
+    let field = |(index, column_type): &(usize, ColumnType)| {
+        let field = input.field(*index);
+        Field { name: field.name().clone(), column_type: *column_type, nullable: field.is_nullable() }
+    };
+    columns.iter().map(field).collect()
+}
+
 /// Index and type of every declared column; the error lists everything that does not fit.
 pub(crate) fn columns(declared: &[Field], input: &Schema) -> Result<Vec<(usize, ColumnType)>, Vec<String>> {
     let (mut found, mut mismatches) = (Vec::with_capacity(declared.len()), Vec::new());

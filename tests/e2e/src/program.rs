@@ -31,6 +31,7 @@ fn build_components() -> Result<PathBuf> {
         "plugins/sessionise",
         "plugins/fraud",
         "plugins/spread",
+        "tests/e2e/plugins/brittle",
         "tests/e2e/plugins/fragile",
     ]
     .map(|dir| root().join(dir));

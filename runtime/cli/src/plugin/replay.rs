@@ -6,6 +6,7 @@ use crate::load::open_sandbox;
 use crate::plugin::rows::json_rows;
 use crate::terminal::Terminal;
 use anyhow::Context;
+use arrow_array::RecordBatch;
 use serde_json::{Value, json};
 use std::io::Read;
 use std::path::Path;
@@ -49,9 +50,12 @@ fn read(path: &Path) -> anyhow::Result<Capture> {
 fn told(capture: &Capture, used: &str, replayed: &Replay) -> String {
     let record = &capture.record;
     let shown = |text: &str| escape(text, SHOWN);
-    let rows = capture.rows.num_rows();
-    let mut text =
-        format!("call     `process` of operator `{}`, {rows} {}\n", shown(&record.operator), if rows == 1 { "row" } else { "rows" });
+    let (count, what) = match &capture.keyed {
+        Some(inputs) if inputs.timers.num_rows() > 0 => (inputs.timers.num_rows(), "timer"),
+        _ => (capture.rows.num_rows(), "row"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    let mut text = format!("call     {} of operator `{}`, {count} {what}{plural}\n", shown(&record.failure.step), shown(&record.operator));
     text.push_str(&format!("plugin   {} (sha256 {})\n", shown(&record.plugin), shown(&record.sha256)));
     if used != record.sha256 {
         text.push_str(&format!("instead  sha256 {used}\n"));
@@ -59,9 +63,16 @@ fn told(capture: &Capture, used: &str, replayed: &Replay) -> String {
     if capture.limits() != record.limits {
         text.push_str("limits   lower than the capture asks for: no call gets so much here\n");
     }
-    let first = capture.rows.slice(0, rows.min(SHOWN_ROWS));
-    for row in json_rows(&first).unwrap_or_default() {
-        text.push_str(&format!("row      {}\n", shown(&row)));
+    let mut show = |label: &str, rows: &RecordBatch| {
+        for row in json_rows(&rows.slice(0, rows.num_rows().min(SHOWN_ROWS))).unwrap_or_default() {
+            text.push_str(&format!("{label:<9}{}\n", shown(&row)));
+        }
+    };
+    show("row", &capture.rows);
+    if let Some(inputs) = &capture.keyed {
+        show("timer", &inputs.timers);
+        show("key", &inputs.keys);
+        text.push_str(&format!("state    {} values and entries of these keys\n", inputs.state.num_rows()));
     }
     text.push_str(&format!("failed   {}\n", shown(&record.failure.message)));
     text.push_str(&match (&replayed.now, replayed.verdict) {
@@ -85,7 +96,7 @@ fn told_json(capture: &Capture, used: &str, replayed: &Replay) -> Value {
     };
     let now = replayed.now.as_ref().err().map(|error| json!({ "kind": error.situation.kind(), "message": error.situation.to_string() }));
     json!({
-        "verdict": verdict, "now": now, "rows": capture.rows.num_rows(), "used_sha256": used,
+        "verdict": verdict, "now": now, "rows": capture.rows.num_rows(), "timers": capture.keyed.as_ref().map(|inputs| inputs.timers.num_rows()), "used_sha256": used,
         "limits_lowered": capture.limits() != capture.record.limits, "call": capture.record,
     })
 }

@@ -1,23 +1,23 @@
 //! A keyed process plugin as an operator: rows in slices with the state of their keys, timers when their time has come.
 //!
 //! Every call reads state as the calls before it have left it, and its own writes are applied when it went well and not at all when it did
-//! not; the rows of a call that failed are tried again in halves (`poison`). Timers fire in the order of their times, before the watermark goes on and before rows that come after it. Outputs have the
+//! not; the rows or timers of a call that failed are tried again in halves (`poison`). Timers fire in the order of their times, before the watermark goes on and before rows that come after it. Outputs have the
 //! plugin's indices; the dead letters follow behind the last.
 
 use crate::metrics::Counters;
-use crate::operators::plugin::{apply, log};
+use crate::operators::plugin::{apply, log, save_capture};
 use crate::poison::{Attempts, GivenUp, Poison};
 use crate::{CallContext, Dropped, Operator, OperatorError, Output, PoisonPolicy, SubtaskContext, dead_letters};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::SchemaRef;
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
+use arrow_schema::{Schema, SchemaRef};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use stygian_core::{EventTime, OperatorId, TimerClock};
-use stygian_sandbox::{CallError, CallOutput, DeadRow, KeyedCall, KeyedOperator as Guest};
-use stygian_state::{KeyBatch, KeyedState, StateCall};
+use stygian_sandbox::{CallError, CallOutput, Capture, CaptureError, Captures, DeadRow, KeyedCall, KeyedOperator as Guest};
+use stygian_state::{FiredTimer, KeyBatch, KeyedState, StateCall};
 
 /// How often timers may be called at one watermark: only timers that set timers without end reach it.
 const MOST_TIMER_CALLS: usize = 1_000_000;
@@ -26,18 +26,22 @@ const MOST_TIMER_CALLS: usize = 1_000_000;
 pub struct KeyedSpec {
     /// The plugin, opened for the input.
     pub plugin: Guest,
-    /// Where key columns stand in the input.
-    pub key: Vec<usize>,
+    /// Where key columns stand in the input, and their names.
+    pub key: Vec<(usize, String)>,
     /// The operator's state in this subtask.
     pub state: KeyedState,
     /// The event time column of the input, by which state lives; `None`: it lives by processing time.
     pub event_time: Option<usize>,
     /// The schema of each output, as planned.
     pub outputs: Vec<SchemaRef>,
+    /// The names of the plugin's timers.
+    pub timers: Vec<String>,
     /// Every call gets an instance of its own.
     pub fresh: bool,
     /// What becomes of rows that make it fail.
     pub poison: PoisonPolicy,
+    /// Where the inputs of failed calls go; `None`: nowhere.
+    pub captures: Option<Arc<Captures>>,
 }
 
 /// A subtask's use of a keyed plugin.
@@ -58,16 +62,36 @@ struct Calls {
     /// Not there while a call has it, and not after a failure.
     state: Option<Box<KeyedState>>,
     keys: KeyBatch,
+    captures: Option<Arc<Captures>>,
+    /// The names of key columns and of timers.
+    key_names: Vec<String>,
+    timers: Vec<String>,
 }
 
 impl Keyed {
     /// An operator without state.
     pub fn new(context: &SubtaskContext, spec: KeyedSpec) -> Self {
-        let KeyedSpec { plugin, key, state, event_time, outputs, fresh, poison } = spec;
+        let KeyedSpec { plugin, key, state, event_time, outputs, fresh, poison, captures, timers } = spec;
         let (node, counters) = (context.node.clone(), context.counters.clone());
         let poison = Poison::new(node.clone(), poison, plugin.limits().call_cpu.0, counters.clone());
         let (state, keys) = (Some(Box::new(state)), KeyBatch::default());
-        Self { calls: Calls { node, counters, plugin, key, event_time, outputs, fresh, state, keys }, poison }
+        let (key, key_names) = key.into_iter().unzip();
+        Self { calls: Calls { node, counters, plugin, key, event_time, outputs, fresh, state, keys, captures, key_names, timers }, poison }
+    }
+
+    /// Fires what is due, and what that sets for a time that has come.
+    fn fire(&mut self, due: Due<'_>, out: &mut Output) -> Result<(), OperatorError> {
+        let (most, fresh) = (self.calls.plugin.limits().rows_per_call as usize, self.calls.fresh);
+        for _ in 0..MOST_TIMER_CALLS {
+            let Some(Fired { count, failure }) = self.calls.fire(&due, most, out)? else { return Ok(()) };
+            self.poison.add_rows(count);
+            let Some(error) = failure else { continue };
+            let buries = self.poison.dead_letters();
+            let mut again = TimersAgain { calls: &mut self.calls, due, out: &mut *out, buries, fatal: None };
+            let given_up = self.poison.rescue(0..count, error, fresh, &mut again);
+            again.fatal.map_or(given_up, Err)?;
+        }
+        Err(OperatorError::TimersWithoutEnd { calls: MOST_TIMER_CALLS, watermark: due.context.watermark })
     }
 
     /// The rows that were given up, if they go to the dead letters.
@@ -93,9 +117,13 @@ impl Calls {
         if self.event_time.is_some() { context.watermark } else { EventTime::from_micros(context.processing_time) }
     }
 
+    fn key_columns(&self, rows: &RecordBatch) -> Vec<ArrayRef> {
+        self.key.iter().map(|column| rows.column(*column).clone()).collect()
+    }
+
     /// Takes the keys of a batch, for the calls on its rows.
     fn keys_of(&mut self, rows: &RecordBatch) -> Result<(), OperatorError> {
-        let key: Vec<ArrayRef> = self.key.iter().map(|column| rows.column(*column).clone()).collect();
+        let key = self.key_columns(rows);
         let mut state = self.take_state()?;
         state.keys_of(&key, rows.num_rows(), &mut self.keys)?;
         self.state = Some(state);
@@ -174,27 +202,111 @@ impl Calls {
         Ok(())
     }
 
-    /// Fires what is due at `now`, and what that sets for a time up to `now`. A timer has no row that could be given up, so its failure
-    /// ends the job whatever `on_error` says.
-    fn fire(&mut self, clock: TimerClock, now: i64, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
-        let most = self.plugin.limits().rows_per_call as usize;
-        let judged_at = self.lives_by(context);
-        for _ in 0..MOST_TIMER_CALLS {
-            let call = match self.take_state()?.begin_timers(clock, now, most, judged_at)? {
-                Ok(call) => call,
-                Err(state) => {
-                    self.state = Some(state);
-                    return Ok(());
-                }
-            };
-            if self.fresh {
-                self.plugin.reset();
-            }
-            let called = self.plugin.on_timers(guest_context(context), call);
-            let output = self.settle(called)?.map_err(OperatorError::Call)?;
-            self.put_out(&RecordBatch::new_empty(Arc::new(arrow_schema::Schema::empty())), output, out)?;
+    /// Calls the plugin on timers that are due, `most` at most: how many they were and how it failed, if it did; `None`: none is due.
+    fn fire(&mut self, due: &Due<'_>, most: usize, out: &mut Output) -> Result<Option<Fired>, OperatorError> {
+        let Some(call) = self.begin_timers(due, most)? else { return Ok(None) };
+        let count = call.fired().len();
+        if self.fresh {
+            self.plugin.reset();
         }
-        Err(OperatorError::TimersWithoutEnd { calls: MOST_TIMER_CALLS, watermark: context.watermark })
+        let called = self.plugin.on_timers(guest_context(due.context), call);
+        let failure = match self.settle(called)? {
+            Ok(output) => {
+                self.put_out(&RecordBatch::new_empty(Arc::new(Schema::empty())), output, out)?;
+                None
+            }
+            Err(error) => Some(error),
+        };
+        Ok(Some(Fired { count, failure }))
+    }
+
+    fn begin_timers(&mut self, due: &Due<'_>, most: usize) -> Result<Option<StateCall>, OperatorError> {
+        let judged_at = self.lives_by(due.context);
+        match self.take_state()?.begin_timers(due.clock, due.now, most, judged_at)? {
+            Ok(call) => Ok(Some(call)),
+            Err(state) => {
+                self.state = Some(state);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Saves what a failed call was; `None` where that is off, was done often enough, or cannot be done, which is said.
+    fn save(&self, capture: impl FnOnce(&Guest) -> Result<Capture, CaptureError>) -> Option<PathBuf> {
+        self.captures.as_deref().and_then(|captures| save_capture(captures, &self.node, || capture(&self.plugin)))
+    }
+
+    /// The key columns of the timers that fired, their names and times: what their dead letters hold.
+    fn timer_rows(&self, call: &StateCall) -> Result<RecordBatch, OperatorError> {
+        let of: UInt32Array = call.fired().iter().map(|fired| fired.key).collect();
+        let mut columns: Vec<(&str, ArrayRef)> = Vec::new();
+        for (name, column) in self.key_names.iter().zip(call.keys().columns()) {
+            columns.push((name, arrow_select::take::take(column, &of, None)?));
+        }
+        let name = |fired: &FiredTimer| self.timers.get(fired.timer as usize).map_or("", String::as_str);
+        let at = TimestampMicrosecondArray::from_iter_values(call.fired().iter().map(|fired| fired.at)).with_timezone("UTC");
+        columns.push(("timer", Arc::new(StringArray::from_iter_values(call.fired().iter().map(name)))));
+        columns.push(("timer_at", Arc::new(at)));
+        Ok(RecordBatch::try_from_iter(columns)?)
+    }
+}
+
+/// What makes timers due.
+#[derive(Clone, Copy)]
+struct Due<'a> {
+    clock: TimerClock,
+    now: i64,
+    context: &'a CallContext,
+}
+
+/// A call on timers that was made.
+struct Fired {
+    count: usize,
+    failure: Option<Box<CallError>>,
+}
+
+/// The calls on timers that failed, made again with fewer of them. Timers are due in one order, so those of a range are the first that are
+/// left; what a call that went well sets anew for a time before them comes in between, and is counted with them.
+struct TimersAgain<'a> {
+    calls: &'a mut Calls,
+    due: Due<'a>,
+    out: &'a mut Output,
+    buries: bool,
+    fatal: Option<OperatorError>,
+}
+
+impl Attempts for TimersAgain<'_> {
+    fn run(&mut self, timers: &Range<usize>) -> Result<(), Box<CallError>> {
+        self.calls.plugin.reset();
+        match self.calls.fire(&self.due, timers.len(), self.out) {
+            Ok(Some(Fired { failure: Some(error), .. })) => Err(error),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.fatal = Some(error);
+                Err(Box::new(self.calls.plugin.host_fault(timers.clone(), STATE_FAULT)))
+            }
+        }
+    }
+
+    fn capture(&mut self, timers: &Range<usize>, error: &CallError) -> Option<PathBuf> {
+        let (context, by_clock) = (guest_context(self.due.context), self.due.clock == TimerClock::ProcessingTime);
+        let mut call = self.calls.begin_timers(&self.due, timers.len()).ok()??;
+        let lives_at = self.calls.lives_by(self.due.context);
+        let saved = self.calls.save(|plugin| plugin.capture_timers(context, &mut call, lives_at, by_clock, error));
+        self.calls.state = Some(call.abort());
+        saved
+    }
+
+    /// Timers that are given up are gone as if they had fired.
+    fn give_up(&mut self, timers: &Range<usize>, reason: &str) -> Result<(), OperatorError> {
+        let Some(call) = self.calls.begin_timers(&self.due, timers.len())? else { return Ok(()) };
+        if self.buries {
+            let rows = self.calls.timer_rows(&call)?;
+            let dead = (0_u32..).take(rows.num_rows()).map(|row| DeadRow { row, reason: reason.to_owned() });
+            self.calls.put_dead(&rows, &dead.collect::<Vec<_>>(), self.out)?;
+        }
+        self.calls.state = Some(call.commit()?);
+        Ok(())
     }
 }
 
@@ -216,6 +328,8 @@ struct Again<'a> {
     calls: &'a mut Calls,
     part: Part<'a>,
     out: &'a mut Output,
+    /// The rows of the call that failed last: perhaps not all that were to be called, if their state was too large.
+    failed: Range<usize>,
     /// What is no failure of the plugin's, and ends the job.
     fatal: Option<OperatorError>,
 }
@@ -228,9 +342,12 @@ impl Attempts for Again<'_> {
             let begun = self.calls.begin(self.part.rows, start, rows.end - start, self.part.context);
             match begun.and_then(|call| self.calls.run(&self.part, start, call, self.out)) {
                 Ok(Called { slice, failure: None }) => start = slice.end,
-                Ok(Called { failure: Some(error), .. }) => return Err(error),
+                Ok(Called { failure: Some(error), slice }) => {
+                    self.failed = slice;
+                    return Err(error);
+                }
                 Err(error) => {
-                    let fault = self.calls.plugin.host_fault(rows.clone(), "the state could not be kept");
+                    let fault = self.calls.plugin.host_fault(rows.clone(), STATE_FAULT);
                     self.fatal = Some(error);
                     return Err(Box::new(fault));
                 }
@@ -239,11 +356,18 @@ impl Attempts for Again<'_> {
         Ok(())
     }
 
-    /// Not saved: a capture holds no state yet, so the call could not be made again from it.
-    fn capture(&mut self, _rows: &Range<usize>, _error: &CallError) -> Option<PathBuf> {
-        None
+    fn capture(&mut self, _rows: &Range<usize>, error: &CallError) -> Option<PathBuf> {
+        let Part { rows, context } = self.part;
+        let mut call = self.calls.begin(rows, self.failed.start, self.failed.len(), context).ok()?;
+        let (keys, lives_at) = (self.calls.key_columns(rows), self.calls.lives_by(context));
+        let slice = self.failed.clone();
+        let saved = self.calls.save(|plugin| plugin.capture(guest_context(context), (rows, &slice), &keys, &mut call, lives_at, error));
+        self.calls.state = Some(call.abort());
+        saved
     }
 }
+
+const STATE_FAULT: &str = "the state could not be kept";
 
 fn guest_context(context: &CallContext) -> stygian_sandbox::CallContext {
     let watermark = (context.watermark != EventTime::MIN).then_some(context.watermark.micros());
@@ -261,7 +385,7 @@ impl Operator for Keyed {
             start = slice.end;
             let Some(error) = failure else { continue };
             let fresh = self.calls.fresh;
-            let mut again = Again { calls: &mut self.calls, part, out: &mut *out, fatal: None };
+            let mut again = Again { calls: &mut self.calls, part, out: &mut *out, failed: slice.clone(), fatal: None };
             let given_up = self.poison.rescue(slice, error, fresh, &mut again);
             let given_up = again.fatal.map_or(given_up, Err)?;
             self.bury(&rows, &given_up, out)?;
@@ -270,7 +394,7 @@ impl Operator for Keyed {
     }
 
     fn watermark(&mut self, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
-        self.calls.fire(TimerClock::EventTime, context.watermark.micros(), context, out)?;
+        self.fire(Due { clock: TimerClock::EventTime, now: context.watermark.micros(), context }, out)?;
         let now = self.calls.lives_by(context);
         if let Some(state) = &mut self.calls.state {
             state.sweep(now);
@@ -284,7 +408,7 @@ impl Operator for Keyed {
     }
 
     fn processing_time(&mut self, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
-        self.calls.fire(TimerClock::ProcessingTime, context.processing_time, context, out)
+        self.fire(Due { clock: TimerClock::ProcessingTime, now: context.processing_time, context }, out)
     }
 
     fn end(&mut self) -> Dropped {

@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use stygian_core::{EventTime, OperatorId};
-use stygian_sandbox::{CallError, CallInput, CallOutput, Captures, DeadRow, Merge, Piece};
+use stygian_sandbox::{CallError, CallInput, CallOutput, Capture, CaptureError, Captures, DeadRow, Merge, Piece};
 
 /// How a plugin is called.
 #[derive(Clone, Debug, Default)]
@@ -130,12 +130,20 @@ impl Attempts for Again<'_, '_> {
 
     fn capture(&mut self, rows: &Range<usize>, error: &CallError) -> Option<PathBuf> {
         let captures = self.captures?;
-        let saved = captures.save(self.node.as_str(), || self.plugin.capture(self.context, self.input, rows, error));
-        saved.unwrap_or_else(|error| {
-            tracing::warn!(operator = %self.node, error = &error as &dyn std::error::Error, "the input of a failed call could not be saved");
-            None
-        })
+        save_capture(captures, self.node, || self.plugin.capture(self.context, self.input, rows, error))
     }
+}
+
+/// Saves a failed call; where it is, if there is room for it. That it cannot be saved is said and does no harm.
+pub(crate) fn save_capture(
+    captures: &Captures,
+    node: &OperatorId,
+    capture: impl FnOnce() -> Result<Capture, CaptureError>,
+) -> Option<PathBuf> {
+    captures.save(node.as_str(), capture).unwrap_or_else(|error| {
+        tracing::warn!(operator = %node, error = &error as &dyn std::error::Error, "the input of a failed call could not be saved");
+        None
+    })
 }
 
 /// The rows of an output of the planned schema.

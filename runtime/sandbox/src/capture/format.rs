@@ -18,12 +18,15 @@
 //! | `call` | 1 | the [`CallRecord`] as JSON |
 //! | `component` | 1 | the plugin; its SHA-256 is in the record |
 //! | `rows` | 1 | the columns that went into the sandbox, an Arrow IPC stream of one uncompressed batch (see `rows`) |
+//! | `keys`, `state`, `timers` | 1 | of a call with state by key, all three: such streams too (see `keyed`) |
 //!
-//! A call of another kind (with state by key: the keys, their states, the answers to reads) adds sections of its own. A reader refuses a
-//! section that it does not know, because a call without a part of its inputs is another call.
+//! A reader refuses a section that it does not know, because a call without a part of its inputs is another call.
 
-use super::{CallRecord, Capture, CaptureError, rows};
+use super::keyed::{KeyedInputs, state_schema, timers_schema};
+use super::{CallRecord, Capture, CaptureError, ColumnRecord, rows};
+use arrow_schema::SchemaRef;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::sync::Arc;
 use stygian_core::{ByteSize, Field};
 
@@ -33,8 +36,6 @@ pub const MAX_CAPTURE_BYTES: usize = 128 << 20;
 const MAGIC: &[u8; 16] = b"stygian-capture\n";
 const VERSION: u32 = 1;
 const CHECKSUM: usize = 32;
-/// Of this version.
-const SECTIONS: u32 = 3;
 const MAX_SECTIONS: u32 = 16;
 /// The largest record, in bytes: a configuration comes from a pipeline file of at most 1 MiB.
 const MAX_RECORD: usize = 16 << 20;
@@ -42,6 +43,11 @@ const SECTION_VERSION: u32 = 1;
 const CALL: &str = "call";
 const COMPONENT: &str = "component";
 const ROWS: &str = "rows";
+const KEYS: &str = "keys";
+const STATE: &str = "state";
+const TIMERS: &str = "timers";
+/// All there are; the first three are in every capture.
+const NAMES: [&str; 6] = [CALL, COMPONENT, ROWS, KEYS, STATE, TIMERS];
 
 impl Capture {
     /// The capture as a file.
@@ -51,17 +57,24 @@ impl Capture {
     pub fn to_bytes(&self) -> Result<Vec<u8>, CaptureError> {
         let record = serde_json::to_vec(&self.record).map_err(|error| CaptureError::Input(error.to_string()))?;
         let rows = rows::encode(&self.rows)?;
-        let sections: [(&str, &[u8]); 3] = [(CALL, &record), (COMPONENT, &self.component), (ROWS, &rows)];
+        let mut sections: Vec<(&str, Cow<'_, [u8]>)> =
+            vec![(CALL, record.into()), (COMPONENT, Cow::Borrowed(&self.component)), (ROWS, rows.into())];
+        if let Some(KeyedInputs { keys, state, timers }) = &self.keyed {
+            for (name, batch) in [(KEYS, keys), (STATE, state), (TIMERS, timers)] {
+                sections.push((name, rows::encode(batch)?.into()));
+            }
+        }
         let mut file = MAGIC.to_vec();
         file.extend(VERSION.to_le_bytes());
-        file.extend(SECTIONS.to_le_bytes());
+        // Six at most.
+        file.extend(u32::try_from(sections.len()).unwrap_or(u32::MAX).to_le_bytes());
         for (name, bytes) in sections {
             // The names above are short.
             file.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
             file.extend(name.as_bytes());
             file.extend(SECTION_VERSION.to_le_bytes());
             file.extend((bytes.len() as u64).to_le_bytes());
-            file.extend(bytes);
+            file.extend(bytes.as_ref());
         }
         let checksum = Sha256::digest(&file);
         file.extend(checksum);
@@ -87,15 +100,33 @@ impl Capture {
         if *checksum != *Sha256::digest(content) {
             return Err(damaged("it does not match its checksum"));
         }
-        let Sections { call, component, rows } = Sections::read(reader)?;
+        let [call, component, rows, keyed @ ..] = sections(reader)?;
+        let (Some(call), Some(component), Some(rows)) = (call, component, rows) else { return Err(damaged("a section is missing")) };
         let record = record(call)?;
         if record.sha256 != hex(&Sha256::digest(component)) {
             return Err(damaged("the component is not the one of the record"));
         }
-        let fields: Vec<Field> = record.columns.iter().map(Field::from).collect();
-        let rows = rows::decode(rows, &rows::schema(&fields)).map_err(CaptureError::Damaged)?;
-        Ok(Self { record, component: Arc::from(component), rows })
+        let decode = |stream: &[u8], schema: &SchemaRef| rows::decode(stream, schema).map_err(CaptureError::Damaged);
+        let rows = decode(rows, &schema_of(&record.columns))?;
+        let keyed = match (&record.keyed, keyed) {
+            (None, [None, None, None]) => None,
+            (Some(record), [Some(keys), Some(state), Some(timers)]) => {
+                let keys = decode(keys, &schema_of(&record.key))?;
+                let (state, timers) = (decode(state, &state_schema())?, decode(timers, &timers_schema())?);
+                let called_for = if timers.num_rows() > 0 { timers.num_rows() } else { rows.num_rows() };
+                if keys.num_rows() != called_for {
+                    return Err(damaged("it has not a key for each row or timer"));
+                }
+                Some(KeyedInputs { keys, state, timers })
+            }
+            _ => return Err(damaged("keys, state and timers are only there together with what the record says of them")),
+        };
+        Ok(Self { record, component: Arc::from(component), rows, keyed })
     }
+}
+
+fn schema_of(columns: &[ColumnRecord]) -> SchemaRef {
+    rows::schema(&columns.iter().map(Field::from).collect::<Vec<_>>())
 }
 
 fn damaged(what: &str) -> CaptureError {
@@ -108,8 +139,12 @@ fn record(bytes: &[u8]) -> Result<CallRecord, CaptureError> {
     }
     let record: CallRecord = serde_json::from_slice(bytes).map_err(|error| CaptureError::Damaged(format!("its record: {error}")))?;
     let short = |name: &String| name.len() <= crate::MAX_NAME_BYTES;
-    let named = record.columns.iter().map(|column| &column.name).chain([&record.operator]).all(short);
-    if !named || record.columns.len() > crate::MAX_COLUMNS {
+    let keyed = record.keyed.as_ref();
+    let key = keyed.map_or(&[][..], |keyed| &keyed.key);
+    let slots = keyed.map_or(&[][..], |keyed| &keyed.slots);
+    let columns = record.columns.iter().chain(key).map(|column| &column.name);
+    let named = columns.chain(slots.iter().map(|slot| &slot.name)).chain([&record.operator]).all(short);
+    if !named || record.columns.len().max(key.len()).max(slots.len()) > crate::MAX_COLUMNS {
         return Err(damaged("its record has too many columns, or names that are too long"));
     }
     Ok(record)
@@ -119,39 +154,20 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What the sections hold.
-#[derive(Default)]
-struct Sections<'a> {
-    call: &'a [u8],
-    component: &'a [u8],
-    rows: &'a [u8],
-}
-
-impl<'a> Sections<'a> {
-    /// Each section once, and nothing behind them but the checksum.
-    fn read(mut reader: Reader<'a>) -> Result<Self, CaptureError> {
-        let (mut sections, mut seen) = (Self::default(), [false; 3]);
-        let count = reader.u32()?;
-        if count > MAX_SECTIONS {
-            return Err(damaged("it has too many sections"));
-        }
-        for _ in 0..count {
-            let (name, bytes) = reader.section()?;
-            let (place, slot) = match name {
-                b"call" => (0, &mut sections.call),
-                b"component" => (1, &mut sections.component),
-                _ => (2, &mut sections.rows),
-            };
-            if std::mem::replace(&mut seen[place], true) {
-                return Err(damaged("a section is there twice"));
-            }
-            *slot = bytes;
-        }
-        if seen != [true; 3] || reader.0.len() != CHECKSUM {
-            return Err(damaged("a section is missing, or something follows the last"));
-        }
-        Ok(sections)
+/// What the sections hold, in the order of [`NAMES`]: each once at most, and nothing behind them but the checksum.
+fn sections(mut reader: Reader<'_>) -> Result<[Option<&[u8]>; NAMES.len()], CaptureError> {
+    let mut sections = [None; NAMES.len()];
+    let count = reader.u32()?;
+    if count > MAX_SECTIONS {
+        return Err(damaged("it has too many sections"));
     }
+    for _ in 0..count {
+        let (place, bytes) = reader.section()?;
+        if sections[place].replace(bytes).is_some() {
+            return Err(damaged("a section is there twice"));
+        }
+    }
+    if reader.0.len() == CHECKSUM { Ok(sections) } else { Err(damaged("something follows the last section")) }
 }
 
 /// What of a file has not been read.
@@ -174,20 +190,20 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
-    /// A section that this version knows.
-    fn section(&mut self) -> Result<(&'a [u8], &'a [u8]), CaptureError> {
+    /// A section that this version knows: its place in [`NAMES`], and what it holds.
+    fn section(&mut self) -> Result<(usize, &'a [u8]), CaptureError> {
         let [length] = self.array()?;
         let name = self.take(usize::from(length))?;
         let version = self.u32()?;
         let length = usize::try_from(u64::from_le_bytes(self.array()?)).map_err(|_| damaged("it is cut short"))?;
-        let known = [CALL, COMPONENT, ROWS].iter().any(|known| known.as_bytes() == name);
-        if !known || version != SECTION_VERSION {
-            let name = stygian_core::escape_bytes(name, 32);
-            return Err(CaptureError::Damaged(format!(
-                "section `{name}` of version {version} is not known here; a newer Stygian may know it"
-            )));
+        match NAMES.iter().position(|known| known.as_bytes() == name) {
+            Some(place) if version == SECTION_VERSION => Ok((place, self.take(length)?)),
+            _ => {
+                let name = stygian_core::escape_bytes(name, 32);
+                let what = format!("section `{name}` of version {version} is not known here; a newer Stygian may know it");
+                Err(CaptureError::Damaged(what))
+            }
         }
-        Ok((name, self.take(length)?))
     }
 }
 
@@ -195,8 +211,8 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
     use crate::Limits;
-    use crate::capture::{ColumnRecord, FailureRecord};
-    use arrow_array::{ArrayRef, Int64Array};
+    use crate::capture::{FailureRecord, KeyedRecord, SlotRecord};
+    use arrow_array::{ArrayRef, BinaryArray, Int64Array, StringArray, UInt32Array};
     use proptest::prelude::*;
     use stygian_core::ColumnType;
 
@@ -213,10 +229,32 @@ mod tests {
             watermark: None,
             processing_time: 7,
             columns: vec![ColumnRecord { name: "n".into(), column_type: ColumnType::Int64, nullable: true }],
+            keyed: None,
             failure: FailureRecord { step: "`process`".into(), kind: "trap".into(), message: "unreachable".into() },
         };
         let fields: Vec<Field> = record.columns.iter().map(Field::from).collect();
-        Capture { rows: rows::batch(&rows::schema(&fields), vec![column], 3).expect("rows"), record, component }
+        Capture { rows: rows::batch(&rows::schema(&fields), vec![column], 3).expect("rows"), record, component, keyed: None }
+    }
+
+    /// A call on two timers of one key, with a value, a list and a map.
+    fn keyed() -> Capture {
+        let (mut capture, column) = (capture(), |name: &str, column_type| ColumnRecord { name: name.into(), column_type, nullable: true });
+        let numbers = |numbers: &[u32]| -> ArrayRef { Arc::new(UInt32Array::from(numbers.to_vec())) };
+        let bytes = |bytes: Vec<Option<&[u8]>>| -> ArrayRef { Arc::new(bytes.into_iter().collect::<BinaryArray>()) };
+        let batch = |schema: &SchemaRef, columns| rows::batch(schema, columns, 2).expect("rows");
+        let key = vec![column("user", ColumnType::Text)];
+        let slot = |name: &str, kind: &str| SlotRecord { name: name.into(), kind: kind.into(), version: 3 };
+        let slots = vec![slot("sum", "value"), slot("seen", "map")];
+        let state = vec![numbers(&[0, 1]), numbers(&[0, 0]), bytes(vec![None, Some(b"k")]), bytes(vec![Some(b"v"), Some(b"")])];
+        let keys: ArrayRef = Arc::new(StringArray::from(vec![Some("u"), Some("u")]));
+        let at: ArrayRef = Arc::new(Int64Array::from(vec![5, i64::MAX]));
+        let inputs = KeyedInputs {
+            keys: batch(&schema_of(&key), vec![keys]),
+            state: batch(&state_schema(), state),
+            timers: batch(&timers_schema(), vec![numbers(&[0, 7]), at]),
+        };
+        capture.rows = capture.rows.slice(0, 0);
+        capture.with_keyed((KeyedRecord { key, slots, lives_at: -9, by_clock: true }, inputs))
     }
 
     /// The file with the right checksum at its end.
@@ -233,8 +271,11 @@ mod tests {
 
     #[test]
     fn is_read_as_it_was_written() {
-        let (capture, read) = (capture(), Capture::from_bytes(&capture().to_bytes().expect("written")).expect("read"));
-        assert_eq!((read.record, read.component, read.rows), (capture.record, capture.component, capture.rows));
+        for capture in [capture(), keyed()] {
+            let read = Capture::from_bytes(&capture.to_bytes().expect("written")).expect("read");
+            let parts = |capture: Capture| (capture.record, capture.component, capture.rows, capture.keyed);
+            assert_eq!(parts(read), parts(capture));
+        }
     }
 
     #[test]
@@ -261,6 +302,15 @@ mod tests {
         let mut another = capture();
         another.record.sha256 = "00".repeat(32);
         assert!(refusal(&another.to_bytes().expect("written")).contains("not the one of the record"));
+        let (mut without, mut with) = (keyed(), capture());
+        without.record.keyed = None;
+        with.record.keyed = keyed().record.keyed;
+        for half in [without, with] {
+            assert!(refusal(&half.to_bytes().expect("written")).contains("only there together"));
+        }
+        let mut fewer = keyed();
+        fewer.keyed = fewer.keyed.map(|inputs| KeyedInputs { keys: inputs.keys.slice(0, 1), ..inputs });
+        assert!(refusal(&fewer.to_bytes().expect("written")).contains("a key for each row or timer"));
     }
 
     proptest! {
@@ -270,9 +320,9 @@ mod tests {
         #[test]
         fn changed_files_never_panic(
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
-            cut in prop::option::weighted(0.1, any::<prop::sample::Index>()),
+            cut in prop::option::weighted(0.1, any::<prop::sample::Index>()), with_state in any::<bool>(),
         ) {
-            let mut file = capture().to_bytes().expect("written");
+            let mut file = if with_state { keyed() } else { capture() }.to_bytes().expect("written");
             for (place, byte) in changes {
                 let at = place.index(file.len());
                 file[at] = byte;

@@ -6,11 +6,13 @@
 //! file: `format` (the container) and `rows` (the columns) believe nothing.
 
 mod format;
+pub(crate) mod keyed;
 mod replay;
 mod rows;
 mod store;
 
 pub use format::MAX_CAPTURE_BYTES;
+pub use keyed::{KeyedInputs, KeyedRecord, SlotRecord};
 pub use replay::{Replay, Verdict};
 pub use store::{CaptureLimits, Captures};
 
@@ -29,6 +31,8 @@ pub struct Capture {
     pub component: Arc<[u8]>,
     /// The columns that the plugin reads, in its order.
     pub rows: RecordBatch,
+    /// What else went into a call with state by key; there if and only if [`CallRecord::keyed`] is.
+    pub keyed: Option<KeyedInputs>,
 }
 
 /// What a call was, beside its rows.
@@ -53,6 +57,9 @@ pub struct CallRecord {
     pub processing_time: i64,
     /// The columns of the rows.
     pub columns: Vec<ColumnRecord>,
+    /// Of a call with state by key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyed: Option<KeyedRecord>,
     /// How it failed.
     pub failure: FailureRecord,
 }
@@ -145,9 +152,16 @@ impl Capture {
             watermark: context.watermark,
             processing_time: context.processing_time,
             columns: fields.into_iter().map(ColumnRecord::from).collect(),
+            keyed: None,
             failure: error.into(),
         };
-        Ok(Self { record, component: plugin.component(), rows: rows::batch(&schema, columns, rows)? })
+        Ok(Self { record, component: plugin.component(), rows: rows::batch(&schema, columns, rows)?, keyed: None })
+    }
+
+    /// The same call with state by key.
+    pub(crate) fn with_keyed(mut self, (record, inputs): (KeyedRecord, KeyedInputs)) -> Self {
+        (self.record.keyed, self.keyed) = (Some(record), Some(inputs));
+        self
     }
 
     /// The circumstances of the call.

@@ -1,6 +1,7 @@
 //! Makes a captured call again, within the limits it had, and says whether it fails as it did.
 
-use super::{Capture, FailureRecord};
+use super::keyed::{self, KeyedInputs, KeyedRecord};
+use super::{CallRecord, Capture, FailureRecord};
 use crate::{CallError, CallOutput, Limits, Plugin, Sandbox, SandboxError};
 use std::path::Path;
 use stygian_core::{ByteSize, Span};
@@ -67,16 +68,40 @@ impl Capture {
     /// When the plugin cannot be opened with the configuration and columns of the call.
     pub fn replay(&self, plugin: &Plugin) -> Result<Replay, SandboxError> {
         let plugin = plugin.with_limits(self.limits());
-        let mut operator = plugin.operator(&self.record.operator, &self.record.config, self.rows.schema_ref())?;
-        let all = 0..self.rows.num_rows();
-        let input = operator.input(&self.rows).map_err(Box::new)?;
-        let now = operator.call(self.context(), &input, &all).map_err(Box::new);
+        let now = match (&self.record.keyed, &self.keyed) {
+            (Some(record), Some(inputs)) => self.call_keyed(&plugin, record, inputs)?,
+            _ => self.call(&plugin)?,
+        };
         let verdict = match &now {
             Ok(_) => Verdict::Passes,
             Err(error) if self.record.failure.is_like(&FailureRecord::from(&**error)) => Verdict::Same,
             Err(_) => Verdict::Different,
         };
         Ok(Replay { now, verdict })
+    }
+}
+
+type Called = Result<CallOutput, Box<CallError>>;
+
+impl Capture {
+    fn call(&self, plugin: &Plugin) -> Result<Called, SandboxError> {
+        let mut operator = plugin.operator(&self.record.operator, &self.record.config, self.rows.schema_ref())?;
+        let all = 0..self.rows.num_rows();
+        let input = operator.input(&self.rows).map_err(Box::new)?;
+        Ok(operator.call(self.context(), &input, &all).map_err(Box::new))
+    }
+
+    fn call_keyed(&self, plugin: &Plugin, record: &KeyedRecord, inputs: &KeyedInputs) -> Result<Called, SandboxError> {
+        let CallRecord { operator: name, config, .. } = &self.record;
+        let mut operator = plugin.keyed_operator(name, config, self.rows.schema_ref())?;
+        let description = plugin.describe(config)?;
+        let state = keyed::begin(record, inputs, &description).map_err(|what| keyed::mismatch(name, &description, what))?;
+        let called = if inputs.timers.num_rows() > 0 {
+            operator.on_timers(self.context(), state)
+        } else {
+            operator.process(self.context(), &self.rows, 0..self.rows.num_rows(), state)
+        };
+        Ok(called.result.map_err(Box::new))
     }
 }
 

@@ -113,10 +113,12 @@ fn check(batch: &arrow_ipc::RecordBatch<'_>, schema: &Schema, body: usize) -> Re
         }
         let validity = if nulls > 0 { rows.div_ceil(8) } else { 0 };
         let column_type = ColumnType::of(field.data_type()).ok_or("a type that does not cross into plugins")?;
-        for least in std::iter::once(validity).chain(least_bytes(column_type, rows)) {
+        for (least, width) in std::iter::once((validity, 1)).chain(least_bytes(column_type, rows)) {
             let buffer = buffers.next().ok_or("too few buffers")?;
             let place = usize::try_from(buffer.offset()).ok().zip(usize::try_from(buffer.length()).ok());
-            let fits = place.is_some_and(|(at, length)| length >= least && at.checked_add(length).is_some_and(|end| end <= body));
+            let fits = place.is_some_and(|(at, length)| {
+                length >= least && length % width == 0 && at.checked_add(length).is_some_and(|end| end <= body)
+            });
             if !fits {
                 return Err(format!("a buffer of column `{}` is not where it should be", stygian_core::escape(field.name(), 64)));
             }
@@ -125,13 +127,16 @@ fn check(batch: &arrow_ipc::RecordBatch<'_>, schema: &Schema, body: usize) -> Re
     Ok(())
 }
 
-/// The least length of each buffer behind a column's validity.
-fn least_bytes(column_type: ColumnType, rows: usize) -> impl Iterator<Item = usize> {
-    let of = |first: usize, second: Option<usize>| std::iter::once(first).chain(second);
+/// The least length of each buffer behind a column's validity, and what its length is a multiple of.
+fn least_bytes(column_type: ColumnType, rows: usize) -> impl Iterator<Item = (usize, usize)> {
+    let of = |first: (usize, usize), second: Option<(usize, usize)>| std::iter::once(first).chain(second);
     match column_type {
-        ColumnType::Text | ColumnType::Binary => of(if rows == 0 { 0 } else { (rows + 1) * 4 }, Some(0)),
-        ColumnType::Bool => of(rows.div_ceil(8), None),
-        fixed => of(rows * fixed.arrow().primitive_width().unwrap_or(16), None),
+        ColumnType::Text | ColumnType::Binary => of((if rows == 0 { 0 } else { (rows + 1) * 4 }, 4), Some((0, 1))),
+        ColumnType::Bool => of((rows.div_ceil(8), 1), None),
+        fixed => {
+            let width = fixed.arrow().primitive_width().unwrap_or(16);
+            of((rows * width, width), None)
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 mod cases;
 mod follow;
 mod given;
+
+mod keyed_poison;
 mod plugin;
 mod poison;
 mod process;

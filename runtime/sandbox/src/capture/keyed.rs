@@ -1,0 +1,248 @@
+//! What a call with state by key had beside its rows: keys, the state of those keys, the timers that fired. When the call is made again it is
+//! put into a state in memory, from which the call then begins as it did.
+
+use super::{CaptureError, ColumnRecord, MAX_CAPTURE_BYTES, rows};
+use crate::SandboxError;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, UInt32Type};
+use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch, UInt32Array};
+use arrow_schema::SchemaRef;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use stygian_core::{ByteSize, ColumnType, EventTime, Field, MaxParallelism, PluginDescription, SlotKind, TimerClock};
+use stygian_state::{KeyBatch, KeyCodec, KeyedState, Slot, SlotId, StateCall, StateError, StateLimits, Values, VarBytes};
+
+/// The inputs of a keyed call that are no rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyedInputs {
+    /// The key columns: a row for each row of the call, or for each timer.
+    pub keys: RecordBatch,
+    /// What was stored of these keys: slot, key (by the first row that has it, from 0), key of a map's entry, value.
+    pub state: RecordBatch,
+    /// The timers that fired: timer, time. None where rows were processed.
+    pub timers: RecordBatch,
+}
+
+/// What of them is written down in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyedRecord {
+    /// The columns of the key.
+    pub key: Vec<ColumnRecord>,
+    /// The slots of the plugin.
+    pub slots: Vec<SlotRecord>,
+    /// The time that state was judged by, in microseconds.
+    pub lives_at: i64,
+    /// Timers that fired were of processing time.
+    pub by_clock: bool,
+}
+
+/// A slot's name, kind and version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlotRecord {
+    /// Its name.
+    pub name: String,
+    /// "value", "list" or "map".
+    pub kind: String,
+    /// The version its values are of.
+    pub version: u32,
+}
+
+impl From<&Slot> for SlotRecord {
+    fn from(slot: &Slot) -> Self {
+        let kind = match slot.kind {
+            SlotKind::Value => "value",
+            SlotKind::List => "list",
+            SlotKind::Map => "map",
+        };
+        Self { name: slot.name.clone(), kind: kind.to_owned(), version: slot.version }
+    }
+}
+
+fn schema<const N: usize>(fields: [(&str, ColumnType, bool); N]) -> SchemaRef {
+    rows::schema(&fields.map(|(name, column_type, nullable)| Field { name: name.to_owned(), column_type, nullable }))
+}
+
+pub(super) fn state_schema() -> SchemaRef {
+    let (number, bytes) = (ColumnType::UInt32, ColumnType::Binary);
+    schema([("slot", number, false), ("key", number, false), ("map_key", bytes, true), ("value", bytes, false)])
+}
+
+pub(super) fn timers_schema() -> SchemaRef {
+    schema([("timer", ColumnType::UInt32, false), ("at", ColumnType::Int64, false)])
+}
+
+/// Entries that are read at once.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// What is stored of the keys of a call, before it writes.
+struct Stored {
+    slots: Vec<u32>,
+    keys: Vec<u32>,
+    map_keys: Vec<Option<Vec<u8>>>,
+    values: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Stored {
+    fn push(&mut self, slot: usize, key: u32, map_key: Option<&[u8]>, value: &[u8]) -> Result<(), CaptureError> {
+        self.bytes += value.len() + map_key.map_or(0, <[u8]>::len) + 16;
+        if self.bytes > MAX_CAPTURE_BYTES {
+            let (bytes, limit) = (ByteSize(self.bytes as u64), ByteSize(MAX_CAPTURE_BYTES as u64));
+            return Err(CaptureError::TooLarge { bytes, limit });
+        }
+        // A plugin has a hundred slots at most.
+        self.slots.push(u32::try_from(slot).unwrap_or(u32::MAX));
+        self.keys.push(key);
+        self.map_keys.push(map_key.map(<[u8]>::to_vec));
+        self.values.push(value.to_vec());
+        Ok(())
+    }
+
+    fn of(call: &mut StateCall) -> Result<Self, CaptureError> {
+        let mut stored = Self { slots: Vec::new(), keys: Vec::new(), map_keys: Vec::new(), values: Vec::new(), bytes: 0 };
+        let kinds: Vec<SlotKind> = call.slots().iter().map(|slot| slot.kind).collect();
+        for (slot, kind) in kinds.into_iter().enumerate() {
+            for key in (0_u32..).take(call.keys().len()) {
+                if kind == SlotKind::Value {
+                    if let Some(value) = call.values().get(slot).and_then(|values| values.get(key as usize)) {
+                        stored.push(slot, key, None, value)?;
+                    }
+                    continue;
+                }
+                let mut from = None;
+                loop {
+                    let page = call.scan(SlotId(slot), key, from, PAGE_BYTES);
+                    let page = page.map_err(|error| CaptureError::Input(error.to_string()))?;
+                    for at in 0..page.values.len() {
+                        let map_key = (kind == SlotKind::Map).then(|| page.keys.get(at));
+                        stored.push(slot, key, map_key, page.values.get(at))?;
+                    }
+                    from = page.next;
+                    if from.is_none() {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(stored)
+    }
+}
+
+/// What a call began with, taken from it before it writes; `keys` are the key columns of its rows, or none of a call on timers.
+pub(crate) fn take(
+    call: &mut StateCall,
+    fields: &[Field],
+    keys: Option<Vec<ArrayRef>>,
+    lives_at: EventTime,
+    by_clock: bool,
+) -> Result<(KeyedRecord, KeyedInputs), CaptureError> {
+    let columns = match keys {
+        Some(columns) => columns,
+        None => {
+            let of: UInt32Array = call.fired().iter().map(|fired| fired.key).collect();
+            let taken = call.keys().columns().iter().map(|column| arrow_select::take::take(column, &of, None));
+            taken.collect::<Result<_, _>>().map_err(|error| CaptureError::Input(error.to_string()))?
+        }
+    };
+    let count = columns.first().map_or(0, |column| column.len());
+    let columns = fields.iter().zip(columns).map(|(field, column)| rows::physical(field.column_type, column)).collect();
+    let keys = rows::batch(&rows::schema(fields), columns, count)?;
+    let fired: Vec<(u32, i64)> = call.fired().iter().map(|fired| (fired.timer, fired.at)).collect();
+    let timers: Vec<ArrayRef> = vec![
+        Arc::new(fired.iter().map(|(timer, _)| *timer).collect::<UInt32Array>()),
+        Arc::new(Int64Array::from_iter_values(fired.iter().map(|(_, at)| *at))),
+    ];
+    let timers = rows::batch(&timers_schema(), timers, fired.len())?;
+    let stored = Stored::of(call)?;
+    let count = stored.slots.len();
+    let state: Vec<ArrayRef> = vec![
+        Arc::new(UInt32Array::from(stored.slots)),
+        Arc::new(UInt32Array::from(stored.keys)),
+        Arc::new(stored.map_keys.iter().map(Option::as_deref).collect::<BinaryArray>()),
+        Arc::new(BinaryArray::from_iter_values(&stored.values)),
+    ];
+    let state = rows::batch(&state_schema(), state, count)?;
+    let record = KeyedRecord {
+        key: fields.iter().cloned().map(ColumnRecord::from).collect(),
+        slots: call.slots().iter().map(SlotRecord::from).collect(),
+        lives_at: lives_at.micros(),
+        by_clock,
+    };
+    Ok((record, KeyedInputs { keys, state, timers }))
+}
+
+/// The call that these inputs are of, for a plugin of this description; the error says what does not fit.
+pub(super) fn begin(record: &KeyedRecord, inputs: &KeyedInputs, plugin: &PluginDescription) -> Result<StateCall, String> {
+    let slots: Vec<Slot> = plugin.slots.iter().map(Slot::from).collect();
+    let places = record.slots.iter().map(|known| match slots.iter().position(|slot| SlotRecord::from(slot) == *known) {
+        Some(place) => Ok(place),
+        None => {
+            let name = stygian_core::escape(&known.name, 64);
+            Err(format!("it has no {} slot `{name}` of version {}", stygian_core::escape(&known.kind, 16), known.version))
+        }
+    });
+    let places: Vec<usize> = places.collect::<Result<_, _>>()?;
+    let types = record.key.iter().map(|column| column.column_type).collect();
+    let clocks: Vec<TimerClock> = plugin.timers.iter().map(|timer| timer.clock).collect();
+    let unlimited =
+        StateLimits { bytes: ByteSize(u64::MAX), keys: u64::MAX, value_bytes: ByteSize(MAX_CAPTURE_BYTES as u64), timers: u64::MAX };
+    let mut state = Box::new(KeyedState::in_memory(KeyCodec::new(types, MaxParallelism::DEFAULT), slots, clocks, unlimited));
+    let text = |error: StateError| error.to_string();
+    let (count, now, mut keys) = (inputs.keys.num_rows(), EventTime::from_micros(record.lives_at), KeyBatch::default());
+    state.keys_of(inputs.keys.columns(), count, &mut keys).map_err(text)?;
+    let begin = |state: Box<KeyedState>| state.begin(&keys, 0..count, now, |_| record.lives_at).map_err(text);
+    let mut call = begin(state)?;
+    restore(&mut call, &inputs.state, &places)?;
+    let (numbers, times) = (inputs.timers.column(0).as_primitive::<UInt32Type>(), inputs.timers.column(1).as_primitive::<Int64Type>());
+    let key_of_row = call.keys().key_of_row().to_vec();
+    for ((timer, at), key) in numbers.values().iter().zip(times.values()).zip(key_of_row) {
+        if *timer as usize >= plugin.timers.len() {
+            return Err(format!("it has no timer {timer}"));
+        }
+        call.set_timers(*timer, &[key], &[*at]);
+    }
+    let state = call.commit().map_err(text)?;
+    if inputs.timers.num_rows() == 0 {
+        return begin(state);
+    }
+    let clock = if record.by_clock { TimerClock::ProcessingTime } else { TimerClock::EventTime };
+    let begun = state.begin_timers(clock, i64::MAX, inputs.timers.num_rows(), now).map_err(text)?;
+    begun.map_err(|_| "it has no such timers of that clock".to_owned())
+}
+
+/// Writes what was stored. The file may be a stranger's, so every number is checked.
+fn restore(call: &mut StateCall, stored: &RecordBatch, places: &[usize]) -> Result<(), String> {
+    let number = |column: usize| stored.column(column).as_primitive::<UInt32Type>().values();
+    let bytes = |column: usize| stored.column(column).as_binary::<i32>();
+    let (map_keys, values) = (bytes(2), bytes(3));
+    for (row, (slot, key)) in number(0).iter().zip(number(1)).enumerate() {
+        let place = places.get(*slot as usize).filter(|_| (*key as usize) < call.keys().len());
+        let Some(place) = place.copied() else { return Err(format!("its state names slot {slot} of key {key}, which is not there")) };
+        let (kind, value) = (call.slots()[place].kind, values.value(row));
+        let one = |bytes: &[u8]| {
+            let mut one = VarBytes::default();
+            one.push(bytes);
+            one
+        };
+        let written = match (kind, map_keys.is_valid(row)) {
+            (SlotKind::Value, false) => {
+                let mut values = Values::default();
+                values.push(Some(value));
+                call.put_values(SlotId(place), &[*key], values)
+            }
+            (SlotKind::List, false) => call.append(SlotId(place), *key, &one(value)),
+            (SlotKind::Map, true) => call.put(SlotId(place), *key, &one(map_keys.value(row)), &one(value)),
+            _ => return Err(format!("its state of slot {slot} is of another kind")),
+        };
+        written.map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// An input that a plugin cannot begin with.
+pub(super) fn mismatch(operator: &str, plugin: &PluginDescription, what: String) -> SandboxError {
+    let plugin = format!("{}@{}", plugin.name, plugin.version);
+    SandboxError::Input { operator: operator.to_owned(), plugin, mismatches: vec![what] }
+}
