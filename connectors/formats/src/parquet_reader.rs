@@ -17,6 +17,7 @@ use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStream, Pa
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use stygian_core::ByteSize;
 
@@ -96,8 +97,8 @@ impl ParquetReader {
         loop {
             let rows = match self.rest.take() {
                 Some(rest) => rest,
-                None => match self.rows.next().await {
-                    Some(rows) => fit(&rows.map_err(corrupt)?, &self.schema)?,
+                None => match self.decode().await? {
+                    Some(rows) => fit(&rows, &self.schema)?,
                     None => return Ok(None),
                 },
             };
@@ -108,6 +109,16 @@ impl ParquetReader {
             if rows.num_rows() > 0 {
                 return Ok(Some(rows));
             }
+        }
+    }
+}
+
+impl ParquetReader {
+    /// The next batch of the file. The library is no stranger to panics where a file lies; then the file is damaged, and nothing more is read.
+    async fn decode(&mut self) -> Result<Option<RecordBatch>, FormatError> {
+        match AssertUnwindSafe(self.rows.next()).catch_unwind().await {
+            Ok(rows) => rows.transpose().map_err(corrupt),
+            Err(_) => Err(FormatError::Corrupt("its pages are not what their headers say".into())),
         }
     }
 }
@@ -134,6 +145,11 @@ fn check_row_groups(metadata: &ParquetMetaData, limits: &ParquetLimits) -> Resul
     for (n, group) in metadata.row_groups().iter().enumerate() {
         let sizes = [group.total_byte_size(), group.compressed_size()];
         let columns = group.columns().iter().flat_map(|column| [column.uncompressed_size(), column.compressed_size()]);
+        let places = group.columns().iter().flat_map(|column| [column.data_page_offset(), column.dictionary_page_offset().unwrap_or(0)]);
+        if places.min().is_some_and(|place| place < 0) {
+            // The library asserts that there is none.
+            return Err(FormatError::Corrupt(format!("row group {n} lies before the file's beginning")));
+        }
         for size in columns.chain(sizes) {
             let size = u64::try_from(size).map_err(|_| FormatError::Corrupt(format!("row group {n} has a negative size")))?;
             if size > limits.row_group.0 {

@@ -60,6 +60,22 @@ proptest! {
     }
 }
 
+/// Every byte of a small file, changed in the ways that flip signs and lengths.
+#[test]
+fn no_changed_byte_makes_it_panic() {
+    let names: ArrayRef = Arc::new(arrow_array::StringArray::from(vec![Some("a"), None, Some("bb")]));
+    let rows = RecordBatch::try_from_iter([("n", Arc::new(arrow_array::Int64Array::from(vec![1, 2, 3])) as ArrayRef), ("name", names)]);
+    let rows = rows.expect("rows");
+    let file = written(&rows, 2).to_vec();
+    for at in 0..file.len() {
+        for byte in [0, 1, 5, 0x7f, 0x80, 0xff] {
+            let mut changed = file.clone();
+            changed[at] = byte;
+            let _ = read(&changed.into(), rows.schema(), 0, 9);
+        }
+    }
+}
+
 #[test]
 fn reads_the_columns_asked_for_and_casts_them() {
     let times: ArrayRef = Arc::new(arrow_array::TimestampNanosecondArray::from(vec![1_500, 2_000]));
