@@ -143,7 +143,8 @@ impl KeyedState {
         Ok(StateCall::new(self, Vec::new()))
     }
 
-    /// Begins a call on timers that are due at `now`, at most `most` of them; the state alone where none is.
+    /// Begins a call on timers that are due at `now`, at most `most` of them; the state alone where none is. At the end of the input, where the
+    /// watermark is past everything, their state is judged by the last of their own times: else nothing that expires would be left for them.
     ///
     /// # Errors
     /// When stored state cannot be read.
@@ -158,6 +159,8 @@ impl KeyedState {
         if due.is_empty() {
             return Ok(Err(self));
         }
+        let last = due.last().map_or(watermark, |timer| EventTime::from_micros(timer.at));
+        let watermark = if watermark == EventTime::MAX { last } else { watermark };
         let due_keys: Vec<(&[u8], KeyGroup)> = due.iter().map(|timer| (&*timer.key, timer.group)).collect();
         self.load(watermark, |codec, keys| keys.find_keys(codec, &due_keys))?;
         let keys = &self.loaded.keys;
@@ -190,5 +193,32 @@ impl KeyedState {
         find(&mut self.codec, &mut loaded.keys)?;
         loaded.stored.clear(watermark);
         self.backend.load(&loaded.keys, watermark, &mut loaded.stored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slot::SlotId;
+    use arrow_array::StringArray;
+    use stygian_core::{ColumnType, MaxParallelism};
+
+    #[test]
+    fn timers_at_the_end_of_the_input_see_what_lives_at_their_time() {
+        let codec = KeyCodec::new(vec![ColumnType::Text], MaxParallelism::DEFAULT);
+        let slot = Slot { name: "last".into(), kind: SlotKind::Value, version: 1, ttl_micros: Some(10) };
+        let mut state = Box::new(KeyedState::in_memory(codec, [slot], [TimerClock::EventTime], StateLimits::default()));
+        let (key, mut keys): (ArrayRef, _) = (Arc::new(StringArray::from(vec!["a"])), KeyBatch::default());
+        state.keys_of(&[key], 1, &mut keys).expect("text");
+        let mut call = state.begin(&keys, 0..1, EventTime::MIN, |_| 5).expect("begun");
+        call.put_values(SlotId(0), &[0], Values::from_iter([Some(b"x".as_slice())])).expect("small");
+        call.set_timers(0, &[0, 0], &[14, 15]);
+        let mut state = call.commit().expect("within limits");
+        for (at, value) in [(14, Some(b"x".as_slice())), (15, None)] {
+            let begun = state.begin_timers(TimerClock::EventTime, i64::MAX, 1, EventTime::MAX).expect("read");
+            let call = begun.expect("a timer is due");
+            assert_eq!((call.fired()[0].at, call.values()[0].get(0)), (at, value));
+            state = call.commit().expect("within limits");
+        }
     }
 }
