@@ -28,6 +28,7 @@ cases! { "":
     dedup
     flights
     formats
+    fraud
     late
     poison
     processing
