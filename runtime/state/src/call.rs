@@ -10,7 +10,7 @@ use crate::keyed::{KeyedState, Loaded};
 use crate::slot::{Slot, SlotId};
 use crate::timers::{FiredTimer, Timer};
 use crate::values::{Values, VarBytes};
-use crate::writes::MapWrites;
+use crate::writes::{Change, ListWrites, MapWrites};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -26,7 +26,17 @@ pub struct StateCall {
     cursors: Vec<Vec<u8>>,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// What a call has written, to be compared with what another one has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Slot, key, value; `None`: it was removed.
+    values: Vec<(usize, usize, Option<Vec<u8>>)>,
+    lists: Vec<(usize, usize, ListWrites)>,
+    maps: Vec<(usize, usize, MapWrites)>,
+    timers: Vec<TimerWrite>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct TimerWrite {
     set: bool,
     timer: u32,
@@ -204,6 +214,24 @@ impl StateCall {
                 map.entries.extend(map_keys.iter().map(|map_key| (map_key.to_vec(), None)));
             }
         }
+    }
+
+    /// What it has written so far.
+    pub fn written(&self) -> Written {
+        let writes = &self.state.writes;
+        let mut written = Written { timers: self.timers.clone(), ..Written::default() };
+        for key in 0..self.keys().len() {
+            for slot in 0..self.state.slots.len() {
+                match writes.value(slot, key) {
+                    Change::Keep => {}
+                    Change::Put(value) => written.values.push((slot, key, Some(value.to_vec()))),
+                    Change::Remove => written.values.push((slot, key, None)),
+                }
+            }
+            written.lists.extend(writes.lists(key).map(|(slot, list)| (slot, key, list.clone())));
+            written.maps.extend(writes.maps(key).map(|(slot, map)| (slot, key, map.clone())));
+        }
+        written
     }
 
     /// Sets timers of these keys.

@@ -23,7 +23,7 @@ mod values;
 mod writes;
 
 pub use backend::{ListPage, MapPage, StateBackend, StateSize};
-pub use call::{Entries, StateCall};
+pub use call::{Entries, StateCall, Written};
 pub use distinct::DistinctKeys;
 pub use error::StateError;
 pub use key::{KeyBatch, KeyCodec, KeyCodecError};

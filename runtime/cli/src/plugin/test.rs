@@ -4,6 +4,7 @@ use crate::args::TestArgs;
 use crate::failure::Failure;
 use crate::load::open_sandbox;
 use crate::plugin::rows::show;
+use crate::plugin::test_keyed;
 use crate::terminal::Terminal;
 use anyhow::Context;
 use arrow_array::RecordBatch;
@@ -18,6 +19,9 @@ pub(crate) fn test(args: &TestArgs, terminal: &Terminal) -> Result<(), Failure> 
     let sandbox = open_sandbox(Limits::default())?;
     let plugin = sandbox.load(&args.plugin).map_err(Failure::input)?;
     let description = plugin.describe(&args.config).map_err(Failure::input)?;
+    if plugin.interfaces().keyed_operator {
+        return test_keyed::test(&plugin, &description, args, terminal);
+    }
     let schema = input_schema(&description).map_err(Failure::input)?;
     let batches = read(args, &schema).map_err(Failure::input)?;
     let mut used = operator(&plugin, args, &schema)?;
@@ -45,7 +49,7 @@ pub(crate) fn test(args: &TestArgs, terminal: &Terminal) -> Result<(), Failure> 
 const CONTEXT: CallContext = CallContext { watermark: None, processing_time: 0 };
 
 /// How the results of one call on a fresh and on a used instance differ.
-fn difference(fresh: &Result<CallOutput, CallError>, used: &Result<CallOutput, CallError>) -> Option<String> {
+pub(super) fn difference(fresh: &Result<CallOutput, CallError>, used: &Result<CallOutput, CallError>) -> Option<String> {
     match (fresh, used) {
         (Ok(fresh), Ok(used)) if fresh == used => None,
         (Ok(_), Ok(_)) => Some("a fresh instance gives another result than a used one".to_owned()),
@@ -61,12 +65,12 @@ fn operator(plugin: &Plugin, args: &TestArgs, schema: &SchemaRef) -> Result<Oper
     Ok(plugin.operator("test", &args.config, schema)?)
 }
 
-fn input_schema(description: &PluginDescription) -> anyhow::Result<SchemaRef> {
+pub(super) fn input_schema(description: &PluginDescription) -> anyhow::Result<SchemaRef> {
     let input = description.inputs.first().context("the plugin declares no input")?;
     Ok(Arc::new(Schema::new(input.columns.iter().map(stygian_core::Field::arrow).collect::<Vec<_>>())))
 }
 
-fn read(args: &TestArgs, schema: &SchemaRef) -> anyhow::Result<Vec<RecordBatch>> {
+pub(super) fn read(args: &TestArgs, schema: &SchemaRef) -> anyhow::Result<Vec<RecordBatch>> {
     let doing = || format!("cannot read rows from {}", args.input.display());
     let file = std::fs::File::open(&args.input).with_context(doing)?;
     let reader = arrow_json::ReaderBuilder::new(schema.clone()).with_batch_size(args.rows.max(1)).build(BufReader::new(file));

@@ -50,7 +50,8 @@ struct Session {
 
 /// Sessions that ended, by a map of those that are open; they end when a row comes after the gap, or at the end.
 fn natively(batches: &[(RecordBatch, i64)]) -> (usize, i64) {
-    let (mut open, mut ended): (HashMap<Vec<u8>, Session>, Vec<(Vec<u8>, Session)>) = (HashMap::new(), Vec::new());
+    let mut open: HashMap<Vec<u8>, Session> = HashMap::new();
+    let mut ended: Vec<(Vec<u8>, Session)> = Vec::new();
     let (mut sessions, mut total) = (0, 0);
     for (rows, _) in batches {
         let (keys, times) = (rows.column(0).as_string::<i32>(), rows.column(1).as_primitive::<TimestampMicrosecondType>());
@@ -64,7 +65,8 @@ fn natively(batches: &[(RecordBatch, i64)]) -> (usize, i64) {
                     session.weight += weight;
                 }
                 Some(session) => {
-                    ended.push((key.to_vec(), std::mem::replace(session, Session { start: time, last: time, count: 1, weight })))
+                    let whole = std::mem::replace(session, Session { start: time, last: time, count: 1, weight });
+                    ended.push((key.to_vec(), whole));
                 }
                 None => drop(open.insert(key.to_vec(), Session { start: time, last: time, count: 1, weight })),
             }

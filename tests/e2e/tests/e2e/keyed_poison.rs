@@ -129,3 +129,26 @@ fn a_failed_call_is_replayed_with_its_state_on_another_machine() {
         assert_eq!(refused.status, Some(2), "{}", refused.err);
     }
 }
+
+#[test]
+fn a_keyed_plugin_is_tested_with_its_state_and_timers() {
+    let place = tempfile::tempdir().expect("a folder");
+    let rows: String = (0..20).map(|n| format!("{{\"key\":\"u{}\",\"n\":{n},\"at\":\"2024-01-01T00:00:{n:02}Z\"}}\n", n % 2)).collect();
+    std::fs::write(place.path().join("rows.jsonl"), rows).expect("written");
+    let component = components().join("brittle.wasm");
+    let test = |config: &str| {
+        let args = ["plugin", "test", component.to_str().expect("text"), "--input", "rows.jsonl", "--rows", "7", "--config", config];
+        Program::find().expect("built").run(place.path(), &args).expect("starts")
+    };
+    let good = test("{}");
+    assert_eq!(good.status, Some(0), "{}", good.err);
+    assert!(good.err.contains("20 rows and 20 timers in, 20 to main, 0 dead letters; fresh and used instances agree"), "{}", good.err);
+    assert!(good.out.contains("{\"output\":\"main\",\"row\":{\"user\":\"u1\",\"count\":10}}"), "{}", good.out);
+    // Its output is always the same; what it writes is not.
+    let impure = test("{\"impure\":true}");
+    assert_eq!(impure.status, Some(1), "{}", impure.err);
+    assert!(impure.err.contains("writes another state") && impure.err.contains("keeps something between calls"), "{}", impure.err);
+    let failing = test("{\"bad_timers_of\":\"u1\"}");
+    assert_eq!(failing.status, Some(1), "{}", failing.err);
+    assert!(failing.err.contains("the call with the timers") && failing.err.contains("a bad timer at "), "{}", failing.err);
+}

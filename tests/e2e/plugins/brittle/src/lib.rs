@@ -2,6 +2,7 @@
 //! the same words.
 
 use serde::Deserialize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use stygian_sdk::prelude::*;
 
 /// The columns that are read.
@@ -42,7 +43,12 @@ pub struct Brittle {
     /// The user whose timers fail.
     #[serde(default)]
     bad_timers_of: String,
+    /// Counts the rows of all calls in a static, as no plugin may.
+    #[serde(default)]
+    impure: bool,
 }
+
+static ROWS: AtomicU64 = AtomicU64::new(0);
 
 impl Brittle {
     fn told(cx: &mut Context<'_, Self>) -> String {
@@ -67,13 +73,14 @@ impl Keyed for Brittle {
 
     fn row<'a>(&'a self, event: Event, cx: &mut Context<'a, Self>) -> Result<(), Reject> {
         assert!(event.n >= 0, "a negative number: {}", Self::told(cx));
-        let count = *cx.state.count.or_default() + 1;
+        let before = if self.impure { ROWS.fetch_add(1, Ordering::Relaxed) } else { *cx.state.count.or_default() };
+        let count = before + 1;
         cx.state.count.set(count);
         cx.state.numbers.push(event.n);
         let times = cx.state.often.get(&(event.n % 3)).copied().unwrap_or(0);
         cx.state.often.insert(&(event.n % 3), times + 1);
         cx.timers.set(Later::Passed, event.at + std::time::Duration::from_secs(10));
-        cx.out.push(Counted { user: cx.key, count });
+        cx.out.push(Counted { user: cx.key, count: if self.impure { 0 } else { count } });
         Ok(())
     }
 
