@@ -45,8 +45,10 @@ impl HostState {
     pub(crate) fn get(&mut self, slot: u32, key: u32, map_keys: OutVarValues) -> Answer<AnswerSlotStates> {
         let map_keys = var_values(map_keys)?;
         self.count_state(map_keys.bytes().len() + size_of_val(map_keys.offsets()))?;
+        // Map keys that name one entry again and again ask for far more than they are: what is past the limit is not read.
+        let most = self.limits.state_bytes.as_usize();
         let (call, slot) = self.state_at("get", slot, key, &[SlotKind::Map])?;
-        let found = call.get(slot, key, &map_keys).map_err(Situation::State)?;
+        let found = call.get(slot, key, &map_keys, most).map_err(Situation::State)?;
         self.count_state(found.values().bytes().len())?;
         Ok(AnswerSlotStates { validity: found.validity().map(<[u8]>::to_vec), values: answer(found.values()) })
     }
@@ -55,8 +57,8 @@ impl HostState {
         // One entry always comes, however small the page; all of them count.
         let most = (most_bytes as usize).min(self.limits.state_bytes.as_usize());
         let (call, slot) = self.state_at("scan", slot, key, &[SlotKind::List, SlotKind::Map])?;
-        let Entries { keys, values, next } = call.scan(slot, key, from, most).map_err(Situation::State)?;
-        self.count_state(keys.bytes().len() + values.bytes().len())?;
+        let Entries { keys, values, next, kept } = call.scan(slot, key, from, most).map_err(Situation::State)?;
+        self.count_state(keys.bytes().len() + values.bytes().len() + kept)?;
         Ok(AnswerEntries { keys: answer(&keys), values: answer(&values), next })
     }
 
@@ -98,12 +100,14 @@ impl HostState {
         }
         check_keys(call, function, keys)?;
         check_count(function, keys.len(), at.len())?;
-        if set {
-            call.set_timers(timer, keys, at);
-        } else {
+        if !set {
             call.clear_timers(timer, keys, at);
+            return Ok(());
         }
-        Ok(())
+        call.set_timers(timer, keys, at);
+        // Each timer that waits keeps its key.
+        let kept = keys.iter().map(|key| call.keys().keys().get(*key as usize).len()).sum();
+        self.count_state(kept)
     }
 }
 

@@ -26,7 +26,7 @@ impl Instance {
     pub(crate) fn new(code: &Arc<Code>, limits: &Arc<Limits>, outputs: Arc<[Output]>) -> Result<Self, Failed> {
         let mut store = Store::new(code.pre.engine(), HostState::new(limits.clone(), outputs));
         store.limiter(|state| state);
-        store.set_hostcall_fuel(limits.output_bytes.as_usize().saturating_add(HOSTCALL_SLACK));
+        store.set_hostcall_fuel(limits.output_bytes.max(limits.state_bytes).as_usize().saturating_add(HOSTCALL_SLACK));
         store.epoch_deadline_callback(|mut cx| {
             let state = cx.data_mut();
             let limits = state.limits.clone();

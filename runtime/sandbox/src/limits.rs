@@ -32,7 +32,8 @@ pub struct Limits {
     pub output_batches: u32,
     /// Rows sent to the dead letters in one call, 2,048 by default.
     pub dead_letters: u32,
-    /// Bytes of state read through the host and written in one call, 16 MiB by default; what comes with the call does not count.
+    /// Bytes of state read through the host and written in one call, 16 MiB by default, the key of each timer that is set included; what
+    /// comes with the call does not count.
     pub state_bytes: ByteSize,
     /// Timers set and cleared in one call, 100,000 by default.
     pub timers: u32,

@@ -22,8 +22,24 @@ pub struct StateCall {
     state: Box<KeyedState>,
     fired: Vec<FiredTimer>,
     timers: Vec<TimerWrite>,
-    /// Where scans of maps stand, by the number that they were given.
-    cursors: Vec<Vec<u8>>,
+    /// Where scans stand, by the number that they were given.
+    cursors: Vec<Cursor>,
+}
+
+#[derive(Debug)]
+struct Cursor {
+    slot: SlotId,
+    key: u32,
+    place: Place,
+}
+
+/// Where the next page of a scan begins.
+#[derive(Debug)]
+enum Place {
+    /// At the backend's place in a list, or, from [`APPENDED`] on, in what the call has appended.
+    List(u64),
+    /// Behind this map key.
+    Map(Vec<u8>),
 }
 
 /// What a call has written, to be compared with what another one has.
@@ -53,6 +69,8 @@ pub struct Entries {
     pub values: VarBytes,
     /// What to pass on to get the next ones; `None`: these were the last.
     pub next: Option<u64>,
+    /// Bytes that the call keeps until its end, to know where `next` is.
+    pub kept: usize,
 }
 
 /// Places in what a call has appended to a list begin here; those below are the backend's.
@@ -103,11 +121,11 @@ impl StateCall {
         Ok(())
     }
 
-    /// Reads entries of a map, one answer a map key.
+    /// Reads entries of a map, one answer a map key; fewer where they are more than `most` bytes, which end with the one that is too much.
     ///
     /// # Errors
     /// When stored state cannot be read.
-    pub fn get(&self, slot: SlotId, key: u32, map_keys: &VarBytes) -> Result<Values, StateError> {
+    pub fn get(&self, slot: SlotId, key: u32, map_keys: &VarBytes, most: usize) -> Result<Values, StateError> {
         let (writes, mut found) = (self.state.writes.map(slot, key), Values::default());
         for map_key in map_keys.iter() {
             match writes.and_then(|writes| written(writes, map_key)) {
@@ -123,6 +141,9 @@ impl StateCall {
                     found.push(stored.as_deref());
                 }
             }
+            if found.values().bytes().len() > most {
+                break;
+            }
         }
         Ok(found)
     }
@@ -130,23 +151,43 @@ impl StateCall {
     /// Reads a list, or a map in the order of its keys, from some place on, about `most` bytes.
     ///
     /// # Errors
-    /// When stored state cannot be read.
+    /// When stored state cannot be read, or no scan of this slot and key has ended at the place.
     pub fn scan(&mut self, slot: SlotId, key: u32, from: Option<u64>, most: usize) -> Result<Entries, StateError> {
-        match self.state.slots.get(slot.0).map(|slot| slot.kind) {
-            Some(stygian_core::SlotKind::List) => self.scan_list(slot, key, from.unwrap_or(0), most),
-            Some(stygian_core::SlotKind::Map) => self.scan_map(slot, key, from, most),
-            _ => Ok(Entries::default()),
-        }
+        let place = from.map(|from| self.place(slot, key, from)).transpose()?;
+        let (entries, next) = match self.state.slots.get(slot.0).map(|slot| slot.kind) {
+            Some(stygian_core::SlotKind::List) => self.scan_list(slot, key, place, most)?,
+            Some(stygian_core::SlotKind::Map) => self.scan_map(slot, key, place, most)?,
+            _ => return Ok(Entries::default()),
+        };
+        let Some(place) = next else { return Ok(entries) };
+        let kept = match &place {
+            Place::List(_) => 0,
+            Place::Map(map_key) => map_key.len(),
+        };
+        let next = Some(self.cursors.len() as u64);
+        self.cursors.push(Cursor { slot, key, place });
+        Ok(Entries { next, kept, ..entries })
     }
 
-    fn scan_list(&self, slot: SlotId, key: u32, from: u64, most: usize) -> Result<Entries, StateError> {
+    /// The place of a number that a scan of this slot and key was given.
+    fn place(&self, slot: SlotId, key: u32, from: u64) -> Result<&Place, StateError> {
+        let cursor = usize::try_from(from).ok().and_then(|at| self.cursors.get(at));
+        let cursor = cursor.filter(|cursor| cursor.slot == slot && cursor.key == key);
+        cursor.map(|cursor| &cursor.place).ok_or_else(|| StateError::NoSuchPlace { slot: name(&self.state, slot.0), from })
+    }
+
+    fn scan_list(&self, slot: SlotId, key: u32, place: Option<&Place>, most: usize) -> Result<(Entries, Option<Place>), StateError> {
+        let from = place.map_or(0, |place| match place {
+            Place::List(at) => *at,
+            Place::Map(_) => 0,
+        });
         let (state, writes) = (&self.state, self.state.writes.list(slot, key));
         let appended = writes.map_or(0, |writes| writes.append.len() as u64);
         if from < APPENDED && !writes.is_some_and(|writes| writes.clear) {
             let page = state.backend.list(slot, &state.loaded.keys, key as usize, from, most, state.loaded.stored.watermark)?;
             if !page.entries.is_empty() {
                 let next = page.next.or((appended > 0).then_some(APPENDED));
-                return Ok(Entries { keys: VarBytes::default(), values: page.entries, next });
+                return Ok((Entries { values: page.entries, ..Entries::default() }, next.map(Place::List)));
             }
         }
         let mut values = VarBytes::default();
@@ -156,24 +197,23 @@ impl StateCall {
             values.push(writes.map_or(&[][..], |writes| writes.append.get(usize::try_from(at).unwrap_or(usize::MAX))));
             at += 1;
         }
-        Ok(Entries { keys: VarBytes::default(), values, next: (at < appended).then_some(APPENDED + at) })
+        Ok((Entries { values, ..Entries::default() }, (at < appended).then_some(Place::List(APPENDED + at))))
     }
 
-    fn scan_map(&mut self, slot: SlotId, key: u32, from: Option<u64>, most: usize) -> Result<Entries, StateError> {
-        let cursor = from.map(|from| usize::try_from(from).ok().and_then(|at| self.cursors.get(at)).map_or(&[][..], Vec::as_slice));
+    fn scan_map(&self, slot: SlotId, key: u32, place: Option<&Place>, most: usize) -> Result<(Entries, Option<Place>), StateError> {
+        let after = place.and_then(|place| match place {
+            Place::List(_) => None,
+            Place::Map(map_key) => Some(map_key.as_slice()),
+        });
         let (state, none) = (&self.state, MapWrites::default());
         let writes = state.writes.map(slot, key).unwrap_or(&none);
         let stored = if writes.clear {
             MapPage::default()
         } else {
-            state.backend.entries(slot, &state.loaded.keys, key as usize, cursor, most, state.loaded.stored.watermark)?
+            state.backend.entries(slot, &state.loaded.keys, key as usize, after, most, state.loaded.stored.watermark)?
         };
-        let (entries, last) = merge(&stored, writes, cursor, most);
-        let next = last.map(|last| {
-            self.cursors.push(last);
-            self.cursors.len() as u64 - 1
-        });
-        Ok(Entries { next, ..entries })
+        let (entries, last) = merge(&stored, writes, after, most);
+        Ok((entries, last.map(Place::Map)))
     }
 
     /// Adds to the end of a list.
@@ -347,4 +387,26 @@ fn check_limits(state: &KeyedState) -> Result<(), StateError> {
 
 fn name(state: &KeyedState, slot: usize) -> String {
     state.slots.get(slot).map(|slot| slot.name.clone()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{KeyBatch, KeyCodec, StateLimits};
+    use arrow_array::{ArrayRef, StringArray};
+    use stygian_core::{ColumnType, EventTime, MaxParallelism, SlotKind};
+
+    #[test]
+    fn what_is_asked_for_too_often_is_not_read_to_the_end() {
+        let slot = Slot { name: "map".into(), kind: SlotKind::Map, version: 1, ttl_micros: None };
+        let codec = KeyCodec::new(vec![ColumnType::Text], MaxParallelism::DEFAULT);
+        let mut state = Box::new(KeyedState::in_memory(codec, [slot], [], StateLimits::default()));
+        let (names, mut keys): (ArrayRef, _) = (Arc::new(StringArray::from(vec!["a"])), KeyBatch::default());
+        state.keys_of(&[names], 1, &mut keys).expect("a key");
+        let mut call = state.begin(&keys, 0..1, EventTime::MIN, |_| 0).expect("a call");
+        let strings = |strings: &[&[u8]]| strings.iter().copied().collect::<VarBytes>();
+        call.put(SlotId(0), 0, &strings(&[b"k"]), &strings(&[b"large"])).expect("within the limit");
+        let answers = |most| call.get(SlotId(0), 0, &strings(&[&b"k"[..]; 100]), most).map(|found| found.len());
+        assert_eq!([answers(1000), answers(500), answers(499), answers(12)], [100, 100, 100, 3].map(Ok));
+    }
 }

@@ -192,7 +192,7 @@ fn compare_collections(call: &mut StateCall, reference: &Reference, watermark: i
             return Err(format!("the map of key {index} is {map:?}, not {expected:?}"));
         }
         let asked: VarBytes = expected.iter().map(|(map_key, _)| map_key.as_slice()).chain([&b"no such key"[..]]).collect();
-        let answers = call.get(MAP, u32::try_from(index).unwrap_or(0), &asked).map_err(|error| error.to_string())?;
+        let answers = call.get(MAP, u32::try_from(index).unwrap_or(0), &asked, usize::MAX).map_err(|error| error.to_string())?;
         let wanted: Values = expected.iter().map(|(_, value)| Some(value.as_slice())).chain([None]).collect();
         if answers != wanted {
             return Err(format!("entries of key {index} are {answers:?}, not {wanted:?}"));

@@ -17,6 +17,14 @@ pub enum StateError {
         /// The limit.
         limit: ByteSize,
     },
+    /// A scan that goes on from where none has ended.
+    #[error("slot `{slot}` was to be read on from place {from}, which no scan of this slot and key has named in this call")]
+    NoSuchPlace {
+        /// The slot.
+        slot: String,
+        /// The place.
+        from: u64,
+    },
     /// More bytes than the operator may keep.
     #[error(
         "the state of {keys} keys takes {size}, over the limit of {limit} a subtask (`state.bytes`), when slot `{slot}` was written; give the slot a time to live, key by something coarser, or raise the limit"

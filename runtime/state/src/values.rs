@@ -22,9 +22,14 @@ impl VarBytes {
     }
 
     /// Checks offsets from elsewhere: one at least, ascending from 0 or later to at most the length of `bytes`.
-    pub fn new(offsets: Vec<i32>, bytes: Vec<u8>) -> Option<Self> {
+    pub fn new(offsets: Vec<i32>, mut bytes: Vec<u8>) -> Option<Self> {
         let last = usize::try_from(*offsets.last()?).ok()?;
-        (offsets.first().is_some_and(|first| *first >= 0) && offsets.is_sorted() && last <= bytes.len()).then_some(Self { offsets, bytes })
+        if last > bytes.len() || offsets.first().is_some_and(|first| *first < 0) || !offsets.is_sorted() {
+            return None;
+        }
+        // A string that is added begins where the last one ends.
+        bytes.truncate(last);
+        Some(Self { offsets, bytes })
     }
 
     /// Adds a string. Offsets are 31 bits: callers stay far below, by their limits of a call.
@@ -208,5 +213,12 @@ mod tests {
         }
         let strings = VarBytes::new(vec![1, 1, 2], vec![1, 2]).expect("ascending");
         assert_eq!((strings.len(), strings.get(0), strings.get(1), strings.get(2)), (2, &[][..], &[2][..], &[][..]));
+    }
+
+    #[test]
+    fn bytes_behind_the_last_offset_are_part_of_no_string() {
+        let mut strings = VarBytes::new(vec![0, 1], vec![1, 9, 9]).expect("ascending");
+        strings.push(&[2]);
+        assert_eq!((strings.len(), strings.get(0), strings.get(1)), (2, &[1][..], &[2][..]));
     }
 }

@@ -1,20 +1,27 @@
-//! Makes components of the contract from WAT: a shared prelude, a description laid out as the canonical ABI wants it, and the case's
-//! own `$process`.
+//! Makes components of the contract from WAT: a module of the plugin's kind with a shared prelude, a description laid out as the canonical
+//! ABI wants it, and the case's own functions.
 
-use stygian_core::{ColumnType, Field, OutputShape};
+use stygian_core::{ColumnType, Field, OutputShape, SlotKind, TimerClock};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 const PRELUDE: &str = include_str!("prelude.wat");
+const OUTPUT: &str = include_str!("output.wat");
 
 /// Where the description lies in the guest's memory.
 const BASE: u32 = 1024;
 
+/// Functions that a case may leave out, of any kind of plugin.
+const FUNCTIONS: [&str; 7] = ["$describe", "$open", "$process", "$on_timers", "$accumulate", "$merge", "$finish"];
+
 /// A guest under construction.
 pub(crate) struct Guest {
+    module: &'static str,
     input: Vec<Field>,
     key: Vec<Field>,
     outputs: Vec<(String, OutputShape)>,
+    slots: Vec<(&'static str, SlotKind)>,
+    timers: Vec<(&'static str, TimerClock)>,
     name: String,
     version: String,
     imports: String,
@@ -38,9 +45,12 @@ impl Default for Guest {
             ("extended", OutputShape::Extended(fields(&["m int64"]))),
         ];
         Self {
+            module: include_str!("operator.wat"),
             input: fields(&["n int64", "text text"]),
             key: Vec::new(),
             outputs: outputs.into_iter().map(|(name, shape)| (name.to_owned(), shape)).collect(),
+            slots: Vec::new(),
+            timers: Vec::new(),
             name: "guest".into(),
             version: "1.2.3".into(),
             imports: String::new(),
@@ -54,6 +64,27 @@ impl Guest {
     pub(crate) fn keyed_by(mut self, key: Vec<Field>) -> Self {
         self.key = key;
         self
+    }
+
+    /// The same with a slot of each kind, and a timer of each clock.
+    pub(crate) fn keyed() -> Self {
+        Self {
+            module: include_str!("keyed.wat"),
+            slots: vec![("value", SlotKind::Value), ("list", SlotKind::List), ("map", SlotKind::Map)],
+            key: fields(&["key text"]),
+            timers: vec![("event", TimerClock::EventTime), ("processing", TimerClock::ProcessingTime)],
+            world: "include stygian:plugin/keyed-plugin@0.2.0;".into(),
+            ..Self::default()
+        }
+    }
+
+    /// An aggregate whose result is a number and a text.
+    pub(crate) fn aggregate() -> Self {
+        Self {
+            module: include_str!("aggregate.wat"),
+            world: "include stygian:plugin/aggregate-plugin@0.2.0;".into(),
+            ..Self::default().outputs(vec![("result", OutputShape::Own(fields(&["n int64 not null", "text text"])))])
+        }
     }
 
     pub(crate) fn reads(mut self, input: Vec<Field>) -> Self {
@@ -78,14 +109,20 @@ impl Guest {
         self
     }
 
-    /// The component; `case` defines `$process`.
+    /// The component; `case` defines those of the functions that its kind calls which do something.
     pub(crate) fn build(&self, case: &str) -> Vec<u8> {
         let (description, described) = self.describe();
-        let text = PRELUDE
+        let words = case.replace(['\n', ')'], " ");
+        let missing = FUNCTIONS.iter().filter(|name| !words.contains(&format!("(func {name} ")));
+        let case = missing.fold(case.to_owned(), |case, name| format!("{case}\n(func {name})"));
+        let text = self
+            .module
             .replacen("(module", &format!("(module {}", self.imports), 1)
+            .replace("{{output}}", OUTPUT)
+            .replace("{{prelude}}", PRELUDE)
             .replace("{{description}}", &description.iter().map(|byte| format!("\\{byte:02x}")).collect::<String>())
             .replace("{{described}}", &described.to_string())
-            .replace("{{case}}", case);
+            .replace("{{case}}", &case);
         component(&text, &self.world)
     }
 
@@ -98,11 +135,14 @@ impl Guest {
         let inputs = memory.list(&inputs, 1);
         let outputs: Vec<Vec<u8>> = self.outputs.iter().map(|(name, shape)| memory.output(name, shape)).collect();
         let outputs = memory.list(&outputs.concat(), outputs.len());
+        let slots: Vec<Vec<u8>> = self.slots.iter().map(|(name, kind)| memory.slot(name, *kind)).collect();
+        let slots = memory.list(&slots.concat(), slots.len());
+        let timers: Vec<Vec<u8>> = self.timers.iter().map(|(name, clock)| memory.timer(name, *clock)).collect();
+        let timers = memory.list(&timers.concat(), timers.len());
         let mut record = vec![0; 8]; // ok
-        for part in [memory.text(&self.name), memory.text(&self.version), inputs, outputs] {
+        for part in [memory.text(&self.name), memory.text(&self.version), inputs, outputs, slots, timers] {
             record.extend(part);
         }
-        record.extend([0; 16]); // no slots, no timers
         record.extend([0; 32]); // no limits asked for
         let at = memory.put(&record);
         (memory.0, at)
@@ -166,6 +206,20 @@ impl Memory {
         let append = [0; 4];
         let no_event_time = [0; 12];
         [self.text(name), append.to_vec(), vec![case, 0, 0, 0], columns, no_event_time.to_vec()].concat()
+    }
+
+    fn slot(&mut self, name: &str, kind: SlotKind) -> Vec<u8> {
+        let case = match kind {
+            SlotKind::Value => 0,
+            SlotKind::List => 1,
+            SlotKind::Map => 2,
+        };
+        let (version, for_ever) = ([1, 0, 0, 0], [0; 16]);
+        [self.text(name), vec![case, 0, 0, 0], version.to_vec(), for_ever.to_vec()].concat()
+    }
+
+    fn timer(&mut self, name: &str, clock: TimerClock) -> Vec<u8> {
+        [self.text(name), vec![u8::from(clock == TimerClock::ProcessingTime), 0, 0, 0]].concat()
     }
 }
 

@@ -5,6 +5,28 @@ use crate::host::{CONTEXT, load, operator, rows};
 use stygian_core::{ByteSize, Span};
 use stygian_sandbox::{BadOutput, CallError, ColumnFault, Limits, Plugin, SandboxError, Situation, TimeLimit};
 
+/// Plugins of one kind, a file each, and the situation that each comes to. Who calls this has `hostile`, which makes a plugin, and `check`,
+/// which calls it.
+macro_rules! cases {
+    ($folder:literal: $($name:ident => $situation:pat,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                let plugin = hostile(stringify!($name), include_str!(concat!($folder, "/", stringify!($name), ".wat")));
+                check(&plugin, |situation| matches!(situation, $situation));
+            }
+        )*
+
+        /// All of them, for the test of memory.
+        pub(super) fn all() -> Vec<Plugin> {
+            vec![$(hostile(stringify!($name), include_str!(concat!($folder, "/", stringify!($name), ".wat"))),)*]
+        }
+    };
+}
+
+mod aggregate;
+mod state;
+
 /// Rows of a call.
 const ROWS: usize = 50;
 
@@ -29,36 +51,29 @@ fn assert_host_is_well() {
     operator(&plugin, &batch).process(CONTEXT, &batch).expect("a good call");
 }
 
-macro_rules! cases {
-    ($($name:ident => $situation:pat,)*) => {
-        $(
-            #[test]
-            fn $name() {
-                let plugin = hostile(stringify!($name), include_str!(concat!("hostile/", stringify!($name), ".wat")));
-                let error = run(&plugin);
-                assert!(matches!(error.situation, $situation), "{error:?}");
-                assert_eq!((error.operator.as_str(), error.plugin.as_str(), error.rows.clone()), ("node", "guest@1.2.3", 0..ROWS));
-                assert_host_is_well();
+/// That a plugin fails as expected, and does it again where it is called twice: by a fresh instance each time.
+fn check(plugin: &Plugin, expected: impl Fn(&Situation) -> bool) {
+    let error = run(plugin);
+    assert!(expected(&error.situation), "{error:?}");
+    assert_eq!((error.operator.as_str(), error.plugin.as_str(), error.rows.clone()), ("node", "guest@1.2.3", 0..ROWS));
+    assert_host_is_well();
 
-                let batch = rows(ROWS);
-                let mut operator = operator(&plugin, &batch);
-                let twice = [(); 2].map(|()| operator.process(CONTEXT, &batch).expect_err("a failed call").situation.to_string());
-                let digits_apart = twice.map(|text| text.replace(|c: char| c.is_ascii_digit(), ""));
-                assert_eq!(digits_apart[0], digits_apart[1], "a fresh instance does the same");
-            }
-        )*
+    let batch = rows(ROWS);
+    let mut operator = operator(plugin, &batch);
+    assert_the_same([(); 2].map(|()| operator.process(CONTEXT, &batch).expect_err("a failed call")));
+}
 
-        /// All of them, for the test of memory.
-        fn all() -> Vec<Plugin> {
-            vec![$(hostile(stringify!($name), include_str!(concat!("hostile/", stringify!($name), ".wat"))),)*]
-        }
-    };
+/// That errors differ in nothing but numbers, such as of the time that was used.
+fn assert_the_same(twice: [CallError; 2]) {
+    let digits_apart = twice.map(|error| error.to_string().replace(|c: char| c.is_ascii_digit(), ""));
+    assert_eq!(digits_apart[0], digits_apart[1], "a fresh instance does the same");
 }
 
 use BadOutput::*;
 use Situation::*;
 
 cases! {
+    "hostile":
     spins => Timeout { limit: TimeLimit::Cpu(_), .. },
     eats_memory => OutOfMemory { limit: ByteSize(0x400_0000), .. },
     recurses => StackOverflow { .. },
@@ -147,8 +162,12 @@ fn resident() -> u64 {
 
 #[test]
 fn memory_of_the_host_stays_as_it_was() {
-    let plugins = all();
-    let round = || plugins.iter().for_each(|plugin| drop(run(plugin)));
+    let (plugins, keyed, aggregates) = (all(), state::all(), aggregate::all());
+    let round = || {
+        plugins.iter().for_each(|plugin| drop(run(plugin)));
+        keyed.iter().for_each(|plugin| drop(state::run(plugin)));
+        aggregates.iter().for_each(|plugin| drop(aggregate::run(plugin)));
+    };
     round();
     let before = resident();
     for _ in 0..8 {

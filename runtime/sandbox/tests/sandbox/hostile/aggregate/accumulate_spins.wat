@@ -1,0 +1,3 @@
+;; Never comes back.
+(func $accumulate
+  (loop $forever (br $forever)))

@@ -1,0 +1,3 @@
+;; Never comes back.
+(func $finish
+  (loop $forever (br $forever)))

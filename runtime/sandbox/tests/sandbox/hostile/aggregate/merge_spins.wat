@@ -1,0 +1,3 @@
+;; Never comes back.
+(func $merge
+  (loop $forever (br $forever)))

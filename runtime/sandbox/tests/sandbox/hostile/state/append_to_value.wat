@@ -1,0 +1,3 @@
+;; Appends to a value.
+(func $process
+  (call $append_one (i32.const 0) (i32.const 0) (i32.const 256) (i32.const 17)))

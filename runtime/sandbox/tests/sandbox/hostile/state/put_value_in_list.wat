@@ -1,0 +1,3 @@
+;; Sets a list as if it were a value.
+(func $process
+  (call $put_one (i32.const 1) (i32.const 0) (i32.const 256) (i32.const 17)))

@@ -1,0 +1,3 @@
+;; Writes, and never comes back.
+(func $process
+  (loop $forever (br $forever)))

@@ -1,0 +1,5 @@
+;; Writes when a timer fires, and returns an error.
+(func $on_timers
+  (i32.store8 (i32.const 16) (i32.const 1))
+  (i32.store (i32.const 20) (i32.const 256))
+  (i32.store (i32.const 24) (i32.const 17)))
