@@ -45,7 +45,7 @@ fn describe(description: &PluginDescription) -> String {
     for input in &description.inputs {
         text.push_str(&format!("input {}\n{}", input.name, columns(&input.columns)));
         if !input.key.is_empty() {
-            text.push_str(&format!("key of input {}, by place\n{}", input.name, columns(&input.key)));
+            text.push_str(&format!("key, by place in `key_by`\n{}", columns(&input.key)));
         }
     }
     for output in &description.outputs {
