@@ -5,7 +5,7 @@ use crate::plan::{Edge, Exchange, NodeIndex, NodeKind, Plan, PlanNode, PlanOutpu
 use crate::top;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use stygian_core::{PluginDescription, SlotKind, Span, StreamSchema, TimerClock, escape};
+use stygian_core::{PluginDescription, Span, StreamSchema, escape};
 use stygian_pipeline::OnError;
 
 /// Of the shape of [`Plan::explain_json`].
@@ -223,20 +223,9 @@ fn count(number: usize, what: &str) -> String {
 fn keeps(plugin: &PluginDescription) -> String {
     let slots = plugin.slots.iter().map(|slot| {
         let ttl = slot.ttl_millis.map(|millis| format!(" for {}", Span::millis(millis))).unwrap_or_default();
-        let kind = match slot.kind {
-            SlotKind::Value => "value",
-            SlotKind::List => "list",
-            SlotKind::Map => "map",
-        };
-        format!("{kind} {} v{}{ttl}", escape(&slot.name, 100), slot.version)
+        format!("{} {} v{}{ttl}", slot.kind, escape(&slot.name, 100), slot.version)
     });
-    let timers = plugin.timers.iter().map(|timer| {
-        let clock = match timer.clock {
-            TimerClock::EventTime => "event time",
-            TimerClock::ProcessingTime => "processing time",
-        };
-        format!("timer {} in {clock}", escape(&timer.name, 100))
-    });
+    let timers = plugin.timers.iter().map(|timer| format!("timer {} in {}", escape(&timer.name, 100), timer.clock));
     let all: Vec<String> = slots.chain(timers).collect();
     if all.is_empty() { String::new() } else { format!("; keeps {}", all.join(", ")) }
 }

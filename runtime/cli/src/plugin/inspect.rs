@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::load::open_sandbox;
 use crate::terminal::Terminal;
 use serde_json::{Value, json};
-use stygian_core::{Field, InputSpec, OutputShape, PluginDescription, SlotKind, StateSlot, TimerClock, TimerSpec};
+use stygian_core::{Field, InputSpec, OutputShape, PluginDescription, StateSlot, TimerSpec};
 use stygian_sandbox::{Limits, Plugin};
 
 /// `stygian plugin inspect`
@@ -57,27 +57,12 @@ fn describe(description: &PluginDescription) -> String {
         text.push_str(&format!("output {} ({}): {shape}\n{}", output.name, output.kind, columns(fields)));
     }
     for slot in &description.slots {
-        text.push_str(&format!("state {} ({}, version {})\n", slot.name, slot_kind(slot.kind), slot.version));
+        text.push_str(&format!("state {} ({}, version {})\n", slot.name, slot.kind, slot.version));
     }
     for timer in &description.timers {
-        text.push_str(&format!("timer {} ({})\n", timer.name, clock(timer.clock)));
+        text.push_str(&format!("timer {} ({})\n", timer.name, timer.clock));
     }
     text
-}
-
-fn slot_kind(kind: SlotKind) -> &'static str {
-    match kind {
-        SlotKind::Value => "value",
-        SlotKind::List => "list",
-        SlotKind::Map => "map",
-    }
-}
-
-fn clock(clock: TimerClock) -> &'static str {
-    match clock {
-        TimerClock::EventTime => "event time",
-        TimerClock::ProcessingTime => "processing time",
-    }
 }
 
 fn describe_json(description: &PluginDescription) -> Value {
@@ -91,8 +76,8 @@ fn describe_json(description: &PluginDescription) -> Value {
         json!({ "name": output.name, "kind": output.kind.to_string(), "shape": shape, "columns": columns })
     };
     let input = |input: &InputSpec| json!({ "name": input.name, "columns": fields(&input.columns), "key": fields(&input.key) });
-    let slot = |slot: &StateSlot| json!({ "name": slot.name, "kind": slot_kind(slot.kind), "version": slot.version });
-    let timer = |timer: &TimerSpec| json!({ "name": timer.name, "clock": clock(timer.clock) });
+    let slot = |slot: &StateSlot| json!({ "name": slot.name, "kind": slot.kind.to_string(), "version": slot.version });
+    let timer = |timer: &TimerSpec| json!({ "name": timer.name, "clock": timer.clock.to_string() });
     json!({
         "name": description.name,
         "version": description.version.to_string(),

@@ -51,12 +51,7 @@ pub struct SlotRecord {
 
 impl From<&Slot> for SlotRecord {
     fn from(slot: &Slot) -> Self {
-        let kind = match slot.kind {
-            SlotKind::Value => "value",
-            SlotKind::List => "list",
-            SlotKind::Map => "map",
-        };
-        Self { name: slot.name.clone(), kind: kind.to_owned(), version: slot.version }
+        Self { name: slot.name.clone(), kind: slot.kind.to_string(), version: slot.version }
     }
 }
 
