@@ -10,6 +10,7 @@ mod ids;
 mod key_group;
 mod plugin;
 mod schema;
+pub mod short;
 mod split;
 mod text;
 mod time;

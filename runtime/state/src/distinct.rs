@@ -10,7 +10,7 @@ use arrow_array::{ArrayRef, GenericByteArray, UInt32Array};
 use arrow_schema::DataType;
 use hashbrown::HashTable;
 use std::ops::Range;
-use stygian_core::{KeyGroup, KeyHashError};
+use stygian_core::{KeyGroup, KeyHashError, short};
 
 /// What stands before the bytes of a key that is one column without a null: the bitmap.
 const NO_NULL: u8 = 0;
@@ -55,7 +55,7 @@ impl DistinctKeys {
     fn find_own_bytes<T: ByteArrayType<Offset = i32>>(&mut self, rows: Range<usize>, column: &GenericByteArray<T>) {
         self.find_rows(rows, |row| (NO_NULL, column.value(row).as_ref()));
         let keys = &mut self.keys;
-        self.first_rows.iter().for_each(|row| keys.push_parts(&[NO_NULL], column.value(*row as usize).as_ref()));
+        self.first_rows.iter().for_each(|row| keys.push_parts(NO_NULL, column.value(*row as usize).as_ref()));
     }
 
     /// Numbers the keys of the rows by the order of their first rows.
@@ -66,7 +66,10 @@ impl DistinctKeys {
             let own = key(row);
             let hash = seed::hash_parts(own, seed);
             let first_rows = &self.first_rows;
-            let known = self.table.find(hash, |index| key(first_rows.get(*index as usize).map_or(row, |row| *row as usize)) == own);
+            let known = self.table.find(hash, |index| {
+                let (first, rest) = key(first_rows.get(*index as usize).map_or(row, |row| *row as usize));
+                first == own.0 && short::same(rest, own.1)
+            });
             let index = match known {
                 Some(index) => *index,
                 None => {

@@ -1,5 +1,7 @@
 //! Byte strings in columns: offsets and bytes, as Arrow and the contract lay them out.
 
+use stygian_core::short;
+
 /// Byte strings one after the other: string `i` is `bytes[offsets[i] .. offsets[i + 1]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VarBytes {
@@ -33,14 +35,16 @@ impl VarBytes {
     }
 
     /// Adds a string. Offsets are 31 bits: callers stay far below, by their limits of a call.
+    #[inline]
     pub fn push(&mut self, value: &[u8]) {
-        self.bytes.extend_from_slice(value);
+        short::extend(&mut self.bytes, value);
         self.offsets.push(i32::try_from(self.bytes.len()).unwrap_or(i32::MAX));
     }
 
     /// Adds a string that is two.
-    pub(crate) fn push_parts(&mut self, first: &[u8], second: &[u8]) {
-        self.bytes.extend_from_slice(first);
+    #[inline]
+    pub(crate) fn push_parts(&mut self, first: u8, second: &[u8]) {
+        self.bytes.push(first);
         self.push(second);
     }
 

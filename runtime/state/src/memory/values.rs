@@ -11,7 +11,7 @@ use crate::seed;
 use crate::slot::Slot;
 use crate::writes::Change;
 use hashbrown::HashTable;
-use stygian_core::EventTime;
+use stygian_core::{EventTime, short};
 
 /// A record that does not exist.
 pub(crate) const NOWHERE: u32 = u32::MAX;
@@ -38,7 +38,7 @@ impl ValueTable {
     /// The place of a key's record; [`NOWHERE`] if it has none. Valid until the next write.
     #[inline]
     pub(crate) fn find(&self, key: &[u8], hash: u64) -> u32 {
-        self.places.find(hash, |place| self.key(*place) == key).copied().unwrap_or(NOWHERE)
+        self.places.find(hash, |place| short::same(self.key(*place), key)).copied().unwrap_or(NOWHERE)
     }
 
     /// How often records have moved.
@@ -47,6 +47,7 @@ impl ValueTable {
     }
 
     /// Visits the value of every value slot of a record.
+    #[inline]
     pub(crate) fn read<'a>(&'a self, place: u32, slots: &[Slot], watermark: EventTime, mut visit: impl FnMut(usize, Option<&'a [u8]>)) {
         let mut rest = self.slots(place);
         for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| is_value(slot)) {
@@ -57,6 +58,7 @@ impl ValueTable {
 
     /// Changes a record where it stands, if every value that is set replaces one of the same length and version and none is removed. Otherwise
     /// it is left half changed, for [`ValueTable::write`] to change it whole.
+    #[inline]
     pub(crate) fn overwrite<'a>(&mut self, place: u32, slots: &[Slot], written: i64, change: impl Fn(usize) -> Change<'a>) -> bool {
         if place == NOWHERE {
             return false;
@@ -75,7 +77,7 @@ impl ValueTable {
                     if slot.ttl_micros.is_some() {
                         record[value - 8..value].copy_from_slice(&written.to_le_bytes());
                     }
-                    record[value..next].copy_from_slice(bytes);
+                    short::overwrite(&mut record[value..next], bytes);
                 }
                 Change::Put(_) | Change::Remove => return false,
             }
@@ -250,7 +252,7 @@ fn push_cell(to: &mut Vec<u8>, slot: &Slot, cell: &Cell<'_>) {
 }
 
 /// Takes a slot from the front; one without a value where nothing is left.
-#[inline]
+#[inline(always)] // the compiler leaves a call a slot in the two hottest loops else
 fn take_cell<'a>(rest: &mut &'a [u8], slot: &Slot) -> Option<Cell<'a>> {
     let length = usize::try_from(varint::take(rest)?).ok()?.checked_sub(1)?;
     let version = u32::try_from(varint::take(rest)?).ok()?;

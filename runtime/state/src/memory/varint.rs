@@ -13,6 +13,10 @@ pub(crate) fn push(to: &mut Vec<u8>, mut number: u64) {
 /// Takes a number from the front; `None` where there is none.
 #[inline]
 pub(crate) fn take(from: &mut &[u8]) -> Option<u64> {
+    if let [byte @ ..0x80, rest @ ..] = *from {
+        *from = rest;
+        return Some(u64::from(*byte));
+    }
     let mut number = 0;
     for (index, byte) in from.iter().copied().enumerate().take(10) {
         number |= u64::from(byte & 0x7F) << (7 * index);
