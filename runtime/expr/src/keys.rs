@@ -16,6 +16,7 @@ use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
+use stygian_core::short;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 static SEED: LazyLock<u64> = LazyLock::new(|| std::hash::RandomState::new().build_hasher().finish());
@@ -231,7 +232,7 @@ impl KeyIndex {
     pub(crate) fn find(&self, other: &Self, group: usize) -> Option<usize> {
         let Some(key) = other.bytes_of(group) else { return self.null.map(|null| null as usize) };
         let hash = other.hashes[group];
-        let is = |entry: &Entry| entry.tag == tag(hash) && self.bytes_of(entry.group as usize) == Some(key);
+        let is = |entry: &Entry| entry.tag == tag(hash) && self.bytes_of(entry.group as usize).is_some_and(|own| short::same(own, key));
         self.table.find(hash, is).map(|entry| entry.group as usize)
     }
 

@@ -18,9 +18,10 @@ use crate::output::{Bounds, Fired};
 use crate::pane::Prepared;
 use crate::window::MAX_TIME;
 use crate::{ExprError, WindowAggregatorSpec};
-use arrow_array::{Array, RecordBatch, TimestampMicrosecondArray, UInt32Array};
+use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray, UInt32Array};
+use arrow_select::take::take;
 use part::{Content, Part};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use table::{Id, NONE, Place, Session, Table};
 
@@ -121,8 +122,14 @@ impl Sessions {
         let first = self.table.first(key, hash);
         if first != NONE {
             let (gap, latest) = (self.gap, self.latest);
+            let next = self.table.get(first).next;
+            // The key's last session may still be open, as watermarks come late; then it has two.
+            let alone = next == NONE || {
+                let other = self.table.get(next);
+                other.next == NONE && !overlaps(other, time, gap)
+            };
             let session = self.table.get_mut(first);
-            if session.next == NONE && overlaps(session, time, gap) {
+            if alone && overlaps(session, time, gap) {
                 session.start = session.start.min(time);
                 session.last = session.last.max(time);
                 session.rows = session.rows.saturating_add(1);
@@ -143,12 +150,20 @@ impl Sessions {
         (key, hash, first): (Option<&[u8]>, u64, Id),
         time: i64,
     ) -> Result<Option<Place>, ExprError> {
-        let reached = |id: &Id| overlaps(self.table.get(*id), time, self.gap);
-        let reached: Vec<Id> = if first == NONE { Vec::new() } else { self.table.chain(first).filter(reached).collect() };
-        let id = match reached.iter().copied().max_by_key(|id| self.table.get(*id).last) {
-            // The one that ends last has its group where the group of them all must be, or before it.
-            Some(survivor) => {
-                reached.into_iter().filter(|id| *id != survivor).for_each(|id| self.table.merge(id, survivor));
+        let (mut reached, mut survivor) = (0, None);
+        for id in self.table.chain(first) {
+            let session = self.table.get(id);
+            if overlaps(session, time, self.gap) {
+                reached += 1;
+                // The one that ends last has its group where the group of them all must be, or before it.
+                survivor = survivor.max(Some((session.last, id)));
+            }
+        }
+        let id = match survivor {
+            Some((_, survivor)) => {
+                if reached > 1 {
+                    self.merge_reached(first, survivor, time);
+                }
                 survivor
             }
             None if time + self.gap <= watermark => return Ok(None),
@@ -159,6 +174,13 @@ impl Sessions {
         session.last = session.last.max(time);
         session.rows = session.rows.saturating_add(1);
         self.settle(spec, id).map(Some)
+    }
+
+    /// A row has bridged sessions of a key: all that it reaches become part of one of them.
+    fn merge_reached(&mut self, first: Id, survivor: Id, time: i64) {
+        let others = self.table.chain(first).filter(|id| *id != survivor && overlaps(self.table.get(*id), time, self.gap));
+        let others: Vec<Id> = others.collect();
+        others.into_iter().for_each(|id| self.table.merge(id, survivor));
     }
 
     /// The session's group in the live part of the bucket that its end lies in: the one it has, or a new one.
@@ -205,6 +227,9 @@ impl Sessions {
 
     /// Fires the sessions whose end the watermark has reached: by end, then by start, then as they began.
     pub(crate) fn advance(&mut self, frame: &Frame, to: &mut Vec<RecordBatch>) -> Result<(), ExprError> {
+        if let Some((owners, accumulators)) = self.take_whole(frame.watermark) {
+            return self.fire_whole(frame, owners, accumulators, to);
+        }
         self.drain_due(frame)?;
         let due: Vec<u32> = self.parts.iter().filter(|(_, part)| part.next_due(self.gap) <= frame.watermark).map(|(id, _)| *id).collect();
         if due.is_empty() {
@@ -214,18 +239,68 @@ impl Sessions {
         for part in due {
             leaving.push((part, self.leave(part, frame.watermark)));
         }
-        let fired = self.fire(&leaving);
+        let fired = self.fire(leaving.iter().flat_map(|(_, leaving)| &leaving.fired).map(|(_, id)| *id).collect());
         let mut results = Accumulators::new(&frame.spec)?;
         for (part, leaving) in leaving {
             self.hand_over(frame, part, leaving, &mut results, fired.len())?;
         }
         self.parts.retain(|_, part| !part.is_done());
-        if !fired.is_empty() {
-            let bounds = fired.iter().map(|id| self.table.get(*id)).map(|session| (session.start, session.last + self.gap)).collect();
-            let keys = |rows: Range<usize>| frame.codec.decode(fired[rows].iter().map(|id| self.table.key(*id)));
-            let aggregates = results.finish(&frame.spec)?;
-            Fired { rows: fired.len(), bounds: Bounds::Each(bounds), keys: &keys, revisions: None, aggregates }.into_batches(frame, to)?;
+        let aggregates = results.finish(&frame.spec)?;
+        self.give_out(frame, fired, aggregates, to)
+    }
+
+    /// The live part that is due, if it is the only one, and all of its sessions are due and have no rows in other parts: what it holds are
+    /// results already.
+    fn take_whole(&mut self, watermark: i64) -> Option<(Vec<Id>, Accumulators)> {
+        let mut due = self.parts.iter().filter(|(_, part)| part.next_due(self.gap) <= watermark);
+        let (id, part) = due.next()?;
+        let whole = |slot: u32, owner: Id| {
+            let session = self.table.get(owner);
+            session.place == Place { part: *id, slot } && session.partials == 1
+        };
+        let all_due = (part.bucket + 1) * self.gap - 1 <= watermark;
+        if due.next().is_some() || !part.is_live() || !all_due || !(0_u32..).zip(&part.owners).all(|(slot, owner)| whole(slot, *owner)) {
+            return None;
         }
+        let (id, bucket) = (*id, part.bucket);
+        self.live.remove(&bucket);
+        self.latest = NO_PART;
+        match self.parts.remove(&id)? {
+            Part { owners, content: Content::Live(accumulators), .. } => Some((owners, accumulators)),
+            Part { .. } => None,
+        }
+    }
+
+    fn fire_whole(
+        &mut self,
+        frame: &Frame,
+        owners: Vec<Id>,
+        mut accumulators: Accumulators,
+        to: &mut Vec<RecordBatch>,
+    ) -> Result<(), ExprError> {
+        let mut aggregates = accumulators.finish(&frame.spec)?;
+        let fired = self.fire(owners.clone());
+        if fired != owners {
+            let mut slot_of_row: Vec<u32> = vec![0; fired.len()];
+            for (slot, id) in (0_u32..).zip(&owners) {
+                slot_of_row[self.table.get(*id).place.slot as usize] = slot;
+            }
+            let order = UInt32Array::from(slot_of_row);
+            for ((_, aggregate), array) in frame.spec.aggregates.iter().zip(&mut aggregates) {
+                *array = take(array, &order, None).map_err(|error| ExprError::arrow(aggregate.sql(), &error))?;
+            }
+        }
+        self.give_out(frame, fired, aggregates, to)
+    }
+
+    /// Makes rows of the sessions that have fired, and forgets them.
+    fn give_out(&mut self, frame: &Frame, fired: Vec<Id>, aggregates: Vec<ArrayRef>, to: &mut Vec<RecordBatch>) -> Result<(), ExprError> {
+        if fired.is_empty() {
+            return Ok(());
+        }
+        let bounds = fired.iter().map(|id| self.table.get(*id)).map(|session| (session.start, session.last + self.gap)).collect();
+        let keys = |rows: Range<usize>| frame.codec.decode(fired[rows].iter().map(|id| self.table.key(*id)));
+        Fired { rows: fired.len(), bounds: Bounds::Each(bounds), keys: &keys, revisions: None, aggregates }.into_batches(frame, to)?;
         fired.into_iter().for_each(|id| self.table.forget(id));
         Ok(())
     }
@@ -248,17 +323,17 @@ impl Sessions {
     /// The groups of a drained part that are due, and where they go.
     fn leave(&mut self, id: u32, watermark: i64) -> Leaving {
         let mut leaving = Leaving::default();
-        let due = self.parts.get_mut(&id).map(|part| part.take_due(watermark)).unwrap_or_default();
+        let Some(mut part) = self.parts.remove(&id) else { return leaving };
         let mut later = Vec::new();
-        for slot in due {
-            let Some(owner) = self.parts.get(&id).and_then(|part| part.owners.get(slot as usize).copied()) else { continue };
+        for slot in part.take_due(watermark) {
+            let Some(owner) = part.owners.get(slot as usize).copied() else { continue };
             let root = self.table.root(owner);
             let session = self.table.get(root);
             let end = session.last + self.gap;
             let Place { part: target, slot: to } = session.place;
             if end <= watermark {
                 leaving.fired.push((slot, root));
-            } else if matches!(self.parts.get(&target), Some(Part { content: Content::Live(_), .. })) {
+            } else if self.parts.get(&target).is_some_and(Part::is_live) {
                 let (slots, groups) = leaving.moved.entry(target).or_default();
                 slots.push(slot);
                 groups.push(to as usize);
@@ -268,17 +343,21 @@ impl Sessions {
             }
             self.table.drop_partial(owner);
         }
-        if let Some(part) = self.parts.get_mut(&id) {
-            part.put_off(later);
-        }
+        part.put_off(later);
+        self.parts.insert(id, part);
         leaving
     }
 
-    /// The sessions that fire, in the order of the result.
-    fn fire(&mut self, leaving: &[(u32, Leaving)]) -> Vec<Id> {
-        let all: BTreeSet<Id> = leaving.iter().flat_map(|(_, leaving)| &leaving.fired).map(|(_, id)| *id).collect();
-        let mut fired: Vec<Id> = all.into_iter().collect();
-        fired.sort_by_key(|id| (self.table.get(*id).last, self.table.get(*id).start));
+    /// Fires sessions, which may be named more than once; gives them back in the order of the result.
+    fn fire(&mut self, sessions: Vec<Id>) -> Vec<Id> {
+        let order = |id: Id| {
+            let session = self.table.get(id);
+            (session.last, session.start, id)
+        };
+        let mut fired: Vec<(i64, i64, Id)> = sessions.into_iter().map(order).collect();
+        fired.sort_unstable();
+        fired.dedup();
+        let fired: Vec<Id> = fired.into_iter().map(|(.., id)| id).collect();
         for (row, id) in (0_u32..).zip(&fired) {
             self.table.fire(*id, row);
         }

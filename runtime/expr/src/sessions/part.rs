@@ -31,6 +31,11 @@ impl Part {
         Ok(Self { bucket, owners: Vec::new(), content: Content::Live(Accumulators::new(spec)?) })
     }
 
+    /// Whether rows are added to it.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.content, Content::Live(_))
+    }
+
     /// A new group.
     pub(super) fn slot(&mut self, owner: Id) -> u32 {
         self.owners.push(owner);

@@ -5,6 +5,7 @@
 //! Numbers are given out in the order of rows and taken back in the order of firing, so nothing depends on the hash.
 
 use hashbrown::HashTable;
+use stygian_core::short;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The number of a session.
@@ -73,6 +74,14 @@ impl Key {
         }
     }
 
+    #[inline]
+    fn is(&self, key: Option<&[u8]>) -> bool {
+        match (self.bytes(), key) {
+            (Some(own), Some(key)) => short::same(own, key),
+            (own, key) => own.is_none() && key.is_none(),
+        }
+    }
+
     fn memory(&self) -> usize {
         match self {
             Self::Long(bytes) => bytes.len() + size_of::<Box<[u8]>>(),
@@ -125,7 +134,7 @@ impl Table {
     pub(crate) fn first(&self, key: Option<&[u8]>, hash: u64) -> Id {
         let tag = tag(hash);
         let sessions = &self.sessions;
-        let found = self.entries.find(hash, |entry| entry.tag == tag && sessions[entry.first as usize].key.bytes() == key);
+        let found = self.entries.find(hash, |entry| entry.tag == tag && sessions[entry.first as usize].key.is(key));
         found.map_or(NONE, |entry| entry.first)
     }
 
@@ -170,8 +179,12 @@ impl Table {
 
     /// The sessions of a key.
     pub(crate) fn chain(&self, first: Id) -> impl Iterator<Item = Id> {
-        let some = |id: Id| (id != NONE).then_some(id);
-        std::iter::successors(some(first), move |id| some(self.get(*id).next))
+        let mut next = first;
+        std::iter::from_fn(move || {
+            let id = (next != NONE).then_some(next)?;
+            next = self.get(id).next;
+            Some(id)
+        })
     }
 
     /// The session becomes part of another one of its key. It stays as long as groups hold rows of it.
@@ -250,7 +263,7 @@ impl Table {
         let session = &sessions[id as usize];
         let (key, next) = (session.key.bytes(), session.next);
         let hash = hash(key, *seed);
-        let is = |entry: &Entry| entry.tag == tag(hash) && sessions[entry.first as usize].key.bytes() == key;
+        let is = |entry: &Entry| entry.tag == tag(hash) && sessions[entry.first as usize].key.is(key);
         let Ok(mut entry) = entries.find_entry(hash, is) else { return };
         let first = entry.get().first;
         if first == id && next == NONE {
