@@ -1,14 +1,16 @@
-//! Session windows against the same by hand: a native hash map from key to the session that is open. 5 million rows at each number of keys.
+//! Session windows against the same by hand: a native hash map from key to the sessions that are open, and the keys by the times at which
+//! sessions end. 5 million rows at each number of keys.
 //!
 //! `bench-sessions [ROWS]`. Each key has rows a second apart, eight at a time, then an hour's pause that closes its session; keys take turns. Both
-//! count the rows and add up their weights. Runs are interleaved; a figure is the median of the rounds, a ratio that of their medians. Bytes
-//! a key are what the windows say they hold at most, and what the heap of the native map takes: its table, and a key's allocation.
+//! count the rows, add up their weights and give each session out at the watermark that reaches its end. Runs are interleaved; a figure is the
+//! median of the rounds, a ratio that of their medians. Bytes a key are the most that the windows say they hold, and that the tables and
+//! allocations of the native ones take, an allocation with the allocator's 8 bytes before it.
 
 use anyhow::Result;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
@@ -41,6 +43,7 @@ fn batches(keys: u64, rows: u64) -> Result<Vec<(RecordBatch, i64)>> {
     (0..rows).step_by(usize::try_from(BATCH)?).map(batch).collect()
 }
 
+/// A session of a key: `[start, last + gap)`.
 struct Session {
     start: i64,
     last: i64,
@@ -48,45 +51,126 @@ struct Session {
     weight: i64,
 }
 
-/// Sessions that ended, by a map of those that are open; they end when a row comes after the gap, or at the end.
-fn natively(batches: &[(RecordBatch, i64)]) -> (usize, i64) {
-    let mut open: HashMap<Vec<u8>, Session> = HashMap::new();
-    let mut ended: Vec<(Vec<u8>, Session)> = Vec::new();
-    let (mut sessions, mut total) = (0, 0);
-    for (rows, _) in batches {
+/// What a run gave out: sessions so far at every watermark, and the sum of their counts and weights.
+type Given = (Vec<usize>, i64);
+
+/// A key's open sessions, which are few.
+struct Open {
+    key: Vec<u8>,
+    sessions: Vec<Session>,
+}
+
+/// Open sessions by key, and by the time at which to look at each key again.
+#[derive(Default)]
+struct ByHand {
+    numbers: HashMap<Vec<u8>, usize>,
+    open: Vec<Open>,
+    free: Vec<usize>,
+    due: BTreeMap<i64, Vec<usize>>,
+}
+
+impl ByHand {
+    fn add(&mut self, key: &[u8], time: i64, weight: i64) {
+        let alone = Session { start: time, last: time, count: 1, weight };
+        let Some(number) = self.numbers.get(key).copied() else {
+            let open = Open { key: key.to_vec(), sessions: vec![alone] };
+            let number = self.free.pop().unwrap_or(self.open.len());
+            match self.open.get_mut(number) {
+                Some(gone) => *gone = open,
+                None => self.open.push(open),
+            }
+            self.numbers.insert(key.to_vec(), number);
+            return self.due.entry(time + GAP).or_default().push(number);
+        };
+        let sessions = &mut self.open[number].sessions;
+        let mut reached = (0..sessions.len()).filter(|at| time < sessions[*at].last + GAP && time > sessions[*at].start - GAP);
+        match (reached.next(), reached.next()) {
+            (None, _) => {
+                sessions.push(alone);
+                self.due.entry(time + GAP).or_default().push(number);
+            }
+            (Some(at), None) => sessions[at].join(alone),
+            (Some(at), Some(other)) => {
+                let bridged = sessions.swap_remove(other);
+                sessions[at].join(bridged);
+                sessions[at].join(alone);
+            }
+        }
+    }
+
+    /// Takes the sessions that end at or before the watermark.
+    fn advance(&mut self, watermark: i64, ended: &mut Vec<(Vec<u8>, Session)>) {
+        while let Some(first) = self.due.first_entry().filter(|first| *first.key() <= watermark) {
+            for number in first.remove() {
+                let Open { key, sessions } = &mut self.open[number];
+                if let Some(at) = sessions.iter().position(|session| session.last.saturating_add(GAP) <= watermark) {
+                    ended.push((key.clone(), sessions.swap_remove(at)));
+                    if sessions.is_empty() {
+                        self.numbers.remove(key);
+                        self.free.push(number);
+                    }
+                } else if let Some(next) = sessions.iter().map(|session| session.last + GAP).min() {
+                    self.due.entry(next).or_default().push(number);
+                }
+            }
+        }
+    }
+
+    /// Bytes on the heap.
+    fn memory(&self) -> usize {
+        let numbers = self.numbers.capacity() * 8 / 7 * (size_of::<(Vec<u8>, usize)>() + 1);
+        let of_open = |open: &Open| 2 * (open.key.capacity() + 8) + open.sessions.capacity() * size_of::<Session>() + 8;
+        let open = self.open.capacity() * size_of::<Open>() + self.open.iter().map(of_open).sum::<usize>();
+        let due: usize = self.due.values().map(|numbers| numbers.capacity() * size_of::<usize>() + 64).sum();
+        numbers + open + self.free.capacity() * size_of::<usize>() + due
+    }
+}
+
+impl Session {
+    fn join(&mut self, other: Self) {
+        self.start = self.start.min(other.start);
+        self.last = self.last.max(other.last);
+        self.count += other.count;
+        self.weight += other.weight;
+    }
+}
+
+/// Sessions by hand; also the most bytes a key that they took.
+#[allow(clippy::cast_precision_loss)] // counts of a benchmark
+fn by_hand(batches: &[(RecordBatch, i64)]) -> (Given, f64) {
+    let mut sessions = ByHand::default();
+    let mut ended = Vec::new();
+    let (mut given, mut total, mut bytes) = (vec![0], 0, 0.0_f64);
+    let mut take = |ended: &mut Vec<(Vec<u8>, Session)>| {
+        given.push(given.last().copied().unwrap_or(0) + ended.len());
+        total += black_box(&*ended).iter().map(|(_, session)| session.count + session.weight).sum::<i64>();
+        ended.clear();
+    };
+    for (number, (rows, watermark)) in batches.iter().enumerate() {
         let (keys, times) = (rows.column(0).as_string::<i32>(), rows.column(1).as_primitive::<TimestampMicrosecondType>());
         let weights = rows.column(2).as_primitive::<Int64Type>();
         for row in 0..rows.num_rows() {
-            let (key, time, weight) = (keys.value(row).as_bytes(), times.value(row), weights.value(row));
-            match open.get_mut(key) {
-                Some(session) if time < session.last + GAP => {
-                    session.last = session.last.max(time);
-                    session.count += 1;
-                    session.weight += weight;
-                }
-                Some(session) => {
-                    let whole = std::mem::replace(session, Session { start: time, last: time, count: 1, weight });
-                    ended.push((key.to_vec(), whole));
-                }
-                None => drop(open.insert(key.to_vec(), Session { start: time, last: time, count: 1, weight })),
-            }
+            sessions.add(keys.value(row).as_bytes(), times.value(row), weights.value(row));
         }
-        sessions += ended.len();
-        total += black_box(&ended).iter().map(|(_, session)| session.count + session.weight).sum::<i64>();
-        ended.clear();
+        sessions.advance(*watermark, &mut ended);
+        take(&mut ended);
+        if number % 64 == 63 || number + 1 == batches.len() {
+            bytes = bytes.max(sessions.memory() as f64 / sessions.numbers.len().max(1) as f64);
+        }
     }
-    black_box(open.values().map(|session| session.last - session.start).max());
-    (sessions + open.len(), total + open.values().map(|session| session.count + session.weight).sum::<i64>())
+    sessions.advance(i64::MAX, &mut ended);
+    take(&mut ended);
+    ((given, total), bytes)
 }
 
 /// The same by windows; also the most bytes a key that they held.
 #[allow(clippy::cast_precision_loss)] // counts of a benchmark
-fn by_windows(spec: &Arc<WindowAggregatorSpec>, batches: &[(RecordBatch, i64)]) -> Result<((usize, i64), f64)> {
+fn by_windows(spec: &Arc<WindowAggregatorSpec>, batches: &[(RecordBatch, i64)]) -> Result<(Given, f64)> {
     let mut windows = WindowAggregator::new(spec.clone())?;
-    let (mut sessions, mut total, mut bytes) = (0, 0, 0.0_f64);
+    let (mut given, mut total, mut bytes) = (vec![0], 0, 0.0_f64);
     let mut take = |results: Vec<RecordBatch>| {
+        given.push(given.last().copied().unwrap_or(0) + results.iter().map(RecordBatch::num_rows).sum::<usize>());
         for rows in results {
-            sessions += rows.num_rows();
             let sum = |column: usize| rows.column(column).as_primitive::<Int64Type>().values().iter().sum::<i64>();
             total += sum(4) + sum(5);
         }
@@ -99,7 +183,7 @@ fn by_windows(spec: &Arc<WindowAggregatorSpec>, batches: &[(RecordBatch, i64)]) 
         }
     }
     take(windows.advance(EventTime::MAX)?);
-    Ok(((sessions, total), bytes))
+    Ok(((given, total), bytes))
 }
 
 #[allow(clippy::cast_precision_loss)] // counts of a benchmark
@@ -117,24 +201,22 @@ fn compare(keys: u64, rows: u64) -> Result<()> {
         aggregates: aggregates.into_iter().collect::<Result<_>>()?,
         input,
     });
-    let (mut natives, mut windowed, mut bytes) = (Vec::new(), Vec::new(), 0.0);
+    let (mut natives, mut windowed, mut bytes, mut native_bytes) = (Vec::new(), Vec::new(), 0.0, 0.0);
     for round in 0..=ROUNDS {
         let start = Instant::now();
-        let expected = natively(black_box(&batches));
+        let (expected, took) = by_hand(black_box(&batches));
         let plain = start.elapsed().as_nanos() as f64 / rows as f64;
         let start = Instant::now();
         let (found, held) = by_windows(&spec, black_box(&batches))?;
         let ours = start.elapsed().as_nanos() as f64 / rows as f64;
-        anyhow::ensure!(found == expected, "other sessions: {found:?} instead of {expected:?}");
+        anyhow::ensure!(found == expected, "other sessions than by hand, or at other watermarks");
         if round > 0 {
             natives.push(plain);
             windowed.push(ours);
-            bytes = held;
+            (bytes, native_bytes) = (held, took);
         }
     }
     let (plain, ours) = (median(natives), median(windowed));
-    // A vector of 24 bytes and a session of 32 an entry, the table at most 7/8 full; 24 bytes for the key's own 16.
-    let native_bytes = (keys * 8 / 7).next_power_of_two() as f64 * 57.0 / keys as f64 + 24.0;
     tell(&serde_json::json!({
         "figure": "session windows", "keys": keys, "rows": rows, "native_ns_per_row": plain, "windows_ns_per_row": ours, "ratio": ours / plain,
         "at_most": 1.3, "bytes_per_key": bytes, "native_bytes_per_key": native_bytes, "bytes_ratio": bytes / native_bytes,
