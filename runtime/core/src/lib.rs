@@ -10,6 +10,7 @@ mod ids;
 mod key_group;
 mod plugin;
 mod schema;
+mod section;
 pub mod short;
 mod split;
 mod text;
@@ -26,6 +27,7 @@ pub use plugin::{
     StateSlot, TimerClock, TimerSpec,
 };
 pub use schema::{OPERATION_COLUMN, SchemaError, StreamKind, StreamSchema};
+pub use section::{SectionKind, StateSection};
 pub use split::{Offset, SplitId};
 pub use text::{escape, escape_bytes};
 pub use time::EventTime;
