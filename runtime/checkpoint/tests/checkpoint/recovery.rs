@@ -1,0 +1,1 @@
+//! What a starting run goes on from.
