@@ -7,8 +7,6 @@ use stygian_core::CheckpointId;
 pub(crate) const MANIFESTS: &str = "checkpoints";
 pub(crate) const STATE: &str = "state";
 pub(crate) const PLUGINS: &str = "plugins";
-/// Where savepoints lie that nobody has given another place.
-pub(crate) const SAVEPOINTS: &str = "savepoints";
 /// Held locked by the process that writes; local folders only.
 pub(crate) const LOCK: &str = "lock";
 const MANIFEST_SUFFIX: &str = ".manifest";

@@ -8,8 +8,8 @@ use crate::state_file::{HEADER_BYTES, STATE_FORMAT_VERSION, STATE_MAGIC, TRAILER
 use crate::storage::CheckpointStorage;
 use bytes::Bytes;
 use futures::TryStreamExt;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use std::collections::{BTreeMap, BTreeSet};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 

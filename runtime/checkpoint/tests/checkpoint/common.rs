@@ -1,6 +1,7 @@
 //! Small manifests, state files and storages.
 
 use object_store::memory::InMemory;
+use object_store::{ObjectStore, ObjectStoreExt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +27,24 @@ pub(crate) fn node(text: &str) -> OperatorId {
     OperatorId::new(text)
 }
 
+/// A storage in memory and the store under it.
+pub(crate) fn memory_and_store() -> (CheckpointStorage, Arc<InMemory>) {
+    let store = Arc::new(InMemory::new());
+    (CheckpointStorage::new(Arc::clone(&store) as Arc<dyn ObjectStore>, "memory"), store)
+}
+
 pub(crate) fn memory() -> CheckpointStorage {
-    CheckpointStorage::new(Arc::new(InMemory::new()), "memory")
+    memory_and_store().0
+}
+
+/// A file's bytes as they lie in the store.
+pub(crate) fn raw(store: &InMemory, path: &str) -> Vec<u8> {
+    block_on(async { store.get(&path.into()).await.expect("there").bytes().await.expect("read").to_vec() })
+}
+
+/// Puts bytes into the store, whatever they are.
+pub(crate) fn put(store: &InMemory, path: &str, bytes: &[u8]) {
+    block_on(store.put(&path.into(), bytes.to_vec().into())).expect("put");
 }
 
 pub(crate) fn at(seconds: u64) -> Moment {

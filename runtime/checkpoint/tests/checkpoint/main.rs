@@ -5,3 +5,4 @@ mod coordinator;
 mod manifest;
 mod recovery;
 mod storage;
+mod model;

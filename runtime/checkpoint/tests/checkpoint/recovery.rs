@@ -3,8 +3,8 @@
 use crate::common::*;
 use std::collections::{BTreeMap, BTreeSet};
 use stygian_checkpoint::{
-    CheckpointStorage, CommitOutcome, ExpectedUuid, JobUuid, Kind, Manifest, OperatorState, Part, PendingOutput, PlannedJob, PlannedOperator,
-    RecoveryError, StartFrom, StartingRun, restore,
+    CheckpointStorage, CommitOutcome, ExpectedUuid, JobUuid, Kind, Manifest, OperatorState, Part, PendingOutput, PlannedJob,
+    PlannedOperator, RecoveryError, StartFrom, StartingRun, restore,
 };
 use stygian_core::{CheckpointId, EventTime, KeyGroup, MaxParallelism, OperatorId, Parallelism, SubtaskId};
 
@@ -149,7 +149,8 @@ fn all_that_does_not_fit_is_told_at_once() {
     job.sinks.clear();
     job.drop_state.insert(node("typo"));
     let text = refused(&job);
-    let expected = ["[settings]: `max_parallelism` is 256", "totals: keeps `keyed`", "10 values of version 1", "written by `datafusion 55`"];
+    let expected =
+        ["[settings]: `max_parallelism` is 256", "totals: keeps `keyed`", "10 values of version 1", "written by `datafusion 55`"];
     let expected = expected.iter().chain(&["events: has offsets", "report: has 1 finished outputs", "typo: is named by"]);
     for (n, part) in expected.enumerate() {
         assert!(text[n].contains(part), "{part}: {text:#?}");
