@@ -12,7 +12,7 @@ use stygian_api::{Pending, Sink, SinkContext, SinkWriter};
 use stygian_core::{ColumnType, SubtaskId};
 
 fn writer_context(subtask: u16) -> SinkContext {
-    SinkContext { subtask: SubtaskId(subtask), attempt: "1".into() }
+    SinkContext { job: "job".into(), subtask: SubtaskId(subtask), attempt: "1".into() }
 }
 
 async fn writer(sink: &dyn Sink) -> Box<dyn SinkWriter> {
@@ -107,7 +107,7 @@ async fn names_tell_attempt_subtask_and_number() {
     let folder = tempfile::tempdir().expect("a folder");
     let rows = events(&[(None, None, "1")]);
     let sink = sink(folder.path(), "path = \"out\"\nformat = \"json\"", &rows).await.expect("a sink");
-    let mut writer = sink.open(SinkContext { subtask: SubtaskId(3), attempt: "a/../b".into() }).await.expect("a writer");
+    let mut writer = sink.open(SinkContext { job: "job".into(), subtask: SubtaskId(3), attempt: "a/../b".into() }).await.expect("a writer");
     writer.write(rows.clone()).await.expect("written");
     let out = folder.path().join("out");
     assert_eq!(files_in(&out), [".part-a%2F..%2Fb-3-0.jsonl.inprogress"]);
