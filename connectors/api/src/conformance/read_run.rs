@@ -33,6 +33,11 @@ impl ReadCheckpoint {
         joined(&source.schema(), rows.into_iter().map(|(_, rows)| rows))
     }
 
+    /// As if the ends of splits had not been told yet, which are told last.
+    pub fn reopen(&mut self) {
+        self.splits.values_mut().for_each(|progress| progress.ended = false);
+    }
+
     /// How many rows were bad.
     pub fn bad(&self) -> usize {
         self.bad
