@@ -128,7 +128,9 @@ mod tests {
     fn what_is_no_checksum_of_ours_is_refused() {
         let refused = |text: &str| text.parse::<Checksum>().expect_err("no checksum");
         assert!(refused("sha256:00").ends_with("is not one that this version can make; it makes xxh3-128"));
-        for text in ["", "xxh3-128", "xxh3-128:00", "xxh3-128:+9aa06d3014798d86001c324468d497f", "xxh3-128:99AA06D3014798D86001C324468D497F"] {
+        for text in
+            ["", "xxh3-128", "xxh3-128:00", "xxh3-128:+9aa06d3014798d86001c324468d497f", "xxh3-128:99AA06D3014798D86001C324468D497F"]
+        {
             assert_eq!(refused(text), format!("`{text}` is no checksum"));
         }
     }

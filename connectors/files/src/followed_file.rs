@@ -32,6 +32,8 @@ pub(crate) struct FollowedFile {
     mark: FollowedMark,
     /// That is not told yet.
     untold: bool,
+    /// It was read up to here (or [`CUT`]), which is not said yet: the mark comes first, as the next split may be named then.
+    done: Option<u64>,
 }
 
 /// What a look at the file showed.
@@ -48,7 +50,18 @@ enum Look {
 
 impl FollowedFile {
     pub(crate) fn new(followed: Arc<Followed>, identity: Identity, path: PathBuf, file: File, following: Following) -> Self {
-        Self { followed, identity, path, file: Arc::new(file), following, gone_since: None, end: None, mark: FollowedMark::of(&[]), untold: false }
+        Self {
+            followed,
+            identity,
+            path,
+            file: Arc::new(file),
+            following,
+            gone_since: None,
+            end: None,
+            mark: FollowedMark::of(&[]),
+            untold: false,
+            done: None,
+        }
     }
 
     async fn look(&mut self, at: u64, have: usize, want: usize) -> Result<Look, ConnectorError> {
@@ -78,16 +91,15 @@ impl FollowedFile {
     /// Ends here: what was read so far is all there is.
     fn end_at(&mut self, at: u64, done: u64) {
         if done == CUT {
-            (self.mark.cut, self.untold) = (true, true);
+            (self.mark.cut, self.untold) = (Some(at), true);
         }
-        self.end = Some(at);
-        self.followed.done(self.identity, done);
+        (self.end, self.done) = (Some(at), Some(done));
     }
 }
 
 impl FollowedMark {
     fn of(head: &[u8]) -> Self {
-        Self { head_bytes: head.len() as u64, head: Checksum::of(head), cut: false }
+        Self { head_bytes: head.len() as u64, head: Checksum::of(head), cut: None }
     }
 
     fn of_file(file: &File) -> io::Result<Self> {
@@ -184,6 +196,12 @@ impl TextInput for FollowedFile {
     }
 
     fn take_mark(&mut self) -> Option<Mark> {
-        std::mem::take(&mut self.untold).then(|| marks::mark(&self.mark)).flatten()
+        if std::mem::take(&mut self.untold) {
+            return marks::mark(&self.mark);
+        }
+        if let Some(done) = self.done.take() {
+            self.followed.done(self.identity, done);
+        }
+        None
     }
 }

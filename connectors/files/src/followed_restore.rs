@@ -5,7 +5,8 @@
 //! and is read from its start if it was cut, or is another file by now.
 //!
 //! A checkpoint may hold two generations of a file of which the older one is not at its end: its last rows were on their way when the reader
-//! gave it up, and the newer one had been begun by then. The rest of the older one ends where the newer one begins.
+//! gave it up, and the newer one had been begun by then. The rest of the older one ends where the newer one begins, or is nothing if the
+//! file was cut then and all that was read of it is in the checkpoint.
 
 use crate::followed::{CUT, Entry, State, Table};
 use crate::followed_file::Leftover;
@@ -60,22 +61,24 @@ pub(crate) fn table(location: &Location, read: &[SplitProgress]) -> Result<Table
 /// Takes up a file that is there. `splits` are its generations, oldest first.
 fn restore_file(table: &mut Table, location: &Location, splits: &[Known<'_>], present: Present) -> Result<(), ConnectorError> {
     let Some((newest, older)) = splits.split_last() else { return Ok(()) };
-    for (at, known) in older.iter().enumerate().filter(|(_, known)| !known.progress.ended) {
+    for (at, known) in splits.iter().enumerate().filter(|(_, known)| !known.progress.ended) {
         let newer = &splits[at + 1..];
-        table.leftovers.insert(known.progress.id.clone(), known.leftover(newer, &present)?);
+        if known.is_read() || !newer.is_empty() {
+            table.leftovers.insert(known.progress.id.clone(), known.leftover(newer, &present)?);
+        }
     }
     // Where the newest has not been read yet, it goes on where the one before it ended.
     let before = older.last().filter(|_| newest.name.base > 0);
     let mark = newest.mark.as_ref().or_else(|| before.and_then(|known| known.mark.as_ref()));
     let same = mark.map_or(Ok(true), |mark| mark.is_of(&present.file)).map_err(|e| failed(&present.path, e))?;
-    let was_cut = mark.is_some_and(|mark| mark.cut);
+    let was_cut = mark.is_some_and(|mark| mark.cut.is_some());
     let read = newest.progress.next.0.max(newest.name.base);
     let as_it_was = same && !was_cut && present.bytes >= read;
-    let state = match (newest.progress.ended, as_it_was) {
+    let state = match (newest.is_read(), as_it_was) {
         (true, true) => State::Done(read),
         (true, false) => State::Done(CUT),
         (false, true) => State::Waiting(present.file),
-        (false, false) => return Err(newest.replaced(&present, same && !was_cut)),
+        (false, false) => return Err(newest.replaced(&present)),
     };
     let (split, path) = (newest.progress.id.clone(), location.path(&newest.name.name));
     table.files.insert(newest.name.identity, Entry { split, path, base: newest.name.base, state });
@@ -90,6 +93,12 @@ impl<'a> Known<'a> {
         };
         let name = progress.id.as_str().parse().map_err(unknown)?;
         Ok(Self { progress, name, mark: marks::read(progress.id.as_str(), progress.mark.as_ref())? })
+    }
+
+    /// Whether all that was read of it is in the checkpoint, and nothing more is to come.
+    fn is_read(&self) -> bool {
+        let cut = self.mark.as_ref().and_then(|mark| mark.cut);
+        self.progress.ended || cut.is_some_and(|end| self.progress.next.0 >= end)
     }
 
     /// That nothing is lost if the file is gone.
@@ -107,23 +116,24 @@ impl<'a> Known<'a> {
 
     /// What is still to be read of this one, of which there are newer generations.
     fn leftover(&self, newer: &[Known<'_>], present: &Present) -> Result<Leftover, ConnectorError> {
-        let end = newer.first().map_or(0, |next| next.name.base);
+        let next = self.progress.next.0;
+        let end = if self.is_read() { next } else { newer.first().map_or(0, |newer| newer.name.base) };
         // A generation that begins at byte 0 is of a file that was cut: what was in it before is gone.
-        let gone = newer.iter().any(|newer| newer.name.base == 0) || end < self.progress.next.0;
-        if gone || present.bytes < end {
-            return Err(self.replaced(present, true));
+        let gone = newer.iter().any(|newer| newer.name.base == 0) || present.bytes < end;
+        if !self.is_read() && (gone || end < next) {
+            return Err(self.replaced(present));
         }
         let shown = present.path.display().to_string();
         let file = present.file.try_clone().map_err(|e| failed(&present.path, e))?;
         Ok(Leftover { file: Arc::new(file), shown, end })
     }
 
-    fn replaced(&self, present: &Present, same: bool) -> ConnectorError {
+    fn replaced(&self, present: &Present) -> ConnectorError {
         let read = self.progress.next.0.max(self.name.base);
-        let reason = if same {
+        let reason = if present.bytes < read {
             format!("this file was read up to byte {read}, and was cut: it has {} bytes", present.bytes)
         } else {
-            format!("this file was read up to byte {read}, and was cut or replaced: it does not begin as it did")
+            format!("this file was read up to byte {read}, and was cut or replaced since: what it has now is not what it had")
         };
         let hint = "what it had is lost; start the job afresh, and rotate by renaming, not by copying and cutting";
         ConnectorError::refused(present.path.display().to_string(), reason, hint)

@@ -28,7 +28,7 @@ impl Owner {
 
     /// Whether it gave this name.
     pub(crate) fn owns(&self, name: &str) -> bool {
-        name.starts_with(BEGINS) && name.ends_with(&self.ending)
+        name.starts_with(BEGINS) && name.strip_suffix(&self.ending).is_some_and(|name| !name.contains('='))
     }
 }
 

@@ -63,8 +63,8 @@ pub(crate) struct FollowedMark {
     pub(crate) head_bytes: u64,
     /// Of these.
     pub(crate) head: Checksum,
-    /// It was cut after it was read up to the offset: what is there now is not what was read.
-    pub(crate) cut: bool,
+    /// It was cut after it was read up to this byte: what is there now is not what was read.
+    pub(crate) cut: Option<u64>,
 }
 
 /// What a checkpoint holds of `split`.

@@ -27,7 +27,7 @@ pub(crate) trait TextInput: Send {
     /// is nothing more for now, or `end` is known now.
     async fn more(&mut self, at: u64, have: Bytes, want: usize) -> Result<Bytes, ConnectorError>;
 
-    /// What the file is known by, if that is new since it was last asked.
+    /// What the file is known by, if that is new since it was last asked. Asked before every message that is handed out, and before the end.
     fn take_mark(&mut self) -> Option<Mark>;
 }
 
@@ -55,12 +55,7 @@ impl Inflating {
 }
 
 /// Opens a file's text, to be read from `from` on.
-pub(crate) async fn open_text(
-    file: FileBytes,
-    name: &str,
-    inflating: Inflating,
-    from: u64,
-) -> Result<Box<dyn TextInput>, ConnectorError> {
+pub(crate) async fn open_text(file: FileBytes, name: &str, inflating: Inflating, from: u64) -> Result<Box<dyn TextInput>, ConnectorError> {
     match inflating.of(name) {
         None if from > file.size => Err(beyond(&file.shown, file.size, from)),
         None => Ok(Box::new(PlainText(file))),
