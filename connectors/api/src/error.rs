@@ -43,4 +43,9 @@ impl ConnectorError {
     pub fn io(doing: &'static str, what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Io { doing, what: what.into(), source: source.into() }
     }
+
+    /// A [`ConnectorError::Refused`].
+    pub fn refused(what: impl Into<String>, reason: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Refused { what: what.into(), reason: reason.into(), hint: hint.into() }
+    }
 }

@@ -20,4 +20,4 @@ pub use format::{BadRow, Decoded, Decoder, Encoder, Messages};
 pub use options::{Options, OptionsDoc, suggest};
 pub use problem::{Problem, Problems};
 pub use sink::{Accepts, Committer, Pending, Sink, SinkContext, SinkWriter};
-pub use source::{Fetched, Source, Split, SplitReader};
+pub use source::{Fetched, Mark, Source, Split, SplitProgress, SplitReader};

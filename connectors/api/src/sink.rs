@@ -1,4 +1,10 @@
 //! Writing: writers, and what they have finished but not yet made visible.
+//!
+//! What a writer finishes passes through three hands: the writer hands it over as [`Pending`], a checkpoint keeps it, and once the checkpoint
+//! is committed the [`Committer`] makes it visible. Nothing becomes visible in any other way, so what is visible belongs to a committed
+//! checkpoint (or to a run without checkpoints), and a run that goes on from one never has to take anything back. It finishes what the
+//! checkpoint has pending ([`Committer::recover`]), deletes what the runs before it began in vain ([`Committer::clean`]), and opens writers
+//! then; what was begun is never written on.
 
 use crate::ConnectorError;
 use arrow_array::RecordBatch;
@@ -15,9 +21,11 @@ pub enum Accepts {
     Changelog,
 }
 
-/// Which writer of which run this is; part of the names it gives.
+/// Which writer of which run of which job this is; part of the names it gives.
 #[derive(Clone, Debug)]
 pub struct SinkContext {
+    /// The job's UUID, as text: the same in all its runs, and no other job's. The job and the sink's node tell whose unfinished work is.
+    pub job: String,
     /// The writer's subtask.
     pub subtask: SubtaskId,
     /// Different for every run of a job.
@@ -70,12 +78,30 @@ pub trait SinkWriter: Send {
     async fn pre_commit(&mut self) -> Result<Vec<Pending>, ConnectorError>;
 }
 
-/// Makes finished work visible. Committing the same thing twice is committing it once.
+/// Makes finished work visible, and sees to what was left behind by a crash. All methods run on the I/O runtime, one at a time. Each may be
+/// called again with the same things, by this committer or by one made later in another process, and does nothing twice.
 #[async_trait]
 pub trait Committer: Send {
-    /// Makes these visible, in order.
+    /// Makes these visible, in order, after the commit of the checkpoint that holds them.
     ///
     /// # Errors
-    /// When one cannot be; those before it are visible.
+    /// When one cannot be made visible, or is visible but is not what was finished. Those before it are visible, it and those after it are as
+    /// they were, and nothing of others was overwritten.
     async fn commit(&mut self, pending: &[Pending]) -> Result<(), ConnectorError>;
+
+    /// As `commit`, in a run that goes on from the committed checkpoint that holds these: some may be visible already, some may be damaged.
+    /// Besides what `commit` does it makes sure of what it has not seen written itself. Called before `clean`, and before writers are opened.
+    ///
+    /// # Errors
+    /// As for `commit`; also when what was finished is gone, or is not what it was. A run must not go on then.
+    async fn recover(&mut self, pending: &[Pending]) -> Result<(), ConnectorError>;
+
+    /// Deletes what earlier runs of `job` (its UUID, as in [`SinkContext::job`]) began for this sink and is not in `keep`; gives back how many
+    /// things that were. `keep`: whatever any checkpoint that may still be restored has pending. What is visible, and what belongs to other
+    /// jobs and sinks, is left alone. Called when earlier runs cannot write any more (they are fenced) and before writers are opened: an
+    /// open writer's work would go, too. A run that is dead without knowing it finds its work gone, which is an error to it.
+    ///
+    /// # Errors
+    /// When something that should go cannot be found or deleted.
+    async fn clean(&mut self, job: &str, keep: &[Pending]) -> Result<usize, ConnectorError>;
 }

@@ -1,9 +1,15 @@
 //! Reading: splits and their readers.
+//!
+//! A checkpoint keeps of every split a [`SplitProgress`]: the offset up to which its rows are in the checkpoint, whether it was at its end
+//! there, and its newest [`Mark`]. A run that goes on from it makes its sources anew, tells each with [`Source::restore`] what was read,
+//! asks for splits, and opens each of them once: at the offset of its progress, or at 0 if it has none. Splits that were at their end are not
+//! opened again. So every row is read once, or the run ends with an error that says which split cannot be gone on with.
 
 use crate::{ConnectorError, Decoder, Messages};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use stygian_core::{EventTime, Offset, SplitId};
 
@@ -14,6 +20,25 @@ pub struct Split {
     pub id: SplitId,
     /// Bytes to read, where known: splits are spread by it.
     pub bytes: Option<u64>,
+}
+
+/// What tells a split from another that has come to its place since (a file's size and times, how it begins): the connector's own words,
+/// opaque to the engine, kept in checkpoints beside the offset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Mark(pub serde_json::Value);
+
+/// How far a split had been read at the checkpoint that a run goes on from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplitProgress {
+    /// The split.
+    pub id: SplitId,
+    /// Rows before this are in the checkpoint; 0 if none is.
+    pub next: Offset,
+    /// Whether its reader had said [`Fetched::End`], and all that came before it is in the checkpoint.
+    pub ended: bool,
+    /// The last [`Fetched::Mark`] that came before `next`; `None`: there was none.
+    pub mark: Option<Mark>,
 }
 
 /// A source, checked but not yet reading. Shared by all of its subtasks.
@@ -29,6 +54,16 @@ pub trait Source: Send + Sync {
     /// there will be none. A source that ends by itself has none.
     fn new_splits_every(&self) -> Option<Duration>;
 
+    /// Tells what was read before: called once, before everything below, when a run goes on from a checkpoint, with every split that any run
+    /// up to the checkpoint was given, those at their end too. Afterwards `splits` names, under the ids they had, those that were not at
+    /// their end, and besides them what is new; it may name those at their end again, which the engine passes over. Runs on the I/O
+    /// runtime, may take as long as looking at every split, and changes nothing outside.
+    ///
+    /// # Errors
+    /// When a split that was not at its end is gone or shorter than what was read of it, or a split is not the one that was read:
+    /// going on would lose or double rows.
+    async fn restore(&self, read: &[SplitProgress]) -> Result<(), ConnectorError>;
+
     /// The splits there are, in the order they should be read. Of a source with new splits, all that are to be read now: those named before
     /// go on being read, whether they are named again or not, and a name never stands for another split. Those of a source that ends
     /// by itself are read one after the other, those of others all at once. Runs on the I/O runtime.
@@ -37,10 +72,12 @@ pub trait Source: Send + Sync {
     /// When the outside cannot be asked.
     async fn splits(&self) -> Result<Vec<Split>, ConnectorError>;
 
-    /// A reader of `split` that begins at `from`: everything before that offset has been read already. Runs on the I/O runtime.
+    /// A reader of `split` that begins at `from`, which is 0 or was handed out as `next`, maybe by another process: everything before it has
+    /// been read already. Finding the place may take time (a compressed file is decompressed up to it), but no more memory than reading. Runs
+    /// on the I/O runtime.
     ///
     /// # Errors
-    /// When the split is gone, or is shorter than `from`.
+    /// When the split is gone, is shorter than `from`, or is not the one that `restore` was told of.
     async fn open(&self, split: &SplitId, from: Offset) -> Result<Box<dyn SplitReader>, ConnectorError>;
 
     /// The decoder of what its readers fetch, one a subtask; `None` if they fetch columns.
@@ -64,6 +101,8 @@ pub enum Fetched {
         /// The offset behind them.
         next: Offset,
     },
+    /// What the split is known by from now on: comes before the first rows where the source has one, and whenever there is a better one.
+    Mark(Mark),
     /// No row of the split before this point of event time follows: for sources that know it, whatever their rows say.
     Watermark(EventTime),
     /// Nothing for now; ask again.

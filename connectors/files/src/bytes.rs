@@ -20,6 +20,8 @@ pub(crate) struct FileBytes {
     pub(crate) shown: String,
     /// In bytes.
     pub(crate) size: u64,
+    /// When it was written last: microseconds since 1970.
+    pub(crate) modified: i64,
 }
 
 impl FileBytes {
@@ -28,8 +30,8 @@ impl FileBytes {
         location: object_store::path::Path,
         shown: String,
     ) -> Result<Self, ConnectorError> {
-        let size = store.head(&location).await.map_err(|e| ConnectorError::io("read", &shown, e))?.size;
-        Ok(Self { store, location, shown, size })
+        let found = store.head(&location).await.map_err(|e| ConnectorError::io("read", &shown, e))?;
+        Ok(Self { store, location, shown, size: found.size, modified: found.last_modified.timestamp_micros() })
     }
 
     /// The bytes in `range`, which lies within the file.

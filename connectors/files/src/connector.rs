@@ -55,6 +55,7 @@ impl Connector for Files {
         let writing = writing(&read, options, partitioning.file_schema())?;
         let spec = WriterSpec {
             root,
+            sink: context.node.clone(),
             extension: writing.extension(read.format),
             writing,
             partitioning,

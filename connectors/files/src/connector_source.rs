@@ -4,10 +4,10 @@ use crate::connector::csv_only_for_csv;
 use crate::followed::{Followed, Following};
 use crate::location::{FoundFile, Location};
 use crate::options::{ReadCompression, SourceOptions};
-use crate::source::{FilesSource, Reading, blocking, header_of, schema_of};
+use crate::source::{FilesSource, Reading, blocking, header_of, open_file, schema_of};
 use crate::text_input::{Chosen, Inflating, open_text};
 use arrow_schema::SchemaRef;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use stygian_api::{ConnectorContext, ConnectorError, Options, Problem, Problems, Source};
 use stygian_formats::{
     AvroLimits, Columns, Compression, CsvDecoder, Format, FormatError, JsonDecoder, ParquetLimits, RawDecoder, raw_schema,
@@ -87,7 +87,7 @@ impl Making<'_> {
             Following { poll_interval: read.poll_interval.0, rotate_wait: read.rotate_wait.0, max_files: read.max_followed_files };
         let followed = read.follow.then(|| Arc::new(Followed::new(self.location.clone(), following)));
         let (inflating, max_row_bytes) = (self.inflating(), read.max_row_bytes.as_usize());
-        Ok(FilesSource { location: self.location, schema, reading, inflating, max_row_bytes, followed })
+        Ok(FilesSource { location: self.location, schema, reading, inflating, max_row_bytes, followed, marks: OnceLock::new() })
     }
 
     fn inflating(&self) -> Inflating {
@@ -133,7 +133,8 @@ impl Making<'_> {
         let header = match (options.header, self.first) {
             (false, _) => None,
             (true, Some(first)) => {
-                let text = open_text(&self.location, &first.name, self.inflating(), 0).await.map_err(|e| in_path(&e))?;
+                let file = open_file(&self.location, &first.name).await.map_err(|e| in_path(&e))?;
+                let text = open_text(file, &first.name, self.inflating(), 0).await.map_err(|e| in_path(&e))?;
                 header_of(text, &first.name, &options, max_row_bytes).await.map_err(|e| in_path(&e))?
             }
             (true, None) => None,

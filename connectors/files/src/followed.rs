@@ -1,13 +1,15 @@
 //! Files that are followed: which there are, which are being read, and which have been read as far as they went.
 //!
 //! A file is known by what it is (`identity`), not by its name: one that is renamed goes on being the same split, and a new file of an
-//! old name is a new one. A split is named after the name that its file was first seen under. A file is opened when it is first seen,
-//! so that a rotation between then and its reading loses nothing.
+//! old name is a new one. A split is named after both (`followed_name`). A file is opened when it is first seen, so that a rotation
+//! between then and its reading loses nothing.
 //!
 //! The reader of a file says when it is done: the file was rotated and nothing came any more, or it was cut. Such a file is watched for
-//! as long as it is there; if it grows all the same, or after it was cut, it is read on as a new split, and nothing is read twice.
+//! as long as it is there; if it grows all the same, or after it was cut, it is read on as a new split, and nothing is read twice. After a
+//! restart all this is known again from what the checkpoint holds of every split (`followed_restore`).
 
-use crate::followed_file::FollowedFile;
+use crate::followed_file::{FollowedFile, Leftover};
+use crate::followed_name::FollowedName;
 use crate::identity::Identity;
 use crate::location::{FoundFile, Location};
 use crate::source::blocking;
@@ -17,7 +19,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use stygian_api::{ConnectorError, Split};
+use stygian_api::{ConnectorError, Split, SplitProgress};
 use stygian_core::SplitId;
 use stygian_formats::Compression;
 
@@ -32,35 +34,41 @@ pub(crate) struct Following {
 /// The followed files of a source, shared with their readers.
 #[derive(Debug)]
 pub(crate) struct Followed {
-    location: Location,
+    pub(crate) location: Location,
     following: Following,
     table: Mutex<Table>,
 }
 
 #[derive(Debug, Default)]
-struct Table {
-    files: BTreeMap<Identity, Entry>,
-    /// Every split there ever was.
-    named: BTreeSet<SplitId>,
+pub(crate) struct Table {
+    pub(crate) files: BTreeMap<Identity, Entry>,
+    /// The newest generation of every file there ever was.
+    pub(crate) generations: BTreeMap<Identity, u32>,
+    /// What is left to read of older generations after a restart.
+    pub(crate) leftovers: BTreeMap<SplitId, Leftover>,
 }
 
 #[derive(Debug)]
-struct Entry {
-    split: SplitId,
-    path: PathBuf,
+pub(crate) struct Entry {
+    pub(crate) split: SplitId,
+    /// Where it was when it was first seen.
+    pub(crate) path: PathBuf,
     /// Where its reading begins.
-    base: u64,
-    state: State,
+    pub(crate) base: u64,
+    pub(crate) state: State,
 }
 
 #[derive(Debug)]
-enum State {
+pub(crate) enum State {
     /// Seen and opened.
     Waiting(File),
     Read,
-    /// Read up to here.
+    /// Read up to here; [`CUT`]: and then it was cut.
     Done(u64),
 }
+
+/// More than any file has: whatever is in a file that was read up to here is to be read from its start.
+pub(crate) const CUT: u64 = u64::MAX;
 
 impl Followed {
     pub(crate) fn new(location: Location, following: Following) -> Self {
@@ -77,6 +85,16 @@ impl Followed {
         blocking(move || own.look()).await
     }
 
+    /// Takes up what was read before the restart.
+    pub(crate) async fn restore(self: &Arc<Self>, read: &[SplitProgress]) -> Result<(), ConnectorError> {
+        let (own, read) = (self.clone(), read.to_vec());
+        blocking(move || {
+            *own.lock() = crate::followed_restore::table(&own.location, &read)?;
+            Ok(())
+        })
+        .await
+    }
+
     fn look(&self) -> Result<Vec<Split>, ConnectorError> {
         let found = self.location.list_present()?;
         let mut table = self.lock();
@@ -86,7 +104,8 @@ impl Followed {
             self.look_at(&mut table, file)?;
         }
         let live = table.files.values().filter(|entry| !matches!(entry.state, State::Done(_)));
-        let mut splits: Vec<Split> = live.map(|entry| Split { id: entry.split.clone(), bytes: None }).collect();
+        let live = live.map(|entry| &entry.split).chain(table.leftovers.keys());
+        let mut splits: Vec<Split> = live.map(|id| Split { id: id.clone(), bytes: None }).collect();
         if splits.len() > self.following.max_files {
             return Err(ConnectorError::Refused {
                 what: self.location.shown(),
@@ -109,7 +128,7 @@ impl Followed {
         let metadata = file.metadata().map_err(|e| ConnectorError::io("read", path.display().to_string(), e))?;
         // Another file has the name since it was listed: it is seen the next time.
         if Identity::of(&metadata) == found.identity {
-            let split = table.name(found);
+            let split = table.name(found, base);
             table.files.insert(found.identity, Entry { split, path, base, state: State::Waiting(file) });
         }
         Ok(())
@@ -118,6 +137,9 @@ impl Followed {
     /// A reader of a split, and where it begins.
     pub(crate) fn open(self: &Arc<Self>, split: &SplitId, from: u64) -> Result<(Box<dyn TextInput>, u64), ConnectorError> {
         let mut table = self.lock();
+        if let Some(leftover) = table.leftovers.remove(split) {
+            return Ok((Box::new(leftover), from));
+        }
         let found = table.files.iter_mut().find(|(_, entry)| entry.split == *split);
         let gone = || ConnectorError::Refused {
             what: split.to_string(),
@@ -152,14 +174,9 @@ impl Followed {
 
 impl Table {
     /// A name that no split had before.
-    fn name(&mut self, found: &FoundFile) -> SplitId {
-        let name = format!("{}@{}", found.name, found.identity);
-        let mut id = SplitId::new(name.clone());
-        let mut times = 1;
-        while !self.named.insert(id.clone()) {
-            times += 1;
-            id = SplitId::new(format!("{name}.{times}"));
-        }
-        id
+    fn name(&mut self, found: &FoundFile, base: u64) -> SplitId {
+        let generation = self.generations.entry(found.identity).or_default();
+        *generation += 1;
+        FollowedName { name: found.name.clone(), identity: found.identity, generation: *generation, base }.id()
     }
 }

@@ -1,7 +1,10 @@
-//! One file that is followed: read as far as it goes, then looked at until it has grown, was rotated, or was cut.
+//! One file that is followed: read as far as it goes, then looked at until it has grown, was rotated, or was cut. How it begins is told as
+//! soon as it is known (and told better as long as it has fewer bytes than are compared), and that it was cut before its end is.
 
-use crate::followed::{Followed, Following};
+use crate::checksum::Checksum;
+use crate::followed::{CUT, Followed, Following};
 use crate::identity::Identity;
+use crate::marks::{self, FollowedMark, HEAD};
 use crate::source::blocking;
 use crate::text_input::TextInput;
 use ::bytes::Bytes;
@@ -12,7 +15,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
-use stygian_api::ConnectorError;
+use stygian_api::{ConnectorError, Mark};
 
 /// A file that may grow. It stays open under whatever name, until it has been read.
 pub(crate) struct FollowedFile {
@@ -25,6 +28,12 @@ pub(crate) struct FollowedFile {
     /// Since when it has not been at its place, without growing.
     gone_since: Option<Instant>,
     end: Option<u64>,
+    /// What it is known by.
+    mark: FollowedMark,
+    /// That is not told yet.
+    untold: bool,
+    /// It was read up to here (or [`CUT`]), which is not said yet: the mark comes first, as the next split may be named then.
+    done: Option<u64>,
 }
 
 /// What a look at the file showed.
@@ -41,31 +50,96 @@ enum Look {
 
 impl FollowedFile {
     pub(crate) fn new(followed: Arc<Followed>, identity: Identity, path: PathBuf, file: File, following: Following) -> Self {
-        Self { followed, identity, path, file: Arc::new(file), following, gone_since: None, end: None }
+        Self {
+            followed,
+            identity,
+            path,
+            file: Arc::new(file),
+            following,
+            gone_since: None,
+            end: None,
+            mark: FollowedMark::of(&[]),
+            untold: false,
+            done: None,
+        }
     }
 
-    async fn look(&self, at: u64, have: usize, want: usize) -> Result<Look, ConnectorError> {
+    async fn look(&mut self, at: u64, have: usize, want: usize) -> Result<Look, ConnectorError> {
         let (file, path, identity) = (self.file.clone(), self.path.clone(), self.identity);
-        blocking(move || {
+        let known_head = self.mark.head_bytes;
+        let (look, mark) = blocking(move || {
             let failed = |e: io::Error| ConnectorError::io("read", path.display().to_string(), e);
             let known = at + have as u64;
             let size = file.metadata().map_err(failed)?.len();
-            if size > known {
-                return Ok(Look::More(read_at(&file, at, want).map_err(failed)?));
-            }
             if size < known {
-                return Ok(Look::Cut(size));
+                return Ok((Look::Cut(size), None));
+            }
+            let mark = (known_head < HEAD.min(size)).then(|| FollowedMark::of_file(&file)).transpose().map_err(failed)?;
+            if size > known {
+                return Ok((Look::More(read_at(&file, at, want).map_err(failed)?), mark));
             }
             let in_place = path.metadata().is_ok_and(|metadata| Identity::of(&metadata) == identity);
-            Ok(Look::Nothing { in_place })
+            Ok((Look::Nothing { in_place }, mark))
         })
-        .await
+        .await?;
+        if let Some(mark) = mark {
+            (self.mark, self.untold) = (mark, true);
+        }
+        Ok(look)
     }
 
     /// Ends here: what was read so far is all there is.
     fn end_at(&mut self, at: u64, done: u64) {
-        self.end = Some(at);
-        self.followed.done(self.identity, done);
+        if done == CUT {
+            (self.mark.cut, self.untold) = (Some(at), true);
+        }
+        (self.end, self.done) = (Some(at), Some(done));
+    }
+}
+
+impl FollowedMark {
+    fn of(head: &[u8]) -> Self {
+        Self { head_bytes: head.len() as u64, head: Checksum::of(head), cut: None }
+    }
+
+    fn of_file(file: &File) -> io::Result<Self> {
+        read_at(file, 0, usize::try_from(HEAD).unwrap_or(usize::MAX)).map(|head| Self::of(&head))
+    }
+
+    /// Whether the file begins as it did.
+    pub(crate) fn is_of(&self, file: &File) -> io::Result<bool> {
+        let wanted = usize::try_from(self.head_bytes.min(HEAD)).unwrap_or(0);
+        Ok(Checksum::of(&read_at(file, 0, wanted)?) == self.head)
+    }
+}
+
+/// A part of a file that was given up when the next split of it began, and is still to be read after a restart.
+#[derive(Debug)]
+pub(crate) struct Leftover {
+    pub(crate) file: Arc<File>,
+    pub(crate) shown: String,
+    /// Where the next split begins.
+    pub(crate) end: u64,
+}
+
+#[async_trait]
+impl TextInput for Leftover {
+    fn end(&self) -> Option<u64> {
+        Some(self.end)
+    }
+
+    async fn more(&mut self, at: u64, _: Bytes, want: usize) -> Result<Bytes, ConnectorError> {
+        let (file, left) = (self.file.clone(), usize::try_from(self.end.saturating_sub(at)).unwrap_or(want).min(want));
+        let read = blocking(move || read_at(&file, at, left).map_err(|e| ConnectorError::io("read", "a followed file", e))).await?;
+        if read.len() < left {
+            let reason = format!("it ends at byte {}, and was read up to byte {} before", at + read.len() as u64, self.end);
+            return Err(ConnectorError::refused(self.shown.clone(), reason, "do not cut files that are followed; rotate them by renaming"));
+        }
+        Ok(read)
+    }
+
+    fn take_mark(&mut self) -> Option<Mark> {
+        None
     }
 }
 
@@ -112,12 +186,22 @@ impl TextInput for FollowedFile {
                     "this followed file was cut and is read from its start again; what was not read before is lost; \
                      rotate by renaming, not by copying and cutting"
                 );
-                self.end_at(known, u64::MAX);
+                self.end_at(known, CUT);
                 return Ok(have);
             }
         }
         tokio::time::sleep(self.following.poll_interval).await;
         // A new buffer, however small: the old one would stay in memory as a whole for as long as the file rests.
         Ok(Bytes::copy_from_slice(&have))
+    }
+
+    fn take_mark(&mut self) -> Option<Mark> {
+        if std::mem::take(&mut self.untold) {
+            return marks::mark(&self.mark);
+        }
+        if let Some(done) = self.done.take() {
+            self.followed.done(self.identity, done);
+        }
+        None
     }
 }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
+use std::str::FromStr;
 use std::time::UNIX_EPOCH;
 
 /// The device and inode of a file, and when it was made (where the file system says), because inodes are used again.
@@ -27,5 +28,19 @@ impl Identity {
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x}.{:x}.{:x}", self.device, self.inode, self.made)
+    }
+}
+
+/// As it is written.
+impl FromStr for Identity {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.splitn(3, '.');
+        let mut part = || parts.next().ok_or(());
+        let number = |text: &str| u64::from_str_radix(text, 16).map_err(|_| ());
+        let (device, inode) = (number(part()?)?, number(part()?)?);
+        let made = u128::from_str_radix(part()?, 16).map_err(|_| ())?;
+        Ok(Self { device, inode, made })
     }
 }

@@ -1,20 +1,29 @@
 //! Files as sources and sinks: JSON lines, CSV, raw lines, Avro and Parquet in local folders.
 //!
 //! As a source, every file is a split; its offsets are bytes of text (decompressed) or rows (Avro, Parquet), so reading can go on
-//! anywhere. Files are read once, or followed as they grow and are rotated (`followed`). As a sink, every
+//! anywhere, also in another process: what files are known by (`marks`) is kept in checkpoints, and a file that is not the one that was
+//! read is refused. Files are read once, or followed as they grow and are rotated (`followed`). As a sink, every
 //! subtask writes files of its own under in-progress names, and what is finished becomes visible by a rename, which a committer does
-//! and may do twice. So a file with a final name is whole, and a crash leaves everything else under in-progress names.
+//! after the commit of the checkpoint that knows of the file, and may do twice. So a file with a final name is whole and belongs to a
+//! committed checkpoint; there is none of a run whose checkpoint was not, and nothing ever has to be taken back. A crash leaves everything
+//! else under in-progress names, which tell job and sink: the next run finishes those that its checkpoint knows and deletes the others.
 
 mod bytes;
+mod checksum;
 mod committer;
 mod connector;
 mod connector_source;
 mod folder;
 mod followed;
 mod followed_file;
+mod followed_name;
+mod followed_restore;
 mod identity;
+mod in_progress;
 mod location;
+mod marks;
 mod options;
+mod orphans;
 mod output;
 mod partition;
 mod partition_name;

@@ -5,8 +5,10 @@
 
 use crate::identity::Identity;
 use globset::{GlobBuilder, GlobMatcher};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use stygian_api::ConnectorError;
 
@@ -33,11 +35,14 @@ pub(crate) struct FoundFile {
     pub(crate) name: String,
     pub(crate) bytes: u64,
     pub(crate) identity: Identity,
+    /// When it was written last: microseconds since 1970.
+    pub(crate) modified: i64,
 }
 
 impl FoundFile {
     fn new(name: String, metadata: &Metadata) -> Self {
-        Self { name, bytes: metadata.len(), identity: Identity::of(metadata) }
+        let modified = metadata.mtime().saturating_mul(1_000_000).saturating_add(metadata.mtime_nsec() / 1000);
+        Self { name, bytes: metadata.len(), identity: Identity::of(metadata), modified }
     }
 }
 
@@ -93,6 +98,37 @@ impl Location {
             Err(error) if gone(&error) => Ok(None),
             opened => opened.map(|file| Some((file, path.clone()))).map_err(|e| failed(&path, e)),
         }
+    }
+
+    /// Where files of these identities are now, whatever they are called, hidden ones too. Of a single file the folder is looked into that it is
+    /// in, else everything below the root. A folder that cannot be read is passed over: what is in it counts as gone.
+    pub(crate) fn find(&self, wanted: &BTreeSet<Identity>) -> Result<BTreeMap<Identity, PathBuf>, ConnectorError> {
+        let (real_root, mut found, mut folders) = (self.real_root()?, BTreeMap::new(), vec![self.root.clone()]);
+        let one = if let Wanted::One(name) = &self.wanted { Some(self.root.join(name)) } else { None };
+        if let Some(Ok(real)) = one.as_ref().map(|path| path.canonicalize()) {
+            folders.extend(real.parent().map(Path::to_owned));
+        }
+        while let Some(folder) = folders.pop() {
+            for entry in folder.read_dir().into_iter().flatten().flatten() {
+                let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
+                if kind.is_dir() {
+                    folders.extend(one.is_none().then_some(path));
+                    continue;
+                }
+                let Ok(metadata) = path.metadata() else { continue };
+                let identity = Identity::of(&metadata);
+                let allowed = || !kind.is_symlink() || one.is_some() || self.may_follow(&path, &real_root);
+                if metadata.is_file() && wanted.contains(&identity) && allowed() {
+                    found.insert(identity, path);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The path of a name, for messages and to be looked at again.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
     }
 
     /// For messages.

@@ -1,7 +1,10 @@
 //! One file being written, under its in-progress name.
 
+use crate::checksum::WrittenFile;
 use crate::committer::PendingFile;
 use crate::folder;
+use crate::identity::Identity;
+use crate::in_progress::Owner;
 use crate::text_output::{Deflating, TextOutput};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -45,6 +48,8 @@ pub(crate) struct Names {
     pub(crate) folder: String,
     /// Without folders.
     pub(crate) name: String,
+    /// Whose it is until then.
+    pub(crate) owner: Owner,
 }
 
 impl Names {
@@ -53,7 +58,7 @@ impl Names {
     }
 
     fn in_progress(&self) -> String {
-        self.relative(&format!(".{}.inprogress", self.name))
+        self.relative(&self.owner.in_progress(&self.name))
     }
 
     fn path(&self) -> PathBuf {
@@ -73,8 +78,8 @@ pub(crate) struct Output {
 
 enum Content {
     Text { file: Box<TextOutput>, encoder: Box<dyn Encoder>, buffer: Vec<u8> },
-    Avro(Box<AvroWriter<File>>),
-    Parquet(Box<ParquetWriter<File>>),
+    Avro(Box<AvroWriter<WrittenFile>>),
+    Parquet(Box<ParquetWriter<WrittenFile>>),
 }
 
 impl Output {
@@ -84,7 +89,7 @@ impl Output {
         let parent = path.parent().unwrap_or(&names.root).to_owned();
         folder::create(&parent).map_err(|e| failed("create", &parent, e))?;
         let file = File::options().write(true).create_new(true).open(&path).map_err(|e| failed("create", &path, e))?;
-        let content = Content::new(file, writing, schema).map_err(|e| in_format(&path, e))?;
+        let content = Content::new(WrittenFile::new(file), writing, schema).map_err(|e| in_format(&path, e))?;
         Ok(Self { names, path, content, opened: now, last_write: 0 })
     }
 
@@ -119,18 +124,25 @@ impl Output {
     /// Writes what is left and makes the file durable.
     pub(crate) fn finish(self) -> Result<PendingFile, ConnectorError> {
         let Self { names, path, content, .. } = self;
-        let file = content.finish().map_err(|e| in_format(&path, e))?;
+        let written = content.finish().map_err(|e| in_format(&path, e))?;
+        let length = written.bytes();
+        let (file, checksum) = written.finish();
         file.sync_all().map_err(|e| failed("write", &path, e))?;
-        // By its name: it may have been removed meanwhile.
-        let length = path.symlink_metadata().map_err(|e| failed("write", &path, e))?.len();
+        // By its name: it may have been removed or replaced meanwhile, as by a run that took this one for dead.
+        let found = path.symlink_metadata().map_err(|e| failed("write", &path, e))?;
+        let own = file.metadata().map_err(|e| failed("write", &path, e))?;
+        if Identity::of(&found) != Identity::of(&own) || found.len() != length {
+            let reason = format!("{length} bytes were written, and somebody else wrote or replaced it meanwhile");
+            return Err(ConnectorError::refused(path.display().to_string(), reason, "look for what else writes into the sink's folder"));
+        }
         let parent = path.parent().unwrap_or(&names.root);
         folder::sync(parent).map_err(|e| failed("write", parent, e))?;
-        Ok(PendingFile { from: names.in_progress(), to: names.relative(&names.name), length })
+        Ok(PendingFile { from: names.in_progress(), to: names.relative(&names.name), length, checksum })
     }
 }
 
 impl Content {
-    fn new(file: File, writing: &Writing, schema: &SchemaRef) -> Result<Self, FormatError> {
+    fn new(file: WrittenFile, writing: &Writing, schema: &SchemaRef) -> Result<Self, FormatError> {
         let mut buffer = Vec::new();
         let (encoder, deflating): (Box<dyn Encoder>, _) = match writing {
             Writing::Json(deflating) => (Box::new(JsonEncoder::new(schema)?), *deflating),
@@ -147,7 +159,7 @@ impl Content {
         Ok(Self::Text { file: Box::new(file), encoder, buffer })
     }
 
-    fn finish(self) -> Result<File, FormatError> {
+    fn finish(self) -> Result<WrittenFile, FormatError> {
         match self {
             Self::Text { mut file, buffer, .. } => {
                 file.write(&buffer).and_then(|()| file.finish()).map_err(|e| FormatError::Read(e.into()))
@@ -176,13 +188,13 @@ mod tests {
     use std::sync::Arc;
 
     /// Every write to it fails as on a full disk.
-    fn full_disk() -> File {
-        File::options().write(true).open("/dev/full").expect("a device")
+    fn full_disk() -> WrittenFile {
+        WrittenFile::new(File::options().write(true).open("/dev/full").expect("a device"))
     }
 
     fn on_full_disk(writing: &Writing, rows: &RecordBatch) -> Output {
         let content = Content::new(full_disk(), writing, &rows.schema()).expect("begun");
-        let names = Names { root: "out".into(), folder: "kind=a".into(), name: "part-0".into() };
+        let names = Names { root: "out".into(), folder: "kind=a".into(), name: "part-0".into(), owner: Owner::new("job", "sink") };
         let path = names.path();
         Output { names, path, content, opened: Instant::now(), last_write: 0 }
     }
@@ -203,13 +215,13 @@ mod tests {
                 Err(error) => error,
                 Ok(()) => panic!("{writing:?}: written to a full disk"),
             };
-            assert_eq!(error.to_string(), "could not write out/kind=a/.part-0.inprogress", "{writing:?}");
+            assert_eq!(error.to_string(), "could not write out/kind=a/.part-0=job=sink.inprogress", "{writing:?}");
             let cause = std::error::Error::source(&error).expect("a cause").to_string();
             assert!(cause.contains("No space left on device"), "{writing:?}: {cause}");
             let mut at_the_end = on_full_disk(&writing, &rows);
             at_the_end.write(&rows.slice(0, 1)).expect("in memory");
             let error = at_the_end.finish().expect_err("full");
-            assert_eq!(error.to_string(), "could not write out/kind=a/.part-0.inprogress", "{writing:?}");
+            assert_eq!(error.to_string(), "could not write out/kind=a/.part-0=job=sink.inprogress", "{writing:?}");
         }
     }
 }

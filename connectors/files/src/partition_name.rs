@@ -7,21 +7,28 @@ use xxhash_rust::xxh3::xxh3_64;
 pub(crate) const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 /// The longest name of a value, in bytes.
 const MAX: usize = 200;
-/// A longer one is cut here; `~` and 16 hex digits of its hash follow, so that different values stay different.
-const CUT: usize = MAX - 17;
+/// The longest part of a file's name that is made of some other name, in bytes.
+const PART: usize = 64;
+/// What a longer one is cut short by: `~` and 16 hex digits of its hash follow, so that different ones stay different.
+const HASH: usize = 17;
 
 /// The name of a value in a folder's name. Never empty, never `.` or `..`, at most [`MAX`] bytes.
 pub(crate) fn of_value(value: Option<&str>) -> String {
     match value {
         None | Some("") => NULL.to_owned(),
         Some(dots @ ("." | "..")) => dots.replace('.', "%2E"),
-        Some(text) => shortened(escaped(text), text),
+        Some(text) => shortened(escaped(text), text, MAX),
     }
 }
 
 /// A column's name in a folder's name.
 pub(crate) fn of_column(name: &str) -> String {
-    shortened(escaped(name), name)
+    shortened(escaped(name), name, MAX)
+}
+
+/// A job's, sink's or run's name in a file's name: at most [`PART`] bytes, and no `=` in it.
+pub(crate) fn of_part(name: &str) -> String {
+    shortened(escaped(name), name, PART)
 }
 
 fn escaped(text: &str) -> String {
@@ -40,9 +47,9 @@ fn escaped(text: &str) -> String {
     out
 }
 
-fn shortened(mut escaped: String, text: &str) -> String {
-    if escaped.len() > MAX {
-        let mut end = escaped.floor_char_boundary(CUT);
+fn shortened(mut escaped: String, text: &str, max: usize) -> String {
+    if escaped.len() > max {
+        let mut end = escaped.floor_char_boundary(max - HASH);
         // Not through the middle of a `%XX`.
         if let Some(percent) = escaped[..end].rfind('%').filter(|percent| end - percent < 3) {
             end = percent;

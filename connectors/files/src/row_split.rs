@@ -2,7 +2,7 @@
 
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
-use stygian_api::{ConnectorError, Fetched, SplitReader};
+use stygian_api::{ConnectorError, Fetched, Mark, SplitReader};
 use stygian_core::Offset;
 use stygian_formats::{AvroReader, FormatError, ParquetReader};
 
@@ -41,19 +41,24 @@ pub(crate) struct RowSplit<R> {
     pub(crate) shown: String,
     /// The next row.
     pub(crate) at: u64,
+    /// What the file is known by, until it is told.
+    pub(crate) mark: Option<Mark>,
 }
 
 impl<R: RowFile> RowSplit<R> {
     /// What `opened` reads from row `at` on.
-    pub(crate) fn new(opened: Result<R, FormatError>, shown: String, at: u64) -> Result<Self, ConnectorError> {
+    pub(crate) fn new(opened: Result<R, FormatError>, shown: String, at: u64, mark: Option<Mark>) -> Result<Self, ConnectorError> {
         let reader = opened.map_err(|e| named(e, R::FORMAT, &shown))?;
-        Ok(Self { reader, shown, at })
+        Ok(Self { reader, shown, at, mark })
     }
 }
 
 #[async_trait]
 impl<R: RowFile> SplitReader for RowSplit<R> {
     async fn fetch(&mut self, rows: usize) -> Result<Fetched, ConnectorError> {
+        if let Some(mark) = self.mark.take() {
+            return Ok(Fetched::Mark(mark));
+        }
         match self.reader.more(rows.max(1)).await.map_err(|e| named(e, R::FORMAT, &self.shown))? {
             Some(rows) => {
                 self.at += rows.num_rows() as u64;

@@ -19,7 +19,7 @@ impl Sink for FilesSink {
         Accepts::Append
     }
 
-    /// In-progress files of earlier runs are left alone: whether they are needed is for the engine to know.
+    /// In-progress files of earlier runs are left alone: the committer sees to them.
     async fn open(&self, context: SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
         let root = self.spec.root.clone();
         let made = move || folder::create(&root).map_err(|e| ConnectorError::io("create", root.display().to_string(), e));
@@ -28,6 +28,6 @@ impl Sink for FilesSink {
     }
 
     fn committer(&self) -> Box<dyn Committer> {
-        Box::new(Renamer { root: self.spec.root.clone() })
+        Box::new(Renamer { root: self.spec.root.clone(), sink: self.spec.sink.clone() })
     }
 }

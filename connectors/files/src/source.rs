@@ -2,7 +2,8 @@
 
 use crate::bytes::FileBytes;
 use crate::followed::Followed;
-use crate::location::Location;
+use crate::location::{FoundFile, Location};
+use crate::marks::{self, FileMark};
 use crate::row_split::{RowSplit, named};
 use crate::text_input::{Inflating, TextInput, open_text};
 use crate::text_split::TextSplit;
@@ -10,9 +11,10 @@ use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use stygian_api::{ConnectorError, Decoder, Source, Split, SplitReader};
+use stygian_api::{ConnectorError, Decoder, Source, Split, SplitProgress, SplitReader};
 use stygian_core::{Offset, SplitId};
 use stygian_formats::{
     AvroLimits, AvroReader, CsvDecoder, CsvHeader, CsvOptions, CsvRecords, FormatError, JsonDecoder, Lines, ParquetLimits, ParquetReader,
@@ -43,6 +45,8 @@ pub(crate) struct FilesSource {
     pub(crate) max_row_bytes: usize,
     /// Set where files are followed.
     pub(crate) followed: Option<Arc<Followed>>,
+    /// By name, what the files that are not followed were when they were read before.
+    pub(crate) marks: OnceLock<BTreeMap<String, FileMark>>,
 }
 
 /// Opens the file that `location` knows under this name.
@@ -95,9 +99,15 @@ fn not_csv(path: &str, error: &FormatError) -> ConnectorError {
 
 impl FilesSource {
     async fn open_text(&self, split: &SplitId, from: u64) -> Result<Box<dyn SplitReader>, ConnectorError> {
-        let (text, from) = match &self.followed {
-            Some(followed) => followed.open(split, from)?,
-            None => (open_text(&self.location, split.as_str(), self.inflating, from).await?, from),
+        let (text, from, mark) = match &self.followed {
+            Some(followed) => {
+                let (text, from) = followed.open(split, from)?;
+                (text, from, None)
+            }
+            None => {
+                let (file, mark) = self.open_known(split).await?;
+                (open_text(file, split.as_str(), self.inflating, from).await?, from, marks::mark(&mark))
+            }
         };
         let splitter: Box<dyn Splitter> = match &self.reading {
             Reading::Csv { options, .. } => Box::new(CsvRecords::new(options)),
@@ -110,7 +120,32 @@ impl FilesSource {
         {
             pass_over_header(&mut reader, split.as_str(), options, header).await?;
         }
-        Ok(Box::new(reader))
+        Ok(Box::new(reader.with_mark(mark)))
+    }
+
+    /// Opens a file, which must be the one that was read before.
+    async fn open_known(&self, split: &SplitId) -> Result<(FileBytes, FileMark), ConnectorError> {
+        let file = open_file(&self.location, split.as_str()).await?;
+        let mark = FileMark::of(&file).await?;
+        if let Some(before) = self.marks.get().and_then(|marks| marks.get(split.as_str())) {
+            before.check(&file.shown, &mark)?;
+        }
+        Ok((file, mark))
+    }
+
+    /// That a file that was read before is there and unchanged, as far as a list of the files tells.
+    fn check_listed(&self, progress: &SplitProgress, mark: Option<&FileMark>, listed: Option<&FoundFile>) -> Result<(), ConnectorError> {
+        let shown = self.location.path(progress.id.as_str()).display().to_string();
+        match (listed, mark) {
+            (Some(listed), Some(mark)) => mark.check_listed(&shown, listed),
+            (Some(_), None) => Ok(()),
+            // Whoever has read a file may put it away.
+            (None, _) if progress.ended => Ok(()),
+            (None, _) => {
+                let reason = format!("it was read up to offset {}, and is gone, or `path` does not mean it any more", progress.next);
+                Err(ConnectorError::refused(shown, reason, "put it back, or start the job afresh"))
+            }
+        }
     }
 }
 
@@ -139,6 +174,24 @@ impl Source for FilesSource {
         self.followed.as_ref().map(|followed| followed.poll_interval())
     }
 
+    /// A file that was read to its end is not read again; one that is new is read, though it was not there when the job was started.
+    async fn restore(&self, read: &[SplitProgress]) -> Result<(), ConnectorError> {
+        if let Some(followed) = &self.followed {
+            return followed.restore(read).await;
+        }
+        let location = self.location.clone();
+        let files = blocking(move || location.list_present()).await?;
+        let files: BTreeMap<&str, &FoundFile> = files.iter().map(|file| (file.name.as_str(), file)).collect();
+        let mut marks = BTreeMap::new();
+        for progress in read {
+            let (name, mark) = (progress.id.as_str(), marks::read::<FileMark>(progress.id.as_str(), progress.mark.as_ref())?);
+            self.check_listed(progress, mark.as_ref(), files.get(name).copied())?;
+            marks.extend(mark.map(|mark| (name.to_owned(), mark)));
+        }
+        let again = |_| ConnectorError::refused(self.location.shown(), "it was restored already", "make a new source for every run");
+        self.marks.set(marks).map_err(again)
+    }
+
     async fn splits(&self) -> Result<Vec<Split>, ConnectorError> {
         if let Some(followed) = &self.followed {
             return followed.splits().await;
@@ -153,16 +206,16 @@ impl Source for FilesSource {
         match &self.reading {
             Reading::Json | Reading::Csv { .. } | Reading::Raw => self.open_text(split, from.0).await,
             Reading::Avro(limits) => {
-                let file = open_file(&self.location, split.as_str()).await?;
+                let (file, mark) = self.open_known(split).await?;
                 let shown = file.shown.clone();
                 let opened = AvroReader::open(Box::new(file), limits, schema, from.0).await;
-                Ok(Box::new(RowSplit::new(opened, shown, from.0)?))
+                Ok(Box::new(RowSplit::new(opened, shown, from.0, marks::mark(&mark))?))
             }
             Reading::Parquet(limits) => {
-                let file = open_file(&self.location, split.as_str()).await?;
+                let (file, mark) = self.open_known(split).await?;
                 let shown = file.shown.clone();
                 let opened = ParquetReader::open(Box::new(file), limits, schema, from.0).await;
-                Ok(Box::new(RowSplit::new(opened, shown, from.0)?))
+                Ok(Box::new(RowSplit::new(opened, shown, from.0, marks::mark(&mark))?))
             }
         }
     }

@@ -1,14 +1,12 @@
 //! Where a text file's bytes come from: the file as it is, or what is in it when it is decompressed.
 //!
 //! Offsets are those of the text. A plain file can be read from any of them; a compressed one is decompressed from its start and what
-//! is not wanted is dropped, so going on in the middle of a large one costs reading it again.
+//! is not wanted is dropped piece by piece, so going on in the middle of a large one costs the time of reading it again, and no memory.
 
 use crate::bytes::FileBytes;
-use crate::location::Location;
-use crate::source::open_file;
 use ::bytes::Bytes;
 use async_trait::async_trait;
-use stygian_api::ConnectorError;
+use stygian_api::{ConnectorError, Mark};
 use stygian_core::ByteSize;
 use stygian_formats::{Compression, Decompressor, FormatError, Step};
 
@@ -16,6 +14,8 @@ use stygian_formats::{Compression, Decompressor, FormatError, Step};
 pub(crate) const READ: usize = 1024 * 1024;
 /// Compressed bytes read at once.
 const COMPRESSED_READ: u64 = 256 * 1024;
+/// Bytes of text that are passed over at once.
+const PASSED: usize = 256 * 1024;
 
 /// A text that is read from front to back.
 #[async_trait]
@@ -26,6 +26,9 @@ pub(crate) trait TextInput: Send {
     /// The text from `at` on: `have`, which was read before, and what follows it, together at most `want` bytes. No more than `have`: there
     /// is nothing more for now, or `end` is known now.
     async fn more(&mut self, at: u64, have: Bytes, want: usize) -> Result<Bytes, ConnectorError>;
+
+    /// What the file is known by, if that is new since it was last asked. Asked before every message that is handed out, and before the end.
+    fn take_mark(&mut self) -> Option<Mark>;
 }
 
 /// How to find out whether a file is compressed, and what it may cost.
@@ -52,13 +55,7 @@ impl Inflating {
 }
 
 /// Opens a file's text, to be read from `from` on.
-pub(crate) async fn open_text(
-    location: &Location,
-    name: &str,
-    inflating: Inflating,
-    from: u64,
-) -> Result<Box<dyn TextInput>, ConnectorError> {
-    let file = open_file(location, name).await?;
+pub(crate) async fn open_text(file: FileBytes, name: &str, inflating: Inflating, from: u64) -> Result<Box<dyn TextInput>, ConnectorError> {
     match inflating.of(name) {
         None if from > file.size => Err(beyond(&file.shown, file.size, from)),
         None => Ok(Box::new(PlainText(file))),
@@ -85,6 +82,10 @@ impl TextInput for PlainText {
     async fn more(&mut self, at: u64, _: Bytes, want: usize) -> Result<Bytes, ConnectorError> {
         self.0.read(at..self.0.size.min(at + want as u64)).await
     }
+
+    fn take_mark(&mut self) -> Option<Mark> {
+        None
+    }
 }
 
 struct CompressedText {
@@ -101,16 +102,41 @@ impl CompressedText {
         let shown = file.shown.clone();
         let decompressor = Decompressor::new(compression, max_window).map_err(|e| ConnectorError::io("read", &shown, e))?;
         let mut text = Self { file, decompressor, compression, read: 0, end: None };
-        let mut at = 0;
+        text.pass_over(from).await?;
+        Ok(text)
+    }
+
+    async fn pass_over(&mut self, from: u64) -> Result<(), ConnectorError> {
+        let (mut at, mut passed) = (0, Vec::with_capacity(PASSED));
         while at < from {
-            let want = usize::try_from(from - at).unwrap_or(READ).min(READ);
-            let passed = text.more(at, Bytes::new(), want).await?.len() as u64;
-            at += passed;
-            if passed == 0 && text.end.is_some() {
-                return Err(beyond(&text.file.shown, at, from));
+            passed.clear();
+            self.fill(at, &mut passed, usize::try_from(from - at).unwrap_or(PASSED).min(PASSED)).await?;
+            at += passed.len() as u64;
+            if passed.is_empty() && self.end.is_some() {
+                return Err(beyond(&self.file.shown, at, from));
+            }
+            // A small file can hold very much text.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Appends text up to a length of `want`; `text` begins at `at`.
+    async fn fill(&mut self, at: u64, text: &mut Vec<u8>, want: usize) -> Result<(), ConnectorError> {
+        while text.len() < want && self.end.is_none() {
+            let room = want - text.len();
+            match self.decompressor.read(text, room).map_err(|e| self.corrupt(&e))? {
+                Step::Text => {}
+                Step::End => self.end = Some(at + text.len() as u64),
+                Step::Hungry => {
+                    let next = self.file.size.min(self.read + COMPRESSED_READ);
+                    let bytes = self.file.read(self.read..next).await?;
+                    self.read = next;
+                    self.decompressor.feed(bytes, next == self.file.size);
+                }
             }
         }
-        Ok(text)
+        Ok(())
     }
 
     fn corrupt(&self, error: &FormatError) -> ConnectorError {
@@ -128,19 +154,11 @@ impl TextInput for CompressedText {
     async fn more(&mut self, at: u64, have: Bytes, want: usize) -> Result<Bytes, ConnectorError> {
         let mut text = Vec::with_capacity(want);
         text.extend_from_slice(&have);
-        while text.len() < want && self.end.is_none() {
-            let room = want - text.len();
-            match self.decompressor.read(&mut text, room).map_err(|e| self.corrupt(&e))? {
-                Step::Text => {}
-                Step::End => self.end = Some(at + text.len() as u64),
-                Step::Hungry => {
-                    let next = self.file.size.min(self.read + COMPRESSED_READ);
-                    let bytes = self.file.read(self.read..next).await?;
-                    self.read = next;
-                    self.decompressor.feed(bytes, next == self.file.size);
-                }
-            }
-        }
+        self.fill(at, &mut text, want).await?;
         Ok(text.into())
+    }
+
+    fn take_mark(&mut self) -> Option<Mark> {
+        None
     }
 }

@@ -1,7 +1,7 @@
 //! How files are compressed when they are written: text as a whole, blocks and pages inside the formats that have them.
 
+use crate::checksum::WrittenFile;
 use crate::options::{SinkOptions, WriteCompression};
-use std::fs::File;
 use std::io::{self, Write};
 use stygian_formats::{AvroCodec, Compression, Format, ParquetCompression};
 
@@ -67,14 +67,13 @@ impl Deflating {
 
 /// A file that text is written to.
 pub(crate) enum TextOutput {
-    Plain(Counted),
-    Gzip(flate2::write::GzEncoder<Counted>),
-    Zstd(zstd::Encoder<'static, Counted>),
+    Plain(WrittenFile),
+    Gzip(flate2::write::GzEncoder<WrittenFile>),
+    Zstd(zstd::Encoder<'static, WrittenFile>),
 }
 
 impl TextOutput {
-    pub(crate) fn new(file: File, deflating: Option<Deflating>) -> io::Result<Self> {
-        let file = Counted { file, bytes: 0 };
+    pub(crate) fn new(file: WrittenFile, deflating: Option<Deflating>) -> io::Result<Self> {
         let Some(Deflating { compression, level }) = deflating else { return Ok(Self::Plain(file)) };
         match compression {
             Compression::Gzip => Ok(Self::Gzip(flate2::write::GzEncoder::new(file, flate2::Compression::new(level)))),
@@ -97,37 +96,19 @@ impl TextOutput {
     /// Bytes in the file so far; a compressor may hold some back.
     pub(crate) fn written(&self) -> u64 {
         match self {
-            Self::Plain(file) => file.bytes,
-            Self::Gzip(encoder) => encoder.get_ref().bytes,
-            Self::Zstd(encoder) => encoder.get_ref().bytes,
+            Self::Plain(file) => file.bytes(),
+            Self::Gzip(encoder) => encoder.get_ref().bytes(),
+            Self::Zstd(encoder) => encoder.get_ref().bytes(),
         }
     }
 
     /// Writes what is held back, and gives up the file.
-    pub(crate) fn finish(self) -> io::Result<File> {
-        let counted = match self {
+    pub(crate) fn finish(self) -> io::Result<WrittenFile> {
+        let file = match self {
             Self::Plain(file) => file,
             Self::Gzip(encoder) => encoder.finish()?,
             Self::Zstd(encoder) => encoder.finish()?,
         };
-        Ok(counted.file)
-    }
-}
-
-/// A file, and how much was written to it.
-pub(crate) struct Counted {
-    file: File,
-    bytes: u64,
-}
-
-impl Write for Counted {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.write(bytes)?;
-        self.bytes += count as u64;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(file)
     }
 }

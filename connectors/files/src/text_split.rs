@@ -7,7 +7,7 @@
 use crate::text_input::{READ, TextInput};
 use ::bytes::{Buf, Bytes};
 use async_trait::async_trait;
-use stygian_api::{ConnectorError, Fetched, Messages, SplitReader};
+use stygian_api::{ConnectorError, Fetched, Mark, Messages, SplitReader};
 use stygian_core::Offset;
 use stygian_formats::{SplitUntil, Splitter};
 
@@ -26,17 +26,25 @@ pub(crate) struct TextSplit {
     at: u64,
     /// An overlong message being passed over, handed out when its end is found.
     overlong: Option<Messages>,
+    /// What the file is known by, until it is told.
+    mark: Option<Mark>,
 }
 
 impl TextSplit {
     pub(crate) fn new(input: Box<dyn TextInput>, splitter: Box<dyn Splitter>, max_row_bytes: usize, from: u64) -> Self {
-        Self { input, splitter, max_row_bytes, rest: Bytes::new(), at: from, overlong: None }
+        Self { input, splitter, max_row_bytes, rest: Bytes::new(), at: from, overlong: None, mark: None }
+    }
+
+    /// The same, which tells first what the file is known by.
+    pub(crate) fn with_mark(mut self, mark: Option<Mark>) -> Self {
+        self.mark = mark;
+        self
     }
 
     /// The first message, which is a header, without its line end; the reader then stands behind it.
     pub(crate) async fn take_header(&mut self) -> Result<Option<Bytes>, ConnectorError> {
         loop {
-            match self.fetch(1).await? {
+            match self.next(1, false).await? {
                 Fetched::Messages { messages, .. } => return Ok(messages.ranges.first().map(|range| messages.buffer.slice(range.clone()))),
                 Fetched::Nothing => {}
                 _ => return Ok(None),
@@ -89,12 +97,17 @@ impl TextSplit {
         self.overlong = Some(overlong);
         Ok(Fetched::Nothing)
     }
-}
 
-#[async_trait]
-impl SplitReader for TextSplit {
-    async fn fetch(&mut self, rows: usize) -> Result<Fetched, ConnectorError> {
+    fn new_mark(&mut self) -> Option<Mark> {
+        self.mark.take().or_else(|| self.input.take_mark())
+    }
+
+    /// What comes next: messages, or a mark where those are wanted now.
+    async fn next(&mut self, rows: usize, marks: bool) -> Result<Fetched, ConnectorError> {
         loop {
+            if marks && let Some(mark) = self.new_mark() {
+                return Ok(Fetched::Mark(mark));
+            }
             if let Some(overlong) = self.overlong.take() {
                 return self.pass_over(overlong).await;
             }
@@ -117,5 +130,12 @@ impl SplitReader for TextSplit {
                 return Ok(Fetched::Nothing);
             }
         }
+    }
+}
+
+#[async_trait]
+impl SplitReader for TextSplit {
+    async fn fetch(&mut self, rows: usize) -> Result<Fetched, ConnectorError> {
+        self.next(rows, true).await
     }
 }

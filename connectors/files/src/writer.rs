@@ -1,5 +1,6 @@
 //! The files of one subtask: one open file a folder, closed by size, by age, when too many are open, and at every commit.
 
+use crate::in_progress::{Owner, final_name};
 use crate::output::{Names, Output, Writing};
 use crate::partition::{Part, Partitioning};
 use crate::source::blocking;
@@ -14,6 +15,8 @@ use stygian_api::{ConnectorError, Pending, SinkContext, SinkWriter};
 #[derive(Clone, Debug)]
 pub(crate) struct WriterSpec {
     pub(crate) root: PathBuf,
+    /// The sink's node.
+    pub(crate) sink: String,
     pub(crate) writing: Writing,
     pub(crate) extension: String,
     pub(crate) partitioning: Partitioning,
@@ -29,9 +32,9 @@ pub(crate) struct FilesWriter {
 
 impl FilesWriter {
     pub(crate) fn new(spec: WriterSpec, context: &SinkContext) -> Self {
-        let attempt = crate::partition_name::of_column(&context.attempt);
-        let stem = format!("part-{attempt}-{}", context.subtask);
-        Self { files: Some(Files { spec, stem, begun: 0, writes: 0, open: HashMap::new(), finished: Vec::new() }) }
+        let owner = Owner::new(&context.job, &spec.sink);
+        let context = context.clone();
+        Self { files: Some(Files { spec, context, owner, begun: 0, writes: 0, open: HashMap::new(), finished: Vec::new() }) }
     }
 
     async fn work<T: Send + 'static>(
@@ -73,7 +76,8 @@ impl SinkWriter for FilesWriter {
 
 struct Files {
     spec: WriterSpec,
-    stem: String,
+    context: SinkContext,
+    owner: Owner,
     /// Files begun, which numbers them.
     begun: u64,
     writes: u64,
@@ -104,9 +108,9 @@ impl Files {
     }
 
     fn begin(&mut self, folder: String, now: Instant) -> Result<Output, ConnectorError> {
-        let name = format!("{}-{}.{}", self.stem, self.begun, self.spec.extension);
+        let name = final_name(&self.context.attempt, self.context.subtask, self.begun, &self.spec.extension);
         self.begun += 1;
-        let names = Names { root: self.spec.root.clone(), folder, name };
+        let names = Names { root: self.spec.root.clone(), folder, name, owner: self.owner.clone() };
         Output::create(names, &self.spec.writing, self.spec.partitioning.file_schema(), now)
     }
 

@@ -1,4 +1,5 @@
-//! The sink `collect`: keeps what it is given in memory, for tests. Rows are visible when they are committed, not before, and once.
+//! The sink `collect`: keeps what it is given in memory, for tests. Rows are visible when they are committed, not before, and once. What is
+//! kept outlives jobs and their crashes as long as its [`Collected`] does, but no process.
 //!
 //! Whoever tests something else than connectors takes a [`CollectSink`] as it is, and can have it wait or fail at every write.
 
@@ -39,10 +40,18 @@ impl Collect {
 #[derive(Clone, Debug, Default)]
 pub struct Collected(Arc<Mutex<Store>>);
 
+/// Rows that were finished.
+#[derive(Debug)]
+struct Finished {
+    job: String,
+    node: String,
+    rows: Vec<RecordBatch>,
+}
+
 #[derive(Debug, Default)]
 struct Store {
-    /// Finished but not committed, with the node's name.
-    finished: BTreeMap<u64, (String, Vec<RecordBatch>)>,
+    /// Finished but not committed.
+    finished: BTreeMap<u64, Finished>,
     committed: BTreeSet<u64>,
     next: u64,
     /// By node.
@@ -69,30 +78,47 @@ impl Collected {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn finish(&self, node: &str, rows: Vec<RecordBatch>) -> Pending {
+    /// How many times rows were finished and are neither committed nor cleaned away.
+    pub fn unfinished(&self) -> usize {
+        self.store().finished.len()
+    }
+
+    fn finish(&self, finished: Finished) -> Pending {
         let mut store = self.store();
         let id = store.next;
         store.next += 1;
-        store.finished.insert(id, (node.to_owned(), rows));
+        store.finished.insert(id, finished);
         Pending(serde_json::json!({ "collected": id }))
     }
 
     fn commit(&self, pending: &Pending) -> Result<(), ConnectorError> {
         let mut store = self.store();
-        let unknown = || ConnectorError::Refused {
-            what: "collect".into(),
-            reason: format!("nothing is known of {}", pending.0),
-            hint: "rows that are collected do not outlive their process".into(),
-        };
-        let id = pending.0.get("collected").and_then(serde_json::Value::as_u64).ok_or_else(unknown)?;
+        let id = id_of(pending)?;
         if store.committed.contains(&id) {
             return Ok(());
         }
-        let (node, rows) = store.finished.remove(&id).ok_or_else(unknown)?;
+        let Finished { node, rows, .. } = store.finished.remove(&id).ok_or_else(|| unknown(pending))?;
         store.visible.entry(node).or_default().extend(rows);
         store.committed.insert(id);
         Ok(())
     }
+
+    fn clean(&self, job: &str, node: &str, keep: &[Pending]) -> Result<usize, ConnectorError> {
+        let keep: BTreeSet<u64> = keep.iter().map(id_of).collect::<Result<_, _>>()?;
+        let mut store = self.store();
+        let before = store.finished.len();
+        store.finished.retain(|id, finished| finished.job != job || finished.node != node || keep.contains(id));
+        Ok(before - store.finished.len())
+    }
+}
+
+fn id_of(pending: &Pending) -> Result<u64, ConnectorError> {
+    pending.0.get("collected").and_then(serde_json::Value::as_u64).ok_or_else(|| unknown(pending))
+}
+
+fn unknown(pending: &Pending) -> ConnectorError {
+    let reason = format!("nothing is known of {}", stygian_core::escape(&pending.0.to_string(), 100));
+    ConnectorError::refused("collect", reason, "rows that are collected do not outlive their process")
 }
 
 #[async_trait]
@@ -162,17 +188,18 @@ impl Sink for CollectSink {
         Accepts::Changelog
     }
 
-    async fn open(&self, _: SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
-        Ok(Box::new(CollectWriter { sink: self.clone(), rows: Vec::new() }))
+    async fn open(&self, context: SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
+        Ok(Box::new(CollectWriter { sink: self.clone(), job: context.job, rows: Vec::new() }))
     }
 
     fn committer(&self) -> Box<dyn Committer> {
-        Box::new(CollectCommitter(self.collected.clone()))
+        Box::new(CollectCommitter(self.clone()))
     }
 }
 
 struct CollectWriter {
     sink: CollectSink,
+    job: String,
     rows: Vec<RecordBatch>,
 }
 
@@ -198,15 +225,24 @@ impl SinkWriter for CollectWriter {
         if self.rows.is_empty() {
             return Ok(Vec::new());
         }
-        Ok(vec![self.sink.collected.finish(&self.sink.node, std::mem::take(&mut self.rows))])
+        let (job, node) = (self.job.clone(), self.sink.node.clone());
+        Ok(vec![self.sink.collected.finish(Finished { job, node, rows: std::mem::take(&mut self.rows) })])
     }
 }
 
-struct CollectCommitter(Collected);
+struct CollectCommitter(CollectSink);
 
 #[async_trait]
 impl Committer for CollectCommitter {
     async fn commit(&mut self, pending: &[Pending]) -> Result<(), ConnectorError> {
-        pending.iter().try_for_each(|pending| self.0.commit(pending))
+        pending.iter().try_for_each(|pending| self.0.collected.commit(pending))
+    }
+
+    async fn recover(&mut self, pending: &[Pending]) -> Result<(), ConnectorError> {
+        self.commit(pending).await
+    }
+
+    async fn clean(&mut self, job: &str, keep: &[Pending]) -> Result<usize, ConnectorError> {
+        self.0.collected.clean(job, &self.0.node, keep)
     }
 }

@@ -142,11 +142,26 @@ impl SinkWriter for ConsoleSink {
     }
 }
 
+/// What was shown was shown: nothing waits, and nothing is left behind.
 struct NothingToCommit;
 
 #[async_trait]
 impl Committer for NothingToCommit {
-    async fn commit(&mut self, _: &[Pending]) -> Result<(), ConnectorError> {
-        Ok(())
+    async fn commit(&mut self, pending: &[Pending]) -> Result<(), ConnectorError> {
+        match pending.first() {
+            None => Ok(()),
+            Some(pending) => {
+                let reason = format!("nothing is known of {}", stygian_core::escape(&pending.0.to_string(), 100));
+                Err(ConnectorError::refused("console", reason, "go on with the sink that the checkpoint was made with"))
+            }
+        }
+    }
+
+    async fn recover(&mut self, pending: &[Pending]) -> Result<(), ConnectorError> {
+        self.commit(pending).await
+    }
+
+    async fn clean(&mut self, _: &str, _: &[Pending]) -> Result<usize, ConnectorError> {
+        Ok(0)
     }
 }

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stygian_api::{
-    Connector, ConnectorContext, ConnectorError, Decoder, Fetched, Options, OptionsDoc, Problems, Sink, Source, Split, SplitReader,
+    Connector, ConnectorContext, ConnectorError, Decoder, Fetched, Options, OptionsDoc, Problems, Sink, Source, Split, SplitProgress,
+    SplitReader,
 };
 use stygian_core::{Offset, SplitId, StreamSchema};
 
@@ -70,6 +71,22 @@ impl GeneratorSource {
     fn rows_of(&self, at: u16) -> Option<u64> {
         self.total.map(|total| total.saturating_sub(u64::from(at)).div_ceil(u64::from(self.splits)))
     }
+
+    /// The number of a split, and how many rows it has, if it can be read from `from` on.
+    fn end_of(&self, split: &SplitId, from: Offset) -> Result<(u16, Option<u64>), ConnectorError> {
+        let refused = |reason| refused(format!("split {split} of the generator"), reason);
+        let at = split.as_str().parse().ok().filter(|at: &u16| *at < self.splits);
+        let at = at.ok_or_else(|| refused(format!("there are {} splits", self.splits)))?;
+        let end = self.rows_of(at);
+        if end.is_some_and(|end| from.0 > end) {
+            return Err(refused(format!("it has {} rows, and reading was to go on at row {from}", end.unwrap_or_default())));
+        }
+        Ok((at, end))
+    }
+}
+
+fn refused(what: String, reason: String) -> ConnectorError {
+    ConnectorError::refused(what, reason, "the options `splits` and `rows` must stay as they were when the job was stopped")
 }
 
 #[async_trait]
@@ -86,22 +103,20 @@ impl Source for GeneratorSource {
         None
     }
 
+    async fn restore(&self, read: &[SplitProgress]) -> Result<(), ConnectorError> {
+        // With another number of splits every row is in another place.
+        if !read.is_empty() && read.len() != usize::from(self.splits) {
+            return Err(refused("the generator".into(), format!("it had {} splits, and there are {}", read.len(), self.splits)));
+        }
+        read.iter().try_for_each(|progress| self.end_of(&progress.id, progress.next).map(|_| ()))
+    }
+
     async fn splits(&self) -> Result<Vec<Split>, ConnectorError> {
         Ok((0..self.splits).map(|at| Split { id: SplitId::new(at.to_string()), bytes: None }).collect())
     }
 
     async fn open(&self, split: &SplitId, from: Offset) -> Result<Box<dyn SplitReader>, ConnectorError> {
-        let refused = |reason: String| ConnectorError::Refused {
-            what: format!("split {split} of the generator"),
-            reason,
-            hint: "the options `splits` and `rows` must stay as they were when the job was stopped".into(),
-        };
-        let first = split.as_str().parse().ok().filter(|at: &u16| *at < self.splits);
-        let first = first.ok_or_else(|| refused(format!("there are {} splits", self.splits)))?;
-        let end = self.rows_of(first);
-        if end.is_some_and(|end| from.0 > end) {
-            return Err(refused(format!("it has {} rows, and reading was to go on at row {from}", end.unwrap_or_default())));
-        }
+        let (first, end) = self.end_of(split, from)?;
         let pace = self.rate.map(|rate| Pace { rate: rate / f64::from(self.splits), since: Instant::now(), from: from.0 });
         Ok(Box::new(GeneratorReader { rows: self.rows.clone(), first: first.into(), step: self.splits.into(), end, at: from.0, pace }))
     }

@@ -94,7 +94,7 @@ impl SourceTask {
             SplitEvent::Fetched(split, Fetched::Messages { messages, .. }) => self.messages(split, &messages)?,
             SplitEvent::Fetched(split, Fetched::Rows { rows, .. }) => self.pass_on(split, &rows)?,
             SplitEvent::Fetched(split, Fetched::Watermark(watermark)) => self.watermarks.promised(split, watermark),
-            SplitEvent::Fetched(_, Fetched::Nothing | Fetched::End) | SplitEvent::Finished => {}
+            SplitEvent::Fetched(_, Fetched::Mark(_) | Fetched::Nothing | Fetched::End) | SplitEvent::Finished => {}
         }
         Ok(())
     }

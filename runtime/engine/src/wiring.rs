@@ -49,6 +49,7 @@ pub(crate) fn wire(spec: JobSpec, splits: Vec<Vec<Split>>, stop: &Stop) -> Resul
     let mut wiring = Wiring {
         settings: spec.settings,
         clock: spec.clock,
+        job: spec.name,
         attempt: spec.attempt,
         inputs: spec.tasks.iter().map(|task| task.parallelism.subtasks().map(|_| Vec::new()).collect()).collect(),
         parallelism,
@@ -84,6 +85,7 @@ struct Built {
 struct Wiring {
     settings: EngineSettings,
     clock: Arc<dyn Clock>,
+    job: String,
     attempt: String,
     parallelism: Vec<Parallelism>,
     /// The receiving ends of each task's subtasks.
@@ -158,7 +160,7 @@ impl Wiring {
             self.wired.sinks.push(SinkTask {
                 node: node.clone(),
                 sink: sink.clone(),
-                context: SinkContext { subtask: *subtask, attempt: self.attempt.clone() },
+                context: SinkContext { job: self.job.clone(), subtask: *subtask, attempt: self.attempt.clone() },
                 from,
                 finished: finished.clone(),
                 counters: self.metrics.subtask(node, NodeKind::Sink),

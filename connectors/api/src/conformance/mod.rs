@@ -4,12 +4,18 @@
 //! read and write are the caller's; [`all_types`] makes some of every column type.
 
 mod formats;
+mod read_run;
+mod recovery;
+mod resuming;
 mod rows;
 mod samples;
 mod sinks;
 mod sources;
 
 pub use formats::{bad_rows_are_found, round_trip};
+pub use read_run::{ReadCheckpoint, ReadRun};
+pub use recovery::{Damage, Outside, sink_has_nothing_to_recover, sink_recovers};
+pub use resuming::{ResumeCase, source_resumes};
 pub use rows::{RowTexts, joined, row_texts};
 pub use samples::{AllTypes, all_types};
 pub use sinks::{SinkCase, sink_keeps_its_word};

@@ -34,7 +34,7 @@ const TEXTS: [&str; 9] = ["plain", " spaces ", "line\nfeed\r\n", "\"quoted\", \\
 /// # Panics
 /// Never: the columns are made for the schema.
 pub fn all_types(spec: AllTypes) -> RecordBatch {
-    let mut chance = Chance(spec.seed);
+    let mut chance = Chance::new(spec.seed);
     let (mut fields, mut columns) = (Vec::new(), Vec::new());
     for column_type in ColumnType::EVERY.into_iter().filter(|t| spec.binary || *t != ColumnType::Binary) {
         for nullable in [false, true] {
@@ -124,9 +124,13 @@ fn text(spec: AllTypes, chance: &mut Chance) -> &'static str {
 }
 
 /// SplitMix64.
-struct Chance(u64);
+pub(super) struct Chance(u64);
 
 impl Chance {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -135,7 +139,7 @@ impl Chance {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub(super) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end.max(1) as u64).unwrap_or_default()
     }
 

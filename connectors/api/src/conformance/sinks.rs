@@ -44,7 +44,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn open(&self, attempt: &str, subtask: u16) -> Result<Box<dyn SinkWriter>, Finding> {
-        let context = SinkContext { subtask: SubtaskId(subtask), attempt: attempt.to_owned() };
+        let context = SinkContext { job: "job".to_owned(), subtask: SubtaskId(subtask), attempt: attempt.to_owned() };
         self.case.sink.open(context).await.map_err(|e| told(&e))
     }
 

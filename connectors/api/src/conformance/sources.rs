@@ -89,7 +89,7 @@ async fn read_split(source: &dyn Source, split: &SplitId, from: Offset, limit: u
     let (mut pieces, mut at) = (Vec::new(), from);
     loop {
         let (rows, bad, next) = match reader.fetch(limit).await.map_err(|e| told(&e))? {
-            Fetched::Nothing | Fetched::Watermark(_) => continue,
+            Fetched::Nothing | Fetched::Watermark(_) | Fetched::Mark(_) => continue,
             Fetched::End => break,
             Fetched::Rows { rows, next } => (rows, 0, next),
             Fetched::Messages { messages, next } => {

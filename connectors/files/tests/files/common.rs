@@ -62,6 +62,16 @@ pub(crate) fn files_in(folder: &Path) -> Vec<String> {
     names
 }
 
+/// The rows of the files in a folder that have their final names; for tests with several threads, as this waits for the reading.
+pub(crate) fn visible_in(folder: &Path, format: &str, schema: &str) -> Vec<RecordBatch> {
+    let in_progress = |name: &String| name.rsplit('/').next().is_some_and(|name| name.starts_with('.'));
+    if files_in(folder).iter().all(in_progress) {
+        return Vec::new();
+    }
+    let handle = tokio::runtime::Handle::current();
+    vec![tokio::task::block_in_place(|| handle.block_on(rows_in(folder, format, schema)))]
+}
+
 /// An error with its causes.
 pub(crate) fn told(error: &dyn std::error::Error) -> String {
     match error.source() {

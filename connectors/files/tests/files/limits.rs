@@ -62,6 +62,7 @@ async fn decompressed_bytes_of_a_batch_are_bounded_by_a_read() {
     let split = source.splits().await.expect("splits").remove(0);
     let mut reader = source.open(&split.id, Offset(0)).await.expect("a reader");
     let mut batches = 0;
+    assert!(matches!(reader.fetch(usize::MAX).await, Ok(Fetched::Mark(_))));
     while let Fetched::Messages { messages, .. } = reader.fetch(usize::MAX).await.expect("fetched") {
         assert!(messages.buffer.len() <= 1 << 20, "{} bytes at once", messages.buffer.len());
         batches += 1;

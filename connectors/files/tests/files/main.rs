@@ -6,5 +6,8 @@ mod compressed;
 mod followed;
 mod limits;
 mod options;
+mod read_again;
 mod reading;
+mod recovery;
+mod restarted;
 mod writing;

@@ -1,6 +1,6 @@
 //! Writing: partitions, rolling, commits, and disks that fail.
 
-use crate::common::{files_in, rows_in, sample, schema_of, sink, told};
+use crate::common::{files_in, rows_in, sample, schema_of, sink, told, visible_in};
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{Field, Schema};
 use std::fs;
@@ -11,8 +11,11 @@ use stygian_api::conformance::{SinkCase, row_texts, sink_keeps_its_word};
 use stygian_api::{Pending, Sink, SinkContext, SinkWriter};
 use stygian_core::{ColumnType, SubtaskId};
 
+/// The checksum of no bytes.
+const NO_BYTES: &str = "xxh3-128:99aa06d3014798d86001c324468d497f";
+
 fn writer_context(subtask: u16) -> SinkContext {
-    SinkContext { subtask: SubtaskId(subtask), attempt: "1".into() }
+    SinkContext { job: "job".into(), subtask: SubtaskId(subtask), attempt: "1".into() }
 }
 
 async fn writer(sink: &dyn Sink) -> Box<dyn SinkWriter> {
@@ -58,13 +61,7 @@ async fn keeps_its_word_in_every_format() {
                 .expect("a sink");
             let out = folder.path().join("deep/out");
             let schema = schema_of(&rows);
-            let visible = || {
-                if files_in(&out).iter().all(|name| name.starts_with('.')) {
-                    return Vec::new();
-                }
-                let handle = tokio::runtime::Handle::current();
-                vec![tokio::task::block_in_place(|| handle.block_on(rows_in(&out, format, &schema)))]
-            };
+            let visible = || visible_in(&out, format, &schema);
             let case = SinkCase { sink: &*sink, rows: &rows, visible: &visible, rolls };
             assert_eq!(sink_keeps_its_word(case).await, Ok(()), "{format}, {compression}, rolls: {rolls}");
         }
@@ -103,18 +100,23 @@ async fn a_raw_sink_refuses_what_is_no_line() {
 }
 
 #[tokio::test]
-async fn names_tell_attempt_subtask_and_number() {
+async fn names_tell_attempt_subtask_number_job_and_sink() {
     let folder = tempfile::tempdir().expect("a folder");
     let rows = events(&[(None, None, "1")]);
     let sink = sink(folder.path(), "path = \"out\"\nformat = \"json\"", &rows).await.expect("a sink");
-    let mut writer = sink.open(SinkContext { subtask: SubtaskId(3), attempt: "a/../b".into() }).await.expect("a writer");
+    let mut writer = sink.open(SinkContext { job: "job".into(), subtask: SubtaskId(3), attempt: "a/../b".into() }).await.expect("a writer");
     writer.write(rows.clone()).await.expect("written");
     let out = folder.path().join("out");
-    assert_eq!(files_in(&out), [".part-a%2F..%2Fb-3-0.jsonl.inprogress"]);
+    assert_eq!(files_in(&out), [".part-a%2F..%2Fb-3-0.jsonl=job=node.inprogress"]);
     let pending = writer.pre_commit().await.expect("finished");
     assert_eq!(
         serde_json::to_value(&pending).expect("JSON"),
-        serde_json::json!([{ "from": ".part-a%2F..%2Fb-3-0.jsonl.inprogress", "to": "part-a%2F..%2Fb-3-0.jsonl", "length": 10 }])
+        serde_json::json!([{
+            "from": ".part-a%2F..%2Fb-3-0.jsonl=job=node.inprogress",
+            "to": "part-a%2F..%2Fb-3-0.jsonl",
+            "length": 10,
+            "checksum": "xxh3-128:9ad18abc087113bbc77f89409b7c1fa6",
+        }])
     );
     commit(&*sink, &pending).await.expect("committed");
     assert_eq!(files_in(&out), ["part-a%2F..%2Fb-3-0.jsonl"]);
@@ -217,7 +219,7 @@ async fn a_commit_never_overwrites_and_never_passes_over() {
         writer.write(rows.clone()).await.expect("written");
         writer.pre_commit().await.expect("finished")
     };
-    let [from, to] = [".part-1-0-0.jsonl.inprogress", "part-1-0-0.jsonl"].map(|name| folder.path().join(name));
+    let [from, to] = [".part-1-0-0.jsonl=job=node.inprogress", "part-1-0-0.jsonl"].map(|name| folder.path().join(name));
 
     let taken = finish().await;
     fs::write(&to, "mine").expect("written");
@@ -229,25 +231,32 @@ async fn a_commit_never_overwrites_and_never_passes_over() {
     assert!(error.contains("part-1-0-0.jsonl: it has 4 bytes instead of 21"), "{error}");
     fs::remove_file(&to).expect("removed");
     let error = commit(&*sink, &taken).await.expect_err("gone");
-    assert!(error.contains(".part-1-0-0.jsonl.inprogress: the finished file is gone"), "{error}");
+    assert!(error.contains(".part-1-0-0.jsonl=job=node.inprogress: the finished file is gone"), "{error}");
 
     let cut = finish().await;
-    fs::write(folder.path().join(".part-1-0-1.jsonl.inprogress"), "cut").expect("written");
+    fs::write(folder.path().join(".part-1-0-1.jsonl=job=node.inprogress"), "cut").expect("written");
     let error = commit(&*sink, &cut).await.expect_err("cut");
     assert!(error.contains("it has 3 bytes instead of 21"), "{error}");
 
     let [first, second] = [finish().await, finish().await];
-    fs::remove_file(folder.path().join(".part-1-0-3.jsonl.inprogress")).expect("removed");
+    fs::remove_file(folder.path().join(".part-1-0-3.jsonl=job=node.inprogress")).expect("removed");
     commit(&*sink, &[first, second].concat()).await.expect_err("the second is gone");
     assert!(folder.path().join("part-1-0-2.jsonl").exists(), "what was renamed stays");
 
     for name in ["../x", "/etc/x", "", "a/../../x", "."] {
-        let pending = Pending(serde_json::json!({ "from": name, "to": "y", "length": 1 }));
+        let pending = Pending(serde_json::json!({ "from": name, "to": "y", "length": 1, "checksum": NO_BYTES }));
         let error = commit(&*sink, &[pending]).await.expect_err("outside");
         assert!(error.contains("a pending file has the name `"), "{error}");
     }
-    let error = commit(&*sink, &[Pending(serde_json::json!({ "from": 1 }))]).await.expect_err("nonsense");
-    assert!(error.contains("a pending file is not understood: "), "{error}");
+    for (json, reason) in [
+        (serde_json::json!({ "from": 1 }), "invalid type"),
+        (serde_json::json!({ "from": "x", "to": "y", "length": 1 }), "missing field `checksum`"),
+        (serde_json::json!({ "from": "x", "to": "y", "length": 1, "checksum": NO_BYTES, "owner": "me" }), "unknown field `owner`"),
+        (serde_json::json!({ "from": "x", "to": "y", "length": 1, "checksum": "md5:00" }), "the checksum `md5:00` is not one that this"),
+    ] {
+        let error = commit(&*sink, &[Pending(json)]).await.expect_err("nonsense");
+        assert!(error.contains("a pending file is not understood: ") && error.contains(reason), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -266,7 +275,7 @@ async fn a_disk_that_fails_is_named_and_what_was_renamed_stays() {
     let kept = folder.path().join("kept");
     fs::rename(&out, &kept).expect("moved");
     let error = told(&first.pre_commit().await.expect_err("gone"));
-    assert!(error.starts_with("could not write ") && error.contains("out/.part-1-0-1.jsonl.inprogress: "), "{error}");
+    assert!(error.starts_with("could not write ") && error.contains("out/.part-1-0-1.jsonl=job=node.inprogress: "), "{error}");
     assert!(kept.join("part-1-0-0.jsonl").exists());
     let error = told(&first.write(rows.clone()).await.expect_err("gone for good"));
     assert_eq!(error, "could not write files: an earlier write failed or was given up");
@@ -291,21 +300,21 @@ async fn a_disk_that_fails_is_named_and_what_was_renamed_stays() {
 async fn a_link_of_an_in_progress_name_is_not_followed() {
     let folder = tempfile::tempdir().expect("a folder");
     let rows = events(&[(Some("a"), None, "1")]);
-    std::os::unix::fs::symlink("/dev/full", folder.path().join(".part-1-0-0.jsonl.inprogress")).expect("a link");
+    std::os::unix::fs::symlink("/dev/full", folder.path().join(".part-1-0-0.jsonl=job=node.inprogress")).expect("a link");
     let sink = sink(folder.path(), "path = \".\"\nformat = \"json\"", &rows).await.expect("a sink");
     let error = told(&writer(&*sink).await.write(rows).await.expect_err("not followed"));
-    assert!(error.starts_with("could not create ") && error.contains(".part-1-0-0.jsonl.inprogress: File exists"), "{error}");
+    assert!(error.starts_with("could not create ") && error.contains(".part-1-0-0.jsonl=job=node.inprogress: File exists"), "{error}");
 }
 
 #[tokio::test]
-async fn files_of_earlier_attempts_are_left_alone() {
+async fn files_of_earlier_attempts_are_left_alone_by_writers() {
     let folder = tempfile::tempdir().expect("a folder");
     let rows = sample(2);
-    fs::write(folder.path().join(".part-0-0-0.jsonl.inprogress"), "old").expect("written");
+    fs::write(folder.path().join(".part-0-0-0.jsonl=job=node.inprogress"), "old").expect("written");
     let sink = sink(folder.path(), "path = \".\"\nformat = \"json\"", &rows).await.expect("a sink");
     let mut writer = writer(&*sink).await;
     writer.write(rows.clone()).await.expect("written");
     commit(&*sink, &writer.pre_commit().await.expect("finished")).await.expect("committed");
-    assert_eq!(files_in(folder.path()), [".part-0-0-0.jsonl.inprogress", "part-1-0-0.jsonl"]);
+    assert_eq!(files_in(folder.path()), [".part-0-0-0.jsonl=job=node.inprogress", "part-1-0-0.jsonl"]);
     assert_eq!(row_texts([&rows_in(folder.path(), "json", &schema_of(&rows)).await]), row_texts([&rows]));
 }

@@ -1,10 +1,10 @@
 //! The sink that tests look into.
 
 use crate::{context, told};
-use stygian_api::conformance::{AllTypes, SinkCase, all_types, sink_keeps_its_word};
+use stygian_api::conformance::{AllTypes, Damage, Outside, SinkCase, all_types, row_texts, sink_keeps_its_word, sink_recovers};
 use stygian_api::{Connector, Options, Pending};
 use stygian_core::StreamSchema;
-use stygian_local::Collect;
+use stygian_local::{Collect, Collected};
 
 #[tokio::test]
 async fn keeps_its_word() {
@@ -17,6 +17,33 @@ async fn keeps_its_word() {
     assert_eq!(collected.rows("another"), 0);
     let error = sink.committer().commit(&[Pending(serde_json::json!({ "collected": 1_000_000 }))]).await.expect_err("unknown");
     assert_eq!(told(&error), "collect: nothing is known of {\"collected\":1000000}; rows that are collected do not outlive their process");
+}
+
+/// Nobody can change what is in memory.
+struct Memory(Collected);
+
+impl Outside for Memory {
+    fn damage(&self, _: &Pending, _: Damage) -> Option<Box<dyn FnOnce()>> {
+        None
+    }
+
+    fn everything(&self) -> Vec<String> {
+        row_texts(&self.0.batches("node"))
+    }
+
+    fn unfinished(&self) -> usize {
+        self.0.unfinished()
+    }
+}
+
+#[tokio::test]
+async fn recovers_while_its_memory_lasts() {
+    let rows = all_types(AllTypes { rows: 7, seed: 1, binary: true, empty_texts: true });
+    let (_, collected) = Collect::new();
+    let (sink, stranger) = (collected.sink("node"), collected.sink("another"));
+    let visible = || collected.batches("node");
+    let case = SinkCase { sink: &sink, rows: &rows, visible: &visible, rolls: false };
+    assert_eq!(sink_recovers(case, &stranger, &Memory(collected.clone())).await, Ok(()));
 }
 
 #[tokio::test]

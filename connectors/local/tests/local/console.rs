@@ -4,6 +4,7 @@ use crate::{context, told};
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
+use stygian_api::conformance::sink_has_nothing_to_recover;
 use stygian_api::{Connector, Options, Sink, SinkContext, SinkWriter};
 use stygian_core::{StreamSchema, SubtaskId};
 use stygian_local::Console;
@@ -20,7 +21,7 @@ async fn sink(console: &Console, options: &str) -> Arc<dyn Sink> {
 }
 
 async fn writer(sink: &dyn Sink, subtask: u16) -> Box<dyn SinkWriter> {
-    sink.open(SinkContext { subtask: SubtaskId(subtask), attempt: "1".into() }).await.expect("a writer")
+    sink.open(SinkContext { job: "job".into(), subtask: SubtaskId(subtask), attempt: "1".into() }).await.expect("a writer")
 }
 
 fn shown(out: &Arc<Mutex<Vec<u8>>>) -> String {
@@ -53,6 +54,12 @@ async fn shows_the_first_rows_and_how_many_more() {
     one.tick().await.expect("shown");
     let table = shown(&out);
     assert!(table.contains(" e ") && !table.contains("more row"), "{table}");
+}
+
+#[tokio::test]
+async fn has_nothing_to_recover() {
+    let sink = sink(&Console::new(Arc::new(Mutex::new(Vec::new()))), "").await;
+    assert_eq!(sink_has_nothing_to_recover(&*sink).await, Ok(()));
 }
 
 struct Broken;

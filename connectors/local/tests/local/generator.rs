@@ -6,8 +6,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, TimestampMicrosecondType};
 use std::collections::HashMap;
 use std::sync::Arc;
-use stygian_api::conformance::{SourceCase, read_all, row_texts, source_keeps_its_word};
-use stygian_api::{Connector, Fetched, Options, Source};
+use stygian_api::conformance::{ResumeCase, SourceCase, read_all, row_texts, source_keeps_its_word, source_resumes};
+use stygian_api::{Connector, Fetched, Options, Source, SplitProgress};
 use stygian_core::{Offset, SplitId};
 use stygian_local::Generator;
 
@@ -40,6 +40,21 @@ async fn keeps_its_word() {
         let case = SourceCase { source: &*source, rows: &rows, bad: 0, knows_its_end: true };
         assert_eq!(source_keeps_its_word(case).await, Ok(()), "{options}");
     }
+}
+
+#[tokio::test]
+async fn goes_on_from_any_checkpoint_with_the_same_splits() {
+    for seed in 0..20 {
+        let rows = rows("rows = 50\nsplits = 3").await;
+        let case = ResumeCase { rows: &rows, bad: 0, seed, crashes: 3, at_once: 5 };
+        assert_eq!(source_resumes(async || source("rows = 50\nsplits = 3").await, case).await, Ok(()), "seed {seed}");
+    }
+    let read = [0, 1, 2].map(|at| SplitProgress { id: SplitId::new(at.to_string()), next: Offset(16), ended: false, mark: None });
+    let refused = async |options: &str| told(&source(options).await.restore(&read).await.expect_err("refused"));
+    let message = refused("rows = 50\nsplits = 4").await;
+    assert!(message.starts_with("the generator: it had 3 splits, and there are 4; the options `splits` and `rows` must stay"), "{message}");
+    let message = refused("rows = 40\nsplits = 3").await;
+    assert!(message.starts_with("split 0 of the generator: it has 14 rows, and reading was to go on at row 16; "), "{message}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use stygian_api::{ConnectorError, Decoder, Fetched, Source, Split, SplitReader};
+use stygian_api::{ConnectorError, Decoder, Fetched, Source, Split, SplitProgress, SplitReader};
 use stygian_core::{EventTime, Offset, SplitId};
 use tokio::sync::mpsc;
 
@@ -41,6 +41,10 @@ impl Source for Script {
 
     fn new_splits_every(&self) -> Option<Duration> {
         None
+    }
+
+    async fn restore(&self, _: &[SplitProgress]) -> Result<(), ConnectorError> {
+        Ok(())
     }
 
     async fn splits(&self) -> Result<Vec<Split>, ConnectorError> {

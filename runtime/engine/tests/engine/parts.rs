@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use stygian_api::{ConnectorError, Decoder, Fetched, Source, Split, SplitReader};
+use stygian_api::{ConnectorError, Decoder, Fetched, Source, Split, SplitProgress, SplitReader};
 use stygian_core::{Offset, OperatorId, Parallelism, SplitId, StreamSchema};
 use stygian_engine::{
     EngineSettings, Head, Job, JobError, JobSpec, Metrics, Operator, OperatorError, OutletSpec, Partitioning, Report, Runtimes, SourceSpec,
@@ -84,6 +84,10 @@ impl Source for Fixed {
 
     fn new_splits_every(&self) -> Option<Duration> {
         self.grows.then_some(Duration::from_millis(1))
+    }
+
+    async fn restore(&self, _: &[SplitProgress]) -> Result<(), ConnectorError> {
+        Ok(())
     }
 
     async fn splits(&self) -> Result<Vec<Split>, ConnectorError> {

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use stygian_api::{ConnectorError, Decoder, Fetched, Source, Split, SplitReader};
+use stygian_api::{ConnectorError, Decoder, Fetched, Source, Split, SplitProgress, SplitReader};
 use stygian_bench::{plugin, sandbox, tell};
 use stygian_core::{Offset, OperatorId, Parallelism, SplitId, StreamSchema};
 use stygian_engine::operators::{PluginOperator, PluginOptions};
@@ -56,6 +56,10 @@ impl Source for Paced {
 
     fn new_splits_every(&self) -> Option<Duration> {
         None
+    }
+
+    async fn restore(&self, _: &[SplitProgress]) -> Result<(), ConnectorError> {
+        Ok(())
     }
 
     async fn splits(&self) -> Result<Vec<Split>, ConnectorError> {

@@ -1,0 +1,68 @@
+//! The names of files that are being written or wait for a commit: `.NAME=JOB=SINK.inprogress`, where NAME is the one the file will have.
+//!
+//! So a name tells whose the file is. Jobs and sinks that write into one folder know their own from others', and delete none but those.
+//! The parts hold no `=` (it is percent-encoded in them), so one part never passes for the end of another. The leading dot hides the file
+//! from readers.
+
+use crate::partition_name::of_part;
+
+const BEGINS: &str = ".part-";
+
+/// Whose files are.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    /// What the names of its in-progress files end with.
+    ending: String,
+}
+
+impl Owner {
+    /// The sink of this node, in the job of this UUID.
+    pub(crate) fn new(job: &str, sink: &str) -> Self {
+        Self { ending: format!("={}={}.inprogress", of_part(job), of_part(sink)) }
+    }
+
+    /// The name that a file has until it is committed.
+    pub(crate) fn in_progress(&self, name: &str) -> String {
+        format!(".{name}{}", self.ending)
+    }
+
+    /// Whether it gave this name.
+    pub(crate) fn owns(&self, name: &str) -> bool {
+        name.starts_with(BEGINS) && name.strip_suffix(&self.ending).is_some_and(|name| !name.contains('='))
+    }
+}
+
+/// The name of a sink's file, without its folders: short enough for an in-progress name to fit into the 255 bytes that file systems have.
+pub(crate) fn final_name(attempt: &str, subtask: impl std::fmt::Display, number: u64, extension: &str) -> String {
+    format!("part-{}-{subtask}-{number}.{extension}", of_part(attempt))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_name_tells_job_and_sink() {
+        let name = Owner::new("0190c0de-0000-7000-8000-000000000001", "report").in_progress(&final_name("a/../b", 3, 7, "jsonl.gz"));
+        assert_eq!(name, ".part-a%2F..%2Fb-3-7.jsonl.gz=0190c0de-0000-7000-8000-000000000001=report.inprogress");
+    }
+
+    #[test]
+    fn the_longest_name_fits_into_a_folder() {
+        let long = "x".repeat(500);
+        let name = Owner::new(&long, &long).in_progress(&final_name(&long, u16::MAX, u64::MAX, "jsonl.zst"));
+        assert!(name.len() <= 255, "{} bytes", name.len());
+    }
+
+    proptest! {
+        #[test]
+        fn an_owner_knows_its_own_from_all_others(jobs in ["[a=.%]{0,3}", "[a=.%]{0,3}"], sinks in ["[a=.%]{0,3}", "[a=.%]{0,3}"], attempt in "[a=.%]{0,3}") {
+            let [one, other] = [Owner::new(&jobs[0], &sinks[0]), Owner::new(&jobs[1], &sinks[1])];
+            let name = one.in_progress(&final_name(&attempt, 0, 0, "csv"));
+            prop_assert!(one.owns(&name));
+            prop_assert_eq!(other.owns(&name), jobs[0] == jobs[1] && sinks[0] == sinks[1]);
+            prop_assert!(!one.owns(&final_name(&attempt, 0, 0, "csv")));
+        }
+    }
+}
