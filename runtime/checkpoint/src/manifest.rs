@@ -1,7 +1,7 @@
 //! The manifest: all that a checkpoint is, in one value. How it is laid out in bytes is in `FORMAT.md`.
 //!
 //! A manifest is complete in itself: it names every file it needs, also those that earlier checkpoints wrote, and everything a restart has to
-//! know. Its parts are the host's words, except `pending`, whose values are the connectors' own.
+//! know. Its parts are the host's words, except `pending` and the `mark` of splits, whose values are the connectors' own.
 
 use crate::names::{AttemptId, Digest, FileSum, JobUuid, SectionName, StateFileName};
 use semver::Version;
@@ -123,7 +123,7 @@ pub enum Part {
 }
 
 /// How far a split was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SplitState {
     /// The split.
     pub split: SplitId,
@@ -137,6 +137,8 @@ pub struct SplitState {
     pub idle: bool,
     /// Read to its end.
     pub ended: bool,
+    /// What the source knows it by, in its connector's own words.
+    pub mark: Option<serde_json::Value>,
 }
 
 /// Something finished that waits to be made visible.

@@ -66,6 +66,8 @@ struct Split {
     idle: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     ended: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mark: Option<serde_json::Value>,
 }
 
 impl Body {
@@ -169,6 +171,7 @@ impl Split {
             watermark: state.watermark.map(EventTime::micros),
             idle: state.idle,
             ended: state.ended,
+            mark: state.mark.clone(),
         }
     }
 
@@ -180,6 +183,7 @@ impl Split {
             watermark: self.watermark.map(EventTime::from_micros),
             idle: self.idle,
             ended: self.ended,
+            mark: self.mark,
         }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn job(loaded: Loaded) -> anyhow::Result<JobSpec> {
     let captures = captures(&plan, &base, &attempt);
     let wiring = Wiring { plan: &plan, sources: &sources, sinks: &sinks, plugins: &plugins, captures };
     let tasks = (0..plan.chains.len()).map(|chain| wiring.task(chain)).collect::<anyhow::Result<_>>()?;
-    Ok(JobSpec { name: plan.name.clone(), attempt, settings: settings(&plan), clock: Arc::new(SystemClock), tasks })
+    Ok(JobSpec { name: plan.name.clone(), attempt, settings: settings(&plan), clock: Arc::new(SystemClock), tasks, checkpoints: None })
 }
 
 /// A name for this run that no earlier run has had: the time, in microseconds.
@@ -114,7 +114,7 @@ impl Wiring<'_> {
         let planned = &self.plan.nodes[node];
         let outputs = 0..planned.outputs.len();
         let outputs = outputs.map(|output| self.targets(node, output, chain, task)).collect::<anyhow::Result<_>>()?;
-        Ok(StageSpec { node: planned.id.clone(), operator: self.operator(planned)?, outputs })
+        Ok(StageSpec { node: planned.id.clone(), operator: self.operator(planned)?, outputs, keeps: Keeps::default() })
     }
 
     /// Where the rows of an output go, from within a chain.

@@ -4,6 +4,7 @@
 //! in order, so that the rows it releases in one stage reach the next before it does; markers leave through the outlets last. Timers of
 //! processing time that are due fire before the next element.
 
+use crate::checkpoints::{Kept, Participant, Taken};
 use crate::clock::Clock;
 use crate::error::{JobError, OperatorError};
 use crate::metrics::Counters;
@@ -52,8 +53,11 @@ impl Chain {
         Ok(())
     }
 
-    /// The watermark advanced.
+    /// The watermark advanced. After a restore it may come to where it was before from behind, which says nothing new.
     pub(crate) fn watermark(&mut self, watermark: EventTime) -> Result<(), JobError> {
+        if watermark < self.watermark {
+            return Ok(());
+        }
         self.watermark = watermark;
         let context = self.context();
         for at in 0..self.stages.len() {
@@ -111,6 +115,33 @@ impl Chain {
     /// All before it belongs to the checkpoint.
     pub(crate) fn barrier(&mut self, id: CheckpointId) -> Result<(), JobError> {
         self.marker(&StreamElement::Barrier(id))
+    }
+
+    /// What its operators keep, for the checkpoint whose barrier has just passed.
+    pub(crate) fn snapshot(&mut self, id: CheckpointId, participant: &mut Participant) -> Result<Taken, JobError> {
+        let watermark = Some(self.watermark).filter(|watermark| *watermark > EventTime::MIN);
+        let kept = self.stages.iter_mut().map(|stage| Kept { node: &stage.node, operator: stage.operator.as_mut() });
+        participant.take(id, watermark, kept)
+    }
+
+    /// What its operators keep at the end of their input.
+    pub(crate) fn last_snapshot(&mut self, participant: &mut Participant) -> Result<Taken, JobError> {
+        self.snapshot(participant.next_checkpoint(), participant)
+    }
+
+    /// Its operators, to be restored before anything else.
+    pub(crate) fn stages_mut(&mut self) -> impl Iterator<Item = (&OperatorId, &mut Box<dyn Operator>)> {
+        self.stages.iter_mut().map(|stage| (&stage.node, &mut stage.operator))
+    }
+
+    /// The watermark that all operators had.
+    pub(crate) fn restore_watermark(&mut self, watermark: EventTime) {
+        self.watermark = watermark;
+    }
+
+    /// Which copy it is.
+    pub(crate) fn subtask(&self) -> SubtaskId {
+        self.subtask
     }
 
     /// Nothing follows; what the stages still held is dropped.

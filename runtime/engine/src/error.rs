@@ -70,6 +70,12 @@ pub enum OperatorError {
     /// A deadline came for an operator that named one without taking it: a fault of the operator.
     #[error("it asked to be called at a time and has no timers")]
     NoTimers,
+    /// State for an operator that keeps none: the pipeline was changed without being checked.
+    #[error("the checkpoint has `{part}` state for it, and it keeps none")]
+    NoState {
+        /// Which part of a state.
+        part: &'static str,
+    },
     /// A key column that cannot be hashed: a fault of the planner.
     #[error("the key could not be hashed")]
     Key(#[from] stygian_core::KeyHashError),
@@ -129,6 +135,31 @@ pub enum JobError {
         /// Why.
         #[source]
         source: ConnectorError,
+    },
+    /// A checkpoint could not be made or gone on from.
+    #[error("{0}")]
+    Checkpoint(String),
+    /// What an operator keeps could not be read out.
+    #[error("the state of operator `{operator}` could not be read for a checkpoint")]
+    Snapshot {
+        /// The operator.
+        operator: OperatorId,
+        /// Why.
+        #[source]
+        source: Box<OperatorError>,
+    },
+    /// What an operator kept could not be given back to it.
+    #[error("the state of operator `{operator}` (subtask {subtask}) could not be restored from checkpoint {checkpoint}")]
+    Restore {
+        /// The operator.
+        operator: OperatorId,
+        /// Its subtask.
+        subtask: SubtaskId,
+        /// The checkpoint.
+        checkpoint: stygian_core::CheckpointId,
+        /// Why.
+        #[source]
+        source: Box<OperatorError>,
     },
     /// A task panicked: a fault of Stygian or of a library.
     #[error("task `{task}` panicked: {message}; this is a bug, please report it with the log")]

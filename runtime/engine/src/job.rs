@@ -3,6 +3,7 @@
 //! Compute threads run subtasks and never wait for anything outside; I/O threads run connectors, so that a slow operator never stalls
 //! a connection. Every task's end reaches the job: done, failed, or panicked. The first failure ends all others.
 
+use crate::checkpoints::{self, Coordination, FACTS, Shared, Starting};
 use crate::error::JobError;
 use crate::metrics::Metrics;
 use crate::operator::Dropped;
@@ -13,8 +14,8 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use stygian_api::Split;
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -112,36 +113,50 @@ pub struct Job {
     tasks: JoinSet<Result<Dropped, JobError>>,
     names: HashMap<Id, String>,
     metrics: Metrics,
+    /// The task that coordinates checkpoints: when it is done, everything is.
+    coordinator: Option<Id>,
 }
 
 impl Job {
-    /// Asks the sources for their splits, wires the job and starts it.
+    /// Asks the sources for their splits, wires the job and starts it. One with checkpoints goes on from its first manifest: what that has
+    /// pending is made visible, and operators get their state back, before anything runs.
     ///
     /// # Errors
     /// When a source cannot name its splits or an operator cannot be opened; nothing runs then.
     pub async fn start(spec: JobSpec, runtimes: &Runtimes, stop: &Stop) -> Result<Self, JobError> {
-        let splits = splits_of(&spec, runtimes.io()).await?;
-        let batch_rows = spec.settings.batch_rows;
-        let wired = wiring::wire(spec, splits, stop)?;
-        let mut job = Self { tasks: JoinSet::new(), names: HashMap::new(), metrics: wired.metrics };
-        for Committing { node, committer, finished } in wired.committers {
-            let name = format!("commit {node}");
-            job.spawn(name, runtimes.io(), done(sink_task::commit(node, committer, finished)));
+        let io = runtimes.io();
+        let mut spec = spec;
+        let splits = splits_of(&spec, io).await?;
+        let (facts, to_coordinator) = mpsc::channel(FACTS);
+        let shared = spec.checkpoints.as_ref().map(|checkpoints| Shared::new(checkpoints, facts, io.clone()));
+        let checkpoints = spec.checkpoints.take();
+        let (batch_rows, uuid) = (spec.settings.batch_rows, checkpoints.as_ref().map(|checkpoints| checkpoints.restore.base.uuid));
+        let mut wired = wiring::wire(spec, splits, stop, uuid, shared.clone())?;
+        let mut job = Self { tasks: JoinSet::new(), names: HashMap::new(), metrics: wired.metrics.clone(), coordinator: None };
+        if let Some((checkpoints, shared)) = checkpoints.zip(shared) {
+            checkpoints::recover(&checkpoints, &mut wired).await?;
+            let coordination = Coordination::new(checkpoints, shared, to_coordinator, &mut wired, stop.clone());
+            job.coordinator = Some(job.spawn("coordinate checkpoints".to_owned(), io, done(coordination.run())));
+        } else {
+            for Committing { node, committer, finished } in wired.committers {
+                let name = format!("commit {node}");
+                job.spawn(name, io, done(sink_task::commit(node, committer, finished)));
+            }
         }
         for task in wired.sinks {
-            job.spawn(format!("write {}", task.node), runtimes.io(), done(task.run()));
+            job.spawn(format!("write {}", task.node), io, done(task.run()));
         }
-        for (name, inputs, chain) in wired.exchanges {
-            job.spawn(name, runtimes.compute.handle(), exchange_task::run(inputs, chain));
+        for (name, inputs, chain, participant) in wired.exchanges {
+            job.spawn(name, runtimes.compute.handle(), exchange_task::run(inputs, chain, participant));
         }
         for (task, reading) in wired.sources {
             let name = format!("read {}", reading.node);
-            job.spawn(name, runtimes.io(), done(reading.run(batch_rows, stop.requested.clone())));
+            job.spawn(name, io, done(reading.run(batch_rows, stop.requested.clone())));
             job.spawn(task.node.to_string(), runtimes.compute.handle(), task.run());
         }
         for discovery in wired.discoveries {
             let name = format!("find splits of {}", discovery.node);
-            job.spawn(name, runtimes.io(), done(discovery.run(stop.requested.clone())));
+            job.spawn(name, io, done(discovery.run(stop.requested.clone())));
         }
         Ok(job)
     }
@@ -159,6 +174,11 @@ impl Job {
         let (mut report, mut failure) = (Report::default(), None::<JobError>);
         while let Some(ended) = self.tasks.join_next_with_id().await {
             let error = match ended {
+                Ok((task, Ok(_))) if Some(task) == self.coordinator => {
+                    // Everything is committed and visible; who still waits for more waits in vain.
+                    self.tasks.shutdown().await;
+                    break;
+                }
                 Ok((_, Ok(dropped))) => {
                     report.dropped.windows += dropped.windows;
                     report.dropped.rows += dropped.rows;
@@ -178,9 +198,10 @@ impl Job {
         failure.map_or(Ok(report), Err)
     }
 
-    fn spawn(&mut self, name: String, on: &Handle, task: impl Future<Output = Result<Dropped, JobError>> + Send + 'static) {
-        let handle = self.tasks.spawn_on(task, on);
-        self.names.insert(handle.id(), name);
+    fn spawn(&mut self, name: String, on: &Handle, task: impl Future<Output = Result<Dropped, JobError>> + Send + 'static) -> Id {
+        let id = self.tasks.spawn_on(task, on).id();
+        self.names.insert(id, name);
+        id
     }
 
     fn panicked(&self, error: JoinError) -> JobError {
@@ -203,16 +224,17 @@ async fn done(task: impl Future<Output = Result<(), JobError>>) -> Result<Droppe
     task.await.map(|()| Dropped::default())
 }
 
-/// The splits of each task's source.
-async fn splits_of(spec: &JobSpec, io: &Handle) -> Result<Vec<Vec<Split>>, JobError> {
+/// The splits of each task's source, and where each was.
+async fn splits_of(spec: &JobSpec, io: &Handle) -> Result<Vec<Starting>, JobError> {
     let mut all = Vec::with_capacity(spec.tasks.len());
     for task in &spec.tasks {
         let Head::Source(head) = &task.head else {
-            all.push(Vec::new());
+            all.push(Starting::default());
             continue;
         };
+        let known = spec.checkpoints.as_ref().and_then(|checkpoints| checkpoints.restore.sources.get(&head.node)).cloned();
         let source = head.source.clone();
-        let asked = io.spawn(async move { source.splits().await }).await;
+        let asked = io.spawn(async move { Starting::of(source.as_ref(), known.unwrap_or_default()).await }).await;
         let asked =
             asked.map_err(|error| JobError::Panic { task: format!("list the splits of {}", head.node), message: error.to_string() })?;
         all.push(asked.map_err(|source| JobError::Source { source_name: head.node.clone(), source })?);

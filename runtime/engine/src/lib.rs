@@ -6,11 +6,12 @@
 //!
 //! Pure decisions have files of their own: `alignment` (which input may go on), `watermark` (how far a stream has come), `exchange` (whose
 //! row it is), `retry` (which rows of a failed call to try again). The loops around them are `source_task`, `exchange_task`, `sink_task`
-//! and `poison`. Nothing here knows Kafka, files or HTTP.
+//! and `poison`; `checkpoints` is what a job that can be killed needs besides. Nothing here knows Kafka, files or HTTP.
 
 mod alignment;
 mod chain;
 mod channel;
+mod checkpoints;
 mod clock;
 mod dead_letters;
 mod error;
@@ -33,11 +34,12 @@ mod split_reader;
 mod watermark;
 mod wiring;
 
+pub use checkpoints::{CheckpointSpec, Keeps};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{JobError, OperatorError};
 pub use job::{Job, Report, Runtimes, Stop};
 pub use metrics::{Metrics, NodeKind, NodeSnapshot};
-pub use operator::{CallContext, Dropped, Operator, OperatorFactory, Output, SubtaskContext};
+pub use operator::{CallContext, Dropped, Operator, OperatorFactory, Output, Snapshot, SubtaskContext};
 pub use poison::{OnError, PoisonPolicy};
 pub use settings::EngineSettings;
 pub use spec::{Head, JobSpec, OutletSpec, Partitioning, SourceSpec, StageSpec, Target, TaskSpec};

@@ -3,8 +3,9 @@
 use crate::error::OperatorError;
 use crate::metrics::Counters;
 use arrow_array::RecordBatch;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use stygian_core::{EventTime, OperatorId, SubtaskId};
+use stygian_core::{EventTime, KeyGroup, OperatorId, StateSection, SubtaskId};
 
 /// The circumstances of a call.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +67,22 @@ pub struct Dropped {
     pub timers: usize,
 }
 
+/// The parts of state that operators have ([`StateSection::part`]).
+pub(crate) const PARTS: [&str; 5] = ["keyed", "timers", "windows", "top", "dedup"];
+
+/// What an operator keeps, at one point of its stream.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Its state by key group: of each part and group everything, or what has changed since the snapshot before.
+    pub sections: Vec<StateSection>,
+    /// The part of which everything is in `sections`: groups that are not there hold nothing. `None`: they have not changed.
+    pub complete: Option<&'static str>,
+    /// How many values there are by slot and version, all of them.
+    pub versions: BTreeMap<String, BTreeMap<u32, u64>>,
+    /// What wrote its accumulators; they are only read by the same.
+    pub accumulators: Option<String>,
+}
+
 /// One subtask's operator. Called on a compute thread, never blocks on anything outside.
 pub trait Operator: Send {
     /// Works on rows; at least one.
@@ -96,6 +113,30 @@ pub trait Operator: Send {
     fn processing_time(&mut self, _context: &CallContext, _out: &mut Output) -> Result<(), OperatorError> {
         Err(OperatorError::NoTimers)
     }
+
+    /// What it keeps, for a checkpoint: everything of the key groups that `whole` names, of others what has changed since the snapshot before
+    /// if it can tell. Changes nothing that anybody sees.
+    ///
+    /// # Errors
+    /// Ends the job.
+    fn snapshot(&mut self, _whole: &dyn Fn(KeyGroup) -> bool) -> Result<Snapshot, OperatorError> {
+        Ok(Snapshot::default())
+    }
+
+    /// Changes that a snapshot gave out came to nothing: they count as changes since again.
+    fn unsaved(&mut self, _section: &StateSection) {}
+
+    /// Takes back what a snapshot gave out, its own or another subtask's, before anything else; of a key group first what is whole, then
+    /// changes in their order.
+    ///
+    /// # Errors
+    /// Keeps the job from starting: it is damaged, or of another operator. One that has no state takes none.
+    fn restore(&mut self, section: &StateSection) -> Result<(), OperatorError> {
+        Err(OperatorError::NoState { part: section.part })
+    }
+
+    /// The watermark of its input at the snapshot: windows before it have fired. Comes behind all sections.
+    fn restore_watermark(&mut self, _watermark: EventTime) {}
 
     /// Nothing follows: what is still held, and now dropped.
     fn end(&mut self) -> Dropped {

@@ -1,11 +1,14 @@
 //! The I/O side of a sink: writes what one subtask sends, and makes finished work visible.
 //!
-//! Without checkpoints there is nothing to wait for: what a writer has finished is committed at once. A stream that breaks off without its
+//! Without checkpoints there is nothing to wait for: what a writer has finished is committed at once. With them, what was finished up to a
+//! barrier goes into its checkpoint, and is made visible when that is committed (`checkpoints`). A stream that breaks off without its
 //! end is not committed: what was open stays under its in-progress name.
 
 use crate::channel::Receiver;
+use crate::checkpoints::Participant;
 use crate::error::JobError;
 use crate::metrics::Counters;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use stygian_api::{Committer, ConnectorError, Pending, Sink, SinkContext, SinkWriter};
@@ -19,13 +22,25 @@ const TICK: Duration = Duration::from_secs(1);
 /// Finished work on its way to the committer; so many parcels may wait.
 pub(crate) const PENDING_PARCELS: usize = 16;
 
+/// Where finished work goes.
+pub(crate) enum Finished {
+    /// To the committer, at once.
+    Committer(mpsc::Sender<Vec<Pending>>),
+    /// Into the checkpoint of the next barrier.
+    Checkpoint {
+        participant: Participant,
+        /// What was finished since the last one.
+        held: Vec<Pending>,
+    },
+}
+
 /// The writer of one subtask.
 pub(crate) struct SinkTask {
     pub(crate) node: OperatorId,
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) context: SinkContext,
     pub(crate) from: Receiver<StreamElement>,
-    pub(crate) finished: mpsc::Sender<Vec<Pending>>,
+    pub(crate) finished: Finished,
     pub(crate) counters: Arc<Counters>,
 }
 
@@ -51,7 +66,7 @@ impl SinkTask {
     }
 
     /// Works on an element; true at the end.
-    async fn take(&self, writer: &mut dyn SinkWriter, element: StreamElement) -> Result<bool, JobError> {
+    async fn take(&mut self, writer: &mut dyn SinkWriter, element: StreamElement) -> Result<bool, JobError> {
         let end = element == StreamElement::EndOfInput;
         match element {
             StreamElement::Batch(rows) => {
@@ -59,9 +74,19 @@ impl SinkTask {
                 writer.write(rows).await.map_err(|error| self.failed(error))?;
                 self.counters.add_rows_in(count);
             }
-            StreamElement::Barrier(_) | StreamElement::EndOfInput => {
-                let pending = writer.pre_commit().await.map_err(|error| self.failed(error))?;
-                self.hand_over(pending).await?;
+            StreamElement::Barrier(id) => {
+                self.finish(writer).await?;
+                if let Finished::Checkpoint { participant, held } = &mut self.finished {
+                    let pending = outputs(&self.node, std::mem::take(held));
+                    participant.acknowledge_sink(id, pending).await?;
+                }
+            }
+            StreamElement::EndOfInput => {
+                self.finish(writer).await?;
+                if let Finished::Checkpoint { participant, held } = &mut self.finished {
+                    let pending = outputs(&self.node, std::mem::take(held));
+                    participant.sink_ended(pending).await?;
+                }
             }
             StreamElement::Watermark(watermark) => self.counters.set_watermark(watermark),
             StreamElement::Idle => {}
@@ -69,16 +94,32 @@ impl SinkTask {
         Ok(end)
     }
 
-    async fn hand_over(&self, pending: Vec<Pending>) -> Result<(), JobError> {
-        if pending.is_empty() {
-            return Ok(());
+    /// Finishes everything that was written.
+    async fn finish(&mut self, writer: &mut dyn SinkWriter) -> Result<(), JobError> {
+        let pending = writer.pre_commit().await.map_err(|error| self.failed(error))?;
+        self.hand_over(pending).await
+    }
+
+    async fn hand_over(&mut self, pending: Vec<Pending>) -> Result<(), JobError> {
+        match &mut self.finished {
+            _ if pending.is_empty() => Ok(()),
+            Finished::Committer(committer) => committer.send(pending).await.map_err(|_| JobError::Severed),
+            Finished::Checkpoint { held, .. } => {
+                held.extend(pending);
+                Ok(())
+            }
         }
-        self.finished.send(pending).await.map_err(|_| JobError::Severed)
     }
 
     fn failed(&self, source: ConnectorError) -> JobError {
         JobError::Sink { sink: self.node.clone(), source }
     }
+}
+
+/// In the words of a checkpoint.
+fn outputs(node: &OperatorId, pending: Vec<Pending>) -> BTreeMap<OperatorId, Vec<serde_json::Value>> {
+    let outputs: Vec<_> = pending.into_iter().map(|pending| pending.0).collect();
+    if outputs.is_empty() { BTreeMap::new() } else { BTreeMap::from([(node.clone(), outputs)]) }
 }
 
 /// Commits what the writers of one sink have finished, until they are all done.
@@ -111,7 +152,14 @@ mod tests {
         let (finished, mut parcels) = mpsc::channel(4);
         let context = SinkContext { job: "job".to_owned(), subtask: SubtaskId(0), attempt: "1".to_owned() };
         let sink = Arc::new(CollectSink::default());
-        let task = SinkTask { node: OperatorId::new("out"), sink, context, from, finished, counters: Arc::default() };
+        let task = SinkTask {
+            node: OperatorId::new("out"),
+            sink,
+            context,
+            from,
+            finished: Finished::Committer(finished),
+            counters: Arc::default(),
+        };
         for element in elements {
             to.send(element).await.expect("open");
         }

@@ -2,24 +2,33 @@
 
 use crate::chain::Chain;
 use crate::channel::Receiver;
+use crate::checkpoints::{Participant, SourceCommand};
 use crate::error::JobError;
 use crate::metrics::Counters;
 use crate::operator::Dropped;
 use crate::spec::Target;
 use crate::split_reader::SplitEvent;
-use crate::watermark::{Progress, SplitWatermarks};
+use crate::watermark::{Known, Progress, SplitWatermarks};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, RecordBatch};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stygian_api::{Decoded, Decoder, Fetched, Messages, Split};
-use stygian_core::{DeadLetter, DeadLetters, EventTime, OperatorId, escape};
+use stygian_api::{Decoded, Decoder, Fetched, Mark, Messages, Split};
+use stygian_checkpoint::SplitState;
+use stygian_core::{CheckpointId, DeadLetter, DeadLetters, EventTime, Offset, OperatorId, SubtaskId, escape};
+use tokio::sync::mpsc;
 
 /// The compute side of a source's subtask.
 pub(crate) struct SourceTask {
     pub(crate) node: OperatorId,
-    pub(crate) splits: Vec<Split>,
+    /// Those it has, by number.
+    pub(crate) splits: Vec<SplitPosition>,
+    /// Splits that runs before this one have read to their ends.
+    pub(crate) done: Vec<SplitState>,
+    /// What the coordinator wants.
+    pub(crate) commands: Option<mpsc::Receiver<SourceCommand>>,
+    pub(crate) participant: Option<Participant>,
     pub(crate) from: Receiver<SplitEvent>,
     pub(crate) decoder: Option<Box<dyn Decoder>>,
     pub(crate) event_time: Option<usize>,
@@ -37,16 +46,23 @@ impl SourceTask {
     /// Runs until all splits have ended, or reading was stopped.
     pub(crate) async fn run(mut self) -> Result<Dropped, JobError> {
         let mut last_watermark: Option<Instant> = None;
-        let mut finished = false;
+        let (mut finished, mut reading) = (false, true);
         loop {
             let wake = self.wake_at(last_watermark);
             tokio::select! {
                 biased;
-                event = self.from.recv() => {
+                command = next_command(&mut self.commands) => {
+                    let SourceCommand { id, last } = command;
+                    self.barrier(id).await?;
+                    reading &= !last;
+                }
+                event = self.from.recv(), if reading => {
                     self.chain.fire_due()?;
                     match event {
                         Some(SplitEvent::Finished) => finished = true,
                         Some(event) => self.take(event)?,
+                        // The last barrier is still to come.
+                        None if self.is_stopped_by_checkpoint(finished) => reading = false,
                         None => break,
                     }
                 }
@@ -70,6 +86,36 @@ impl SourceTask {
         self.chain.due().map_or(look_again, |due| due.min(look_again))
     }
 
+    /// Takes over what was known of splits when they were last stored. Those that are at their ends are kept by the first subtask.
+    pub(crate) fn take_known(&mut self, known: &[SplitState]) {
+        for (number, position) in self.splits.iter().enumerate() {
+            if let Some(SplitState { largest, watermark, .. }) = known.iter().find(|known| known.split == position.split.id) {
+                self.watermarks.restore(number, &Known { largest: *largest, watermark: *watermark, idle: false });
+            }
+        }
+        if self.chain.subtask() == SubtaskId(0) {
+            self.done = known.iter().filter(|known| known.ended).cloned().collect();
+        }
+    }
+
+    /// Whether a stop has ended the reading, and a last checkpoint holds what is to be gone on with.
+    fn is_stopped_by_checkpoint(&self, finished: bool) -> bool {
+        !finished && self.participant.is_some() && self.drain.is_requested() && !self.drain.drains()
+    }
+
+    /// Everything before this point belongs to the checkpoint.
+    async fn barrier(&mut self, id: CheckpointId) -> Result<(), JobError> {
+        self.chain.barrier(id)?;
+        self.chain.send().await?;
+        let sources = self.positions();
+        if let Some(participant) = &mut self.participant {
+            let mut taken = self.chain.snapshot(id, participant)?;
+            taken.sources.insert(self.node.clone(), sources);
+            participant.acknowledge(id, taken);
+        }
+        Ok(())
+    }
+
     async fn finish(mut self, finished: bool) -> Result<Dropped, JobError> {
         if finished || self.drain.drains() {
             self.counters.set_watermark(EventTime::MAX);
@@ -78,23 +124,50 @@ impl SourceTask {
             // The reader is gone without a word: its own error is on the way.
             return Err(JobError::Severed);
         }
+        let sources = self.positions();
+        let taken = self.participant.as_mut().map(|participant| self.chain.last_snapshot(participant)).transpose()?;
         let dropped = self.chain.end()?;
         self.chain.send().await?;
+        if let Some((participant, mut taken)) = self.participant.as_mut().zip(taken) {
+            taken.sources.insert(self.node.clone(), sources);
+            participant.ended(taken).await?;
+        }
         Ok(dropped)
+    }
+
+    /// How far each split was read.
+    fn positions(&self) -> Vec<SplitState> {
+        let now = Instant::now();
+        let position = |(number, split): (usize, &SplitPosition)| {
+            let Known { largest, watermark, idle } = self.watermarks.known(number, now);
+            let mark = split.mark.clone().map(|mark| mark.0);
+            SplitState { split: split.split.id.clone(), offset: split.next, largest, watermark, idle, ended: split.ended, mark }
+        };
+        self.done.iter().cloned().chain(self.splits.iter().enumerate().map(position)).collect()
     }
 
     fn take(&mut self, event: SplitEvent) -> Result<(), JobError> {
         match event {
             SplitEvent::Found(split) => {
-                self.splits.push(split);
+                self.splits.push(SplitPosition::unread(split));
                 self.watermarks.add();
             }
             SplitEvent::Opened(split) => self.watermarks.opened(split, Instant::now()),
-            SplitEvent::Ended(split) => self.watermarks.ended(split),
-            SplitEvent::Fetched(split, Fetched::Messages { messages, .. }) => self.messages(split, &messages)?,
-            SplitEvent::Fetched(split, Fetched::Rows { rows, .. }) => self.pass_on(split, &rows)?,
+            SplitEvent::Ended(split) => {
+                self.splits[split].ended = true;
+                self.watermarks.ended(split);
+            }
+            SplitEvent::Fetched(split, Fetched::Messages { messages, next }) => {
+                self.splits[split].next = next;
+                self.messages(split, &messages)?;
+            }
+            SplitEvent::Fetched(split, Fetched::Rows { rows, next }) => {
+                self.splits[split].next = next;
+                self.pass_on(split, &rows)?;
+            }
+            SplitEvent::Fetched(split, Fetched::Mark(mark)) => self.splits[split].mark = Some(mark),
             SplitEvent::Fetched(split, Fetched::Watermark(watermark)) => self.watermarks.promised(split, watermark),
-            SplitEvent::Fetched(_, Fetched::Mark(_) | Fetched::Nothing | Fetched::End) | SplitEvent::Finished => {}
+            SplitEvent::Fetched(_, Fetched::Nothing | Fetched::End) | SplitEvent::Finished => {}
         }
         Ok(())
     }
@@ -122,7 +195,7 @@ impl SourceTask {
         if decoded.bad.is_empty() {
             return Ok(());
         }
-        let name = self.splits[split].id.as_str();
+        let name = self.splits[split].split.id.as_str();
         let mut letters = DeadLetters::default();
         for bad in &decoded.bad {
             let raw = messages.ranges.get(bad.message).and_then(|range| messages.buffer.get(range.clone())).unwrap_or_default();
@@ -150,6 +223,35 @@ impl SourceTask {
             Some(Progress::Idle) => self.chain.idle(),
             None => Ok(()),
         }
+    }
+}
+
+/// A split, and how far it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct SplitPosition {
+    pub(crate) split: Split,
+    /// Rows before it have been passed on.
+    pub(crate) next: Offset,
+    pub(crate) ended: bool,
+    pub(crate) mark: Option<Mark>,
+}
+
+impl SplitPosition {
+    /// At its beginning.
+    pub(crate) fn unread(split: Split) -> Self {
+        Self { split, next: Offset::default(), ended: false, mark: None }
+    }
+}
+
+async fn next_command(commands: &mut Option<mpsc::Receiver<SourceCommand>>) -> SourceCommand {
+    let command = match commands {
+        Some(commands) => commands.recv().await,
+        None => None,
+    };
+    match command {
+        Some(command) => command,
+        // A coordinator that is gone has ended the job.
+        None => std::future::pending().await,
     }
 }
 

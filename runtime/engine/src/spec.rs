@@ -1,6 +1,6 @@
 //! A job as data: tasks, their chains, and where rows go. Everything in it is already built and checked; what is left is to run it.
 
-use crate::{Clock, EngineSettings, OperatorFactory};
+use crate::{CheckpointSpec, Clock, EngineSettings, Keeps, OperatorFactory};
 use std::sync::Arc;
 use std::time::Duration;
 use stygian_api::{Sink, Source};
@@ -18,6 +18,8 @@ pub struct JobSpec {
     pub clock: Arc<dyn Clock>,
     /// The tasks.
     pub tasks: Vec<TaskSpec>,
+    /// `None`: it makes no checkpoints, and begins at the beginning.
+    pub checkpoints: Option<CheckpointSpec>,
 }
 
 /// A chain of operators that runs in parallel copies.
@@ -68,6 +70,8 @@ pub struct StageSpec {
     pub operator: Arc<dyn OperatorFactory>,
     /// Where the rows of each output go, by the output's index.
     pub outputs: Vec<Vec<Target>>,
+    /// What it keeps.
+    pub keeps: Keeps,
 }
 
 /// A place for rows within a task.

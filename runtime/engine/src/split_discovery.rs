@@ -33,10 +33,9 @@ pub(crate) struct Assigned {
 }
 
 impl Assigned {
-    /// The splits that each subtask begins with.
-    pub(crate) fn new(spread: &[Vec<Split>]) -> Self {
-        let known = spread.iter().flatten().map(|split| split.id.clone()).collect();
-        Self { known, counts: spread.iter().map(Vec::len).collect() }
+    /// How many splits each subtask begins with, and all that are known.
+    pub(crate) fn new(counts: Vec<usize>, known: impl IntoIterator<Item = SplitId>) -> Self {
+        Self { known: known.into_iter().collect(), counts }
     }
 
     /// Those of `found` that are new, each with the subtask that it goes to.
@@ -89,7 +88,7 @@ mod tests {
 
     #[test]
     fn hands_each_new_split_once_to_the_subtask_with_the_fewest() {
-        let mut assigned = Assigned::new(&[splits(&["a", "b"]), splits(&[]), splits(&["c"])]);
+        let mut assigned = Assigned::new(vec![2, 0, 1], splits(&["a", "b", "c"]).into_iter().map(|split| split.id));
         let new = assigned.assign(splits(&["a", "d", "e", "b", "f"]));
         let told: Vec<(usize, &str)> = new.iter().map(|(subtask, split)| (*subtask, split.id.as_str())).collect();
         assert_eq!(told, [(1, "d"), (1, "e"), (2, "f")]);

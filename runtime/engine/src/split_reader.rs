@@ -5,6 +5,7 @@
 
 use crate::channel::{Sender, Weigh, batch_bytes};
 use crate::error::JobError;
+use crate::source_task::SplitPosition;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::collections::VecDeque;
@@ -42,7 +43,8 @@ impl Weigh for SplitEvent {
 pub(crate) struct Reading {
     pub(crate) node: OperatorId,
     pub(crate) source: Arc<dyn Source>,
-    pub(crate) splits: Vec<Split>,
+    /// With the offset to begin at.
+    pub(crate) splits: Vec<(Split, Offset)>,
     /// Where new splits come from; `None`: there will be none.
     pub(crate) new: Option<mpsc::Receiver<Split>>,
     pub(crate) to: Sender<SplitEvent>,
@@ -62,13 +64,13 @@ impl Reading {
     /// Reads the splits until they end or the job is asked to stop.
     pub(crate) async fn run(mut self, batch_rows: usize, stop: CancellationToken) -> Result<(), JobError> {
         let at_once = if self.source.bounded() { 1 } else { usize::MAX };
-        let mut waiting: VecDeque<(usize, Split)> = self.splits.drain(..).enumerate().collect();
+        let mut waiting: VecDeque<(usize, (Split, Offset))> = self.splits.drain(..).enumerate().collect();
         let (mut found, mut steps) = (waiting.len(), FuturesUnordered::<Stepping>::new());
         loop {
             while steps.len() < at_once
-                && let Some((number, split)) = waiting.pop_front()
+                && let Some((number, (split, from))) = waiting.pop_front()
             {
-                steps.push(open(self.source.clone(), number, split));
+                steps.push(open(self.source.clone(), number, split, from));
             }
             if steps.is_empty() && self.new.is_none() {
                 break;
@@ -79,7 +81,7 @@ impl Reading {
                 split = next(&mut self.new), if self.new.is_some() => match split {
                     Some(split) => {
                         self.send(SplitEvent::Found(split.clone())).await?;
-                        waiting.push_back((found, split));
+                        waiting.push_back((found, (split, Offset::default())));
                         found += 1;
                     }
                     None => self.new = None,
@@ -123,9 +125,9 @@ async fn next(new: &mut Option<mpsc::Receiver<Split>>) -> Option<Split> {
     }
 }
 
-fn open(source: Arc<dyn Source>, number: usize, split: Split) -> Stepping {
+fn open(source: Arc<dyn Source>, number: usize, split: Split, from: Offset) -> Stepping {
     Box::pin(async move {
-        let reader = source.open(&split.id, Offset::default()).await?;
+        let reader = source.open(&split.id, from).await?;
         Ok(Step { number, reader, fetched: None })
     })
 }
@@ -138,13 +140,14 @@ fn fetch(number: usize, mut reader: Box<dyn SplitReader>, rows: usize) -> Steppi
 }
 
 /// Spreads splits over subtasks: the largest first, each to the one with the least to read; every subtask keeps the source's order.
-pub(crate) fn spread(splits: Vec<Split>, subtasks: usize) -> Vec<Vec<Split>> {
+pub(crate) fn spread(splits: Vec<SplitPosition>, subtasks: usize) -> Vec<Vec<SplitPosition>> {
+    let bytes: Vec<u64> = splits.iter().map(|position| position.split.bytes.unwrap_or(1)).collect();
     let mut order: Vec<usize> = (0..splits.len()).collect();
-    order.sort_by_key(|at| std::cmp::Reverse(splits[*at].bytes.unwrap_or(1)));
+    order.sort_by_key(|at| std::cmp::Reverse(bytes[*at]));
     let (mut load, mut owner) = (vec![(0_u64, 0_usize); subtasks], vec![0; splits.len()]);
     for at in order {
         let least = (0..subtasks).min_by_key(|subtask| load[*subtask]).unwrap_or(0);
-        load[least].0 += splits[at].bytes.unwrap_or(1);
+        load[least].0 += bytes[at];
         load[least].1 += 1;
         owner[at] = least;
     }
@@ -161,8 +164,9 @@ mod tests {
     #[test]
     fn spreads_splits_by_size_and_keeps_their_order() {
         let splits = [("a", 10), ("b", 60), ("c", 30), ("d", 20)];
-        let splits = splits.map(|(name, bytes)| Split { id: SplitId::new(name), bytes: Some(bytes) }).to_vec();
-        let names = |splits: &Vec<Split>| splits.iter().map(|split| split.id.to_string()).collect::<String>();
+        let split = |(name, bytes)| SplitPosition::unread(Split { id: SplitId::new(name), bytes: Some(bytes) });
+        let splits = splits.map(split).to_vec();
+        let names = |splits: &Vec<SplitPosition>| splits.iter().map(|at| at.split.id.to_string()).collect::<String>();
         let spread: Vec<String> = spread(splits, 3).iter().map(names).collect();
         assert_eq!(spread, ["b", "c", "ad"]);
     }

@@ -104,6 +104,15 @@ struct SplitState {
     phase: Phase,
 }
 
+/// How far a split has come in event time; `None`: nothing is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) largest: Option<EventTime>,
+    pub(crate) watermark: Option<EventTime>,
+    /// Left out of the watermark, as no rows have come for a while.
+    pub(crate) idle: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Unread,
@@ -127,6 +136,29 @@ impl SplitWatermarks {
     /// There is one more split.
     pub(crate) fn add(&mut self) {
         self.splits.push(SplitState { largest: EventTime::MIN, promised: EventTime::MIN, phase: Phase::Unread });
+    }
+
+    /// What was known of a split when it was last stored.
+    pub(crate) fn restore(&mut self, split: usize, known: &Known) {
+        let state = &mut self.splits[split];
+        state.largest = known.largest.unwrap_or(EventTime::MIN);
+        state.promised = known.watermark.unwrap_or(EventTime::MIN);
+    }
+
+    /// What is known of a split.
+    pub(crate) fn known(&self, split: usize, now: Instant) -> Known {
+        let some = |time: EventTime| Some(time).filter(|time| *time > EventTime::MIN);
+        let state = &self.splits[split];
+        let idle = state.phase != Phase::Ended && self.is_away(state, now);
+        Known { largest: some(state.largest), watermark: some(self.of(state)), idle }
+    }
+
+    fn is_away(&self, split: &SplitState, now: Instant) -> bool {
+        match (split.phase, self.idle_after) {
+            (Phase::Ended, _) => true,
+            (Phase::Read(last), Some(idle_after)) => now.saturating_duration_since(last) >= idle_after,
+            _ => false,
+        }
     }
 
     /// The split is being read from now on.
@@ -161,12 +193,7 @@ impl SplitWatermarks {
 
     /// What to tell now, if anything changed since it was asked last.
     pub(crate) fn progress(&mut self, now: Instant) -> Option<Progress> {
-        let away = |split: &SplitState| match (split.phase, self.idle_after) {
-            (Phase::Ended, _) => true,
-            (Phase::Read(last), Some(idle_after)) => now.saturating_duration_since(last) >= idle_after,
-            _ => false,
-        };
-        let present = self.splits.iter().filter(|split| !away(split)).map(|split| self.of(split)).min();
+        let present = self.splits.iter().filter(|split| !self.is_away(split, now)).map(|split| self.of(split)).min();
         let all_ended = self.splits.iter().all(|split| split.phase == Phase::Ended);
         if let Some(merged) = present {
             if merged > self.told {

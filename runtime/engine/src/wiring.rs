@@ -2,6 +2,7 @@
 
 use crate::chain::{Chain, Stage};
 use crate::channel::{Receiver, channel};
+use crate::checkpoints::{COMMANDS, Participant, Shared, SourceCommand, Starting};
 use crate::clock::Clock;
 use crate::error::JobError;
 use crate::exchange::HashPartitioner;
@@ -10,15 +11,17 @@ use crate::job::Stop;
 use crate::metrics::{Metrics, MetricsBuilder, NodeKind};
 use crate::operator::SubtaskContext;
 use crate::outlet::Outlet;
-use crate::sink_task::{PENDING_PARCELS, SinkTask};
-use crate::source_task::SourceTask;
+use crate::sink_task::{Finished, PENDING_PARCELS, SinkTask};
+use crate::source_task::{SourceTask, SplitPosition};
 use crate::spec::{Head, JobSpec, OutletSpec, Partitioning, SourceSpec, TaskSpec};
 use crate::split_discovery::{Assigned, Discovery, NEW_SPLITS};
 use crate::split_reader::{Reading, spread};
 use crate::watermark::SplitWatermarks;
 use crate::{EngineSettings, StageSpec};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use stygian_api::{Committer, Pending, SinkContext, Split};
+use stygian_api::{Committer, Pending, SinkContext};
+use stygian_checkpoint::{JobUuid, TaskId};
 use stygian_core::{OperatorId, Parallelism, StreamElement, SubtaskId};
 use tokio::sync::mpsc;
 
@@ -26,10 +29,13 @@ use tokio::sync::mpsc;
 pub(crate) struct Wired {
     pub(crate) sources: Vec<(SourceTask, Reading)>,
     pub(crate) discoveries: Vec<Discovery>,
-    pub(crate) exchanges: Vec<(String, Inputs, Chain)>,
+    pub(crate) exchanges: Vec<(String, Inputs, Chain, Option<Participant>)>,
     pub(crate) sinks: Vec<SinkTask>,
     pub(crate) committers: Vec<Committing>,
     pub(crate) metrics: Metrics,
+    /// Everybody who takes part in checkpoints, and where barriers go in.
+    pub(crate) participants: BTreeSet<TaskId>,
+    pub(crate) commands: Vec<mpsc::Sender<SourceCommand>>,
 }
 
 /// A sink's committer, and where finished work comes from.
@@ -39,17 +45,25 @@ pub(crate) struct Committing {
     pub(crate) finished: mpsc::Receiver<Vec<Pending>>,
 }
 
-/// Wires a job. `splits` are those of each task's source, by the task's index; empty for the others.
+/// Wires a job. `splits` are those of each task's source, by the task's index; empty for the others. `shared`: what those have who take part
+/// in checkpoints, where there are any.
 ///
 /// # Errors
 /// When an operator cannot be built, or the spec does not fit together.
-pub(crate) fn wire(spec: JobSpec, splits: Vec<Vec<Split>>, stop: &Stop) -> Result<Wired, JobError> {
+pub(crate) fn wire(
+    spec: JobSpec,
+    splits: Vec<Starting>,
+    stop: &Stop,
+    job: Option<JobUuid>,
+    shared: Option<Shared>,
+) -> Result<Wired, JobError> {
     check(&spec)?;
     let parallelism = spec.tasks.iter().map(|task| task.parallelism).collect();
     let mut wiring = Wiring {
         settings: spec.settings,
         clock: spec.clock,
-        job: spec.name,
+        job: job.map_or(spec.name, |job| job.to_string()),
+        shared,
         attempt: spec.attempt,
         inputs: spec.tasks.iter().map(|task| task.parallelism.subtasks().map(|_| Vec::new()).collect()).collect(),
         parallelism,
@@ -61,6 +75,8 @@ pub(crate) fn wire(spec: JobSpec, splits: Vec<Vec<Split>>, stop: &Stop) -> Resul
             sinks: Vec::new(),
             committers: Vec::new(),
             metrics: Metrics::default(),
+            participants: BTreeSet::new(),
+            commands: Vec::new(),
         },
     };
     let mut chains = Vec::new();
@@ -83,6 +99,7 @@ struct Built {
 }
 
 struct Wiring {
+    shared: Option<Shared>,
     settings: EngineSettings,
     clock: Arc<dyn Clock>,
     job: String,
@@ -155,35 +172,58 @@ impl Wiring {
     fn sink(&mut self, subtasks: &[SubtaskId], node: &OperatorId, sink: &Arc<dyn stygian_api::Sink>) -> Vec<Outlet> {
         let (finished, to_commit) = mpsc::channel(PENDING_PARCELS);
         self.wired.committers.push(Committing { node: node.clone(), committer: sink.committer(), finished: to_commit });
-        let writer = |subtask: &SubtaskId| {
+        let mut writer = |subtask: &SubtaskId| {
+            let finished = match self.participant(format!("sink {node}"), *subtask) {
+                Some(participant) => Finished::Checkpoint { participant, held: Vec::new() },
+                None => Finished::Committer(finished.clone()),
+            };
             let (to, from) = channel(self.settings.channel_batches, self.settings.channel_bytes);
             self.wired.sinks.push(SinkTask {
                 node: node.clone(),
                 sink: sink.clone(),
                 context: SinkContext { job: self.job.clone(), subtask: *subtask, attempt: self.attempt.clone() },
                 from,
-                finished: finished.clone(),
+                finished,
                 counters: self.metrics.subtask(node, NodeKind::Sink),
             });
             Outlet::forward(to)
         };
-        subtasks.iter().map(writer).collect()
+        subtasks.iter().map(&mut writer).collect()
     }
 
-    fn head(&mut self, task: usize, built: Built, splits: Vec<Split>, stop: &Stop) {
+    /// Takes a subtask into the job's checkpoints.
+    fn participant(&mut self, task: String, subtask: SubtaskId) -> Option<Participant> {
+        let task = TaskId { task: task.into(), subtask };
+        let shared = self.shared.clone()?;
+        self.wired.participants.insert(task.clone());
+        Some(Participant::new(shared, task))
+    }
+
+    fn head(&mut self, task: usize, built: Built, starting: Starting, stop: &Stop) {
         match built.head {
             Head::Exchange => {
                 let inputs = std::mem::take(&mut self.inputs[task]);
-                let parts = inputs.into_iter().zip(built.chains);
-                let parts = parts.map(|(channels, chain)| (built.name.clone(), Inputs::new(channels), chain));
-                self.wired.exchanges.extend(parts);
+                for (channels, chain) in inputs.into_iter().zip(built.chains) {
+                    let participant = self.participant(built.name.clone(), chain.subtask());
+                    self.wired.exchanges.push((built.name.clone(), Inputs::new(channels), chain, participant));
+                }
             }
             Head::Source(source) => {
+                let Starting { splits, known } = starting;
+                let named = splits.iter().map(|position| position.split.id.clone());
+                let all: Vec<_> = named.chain(known.iter().map(|split| split.split.clone())).collect();
                 let splits = spread(splits, built.chains.len());
-                let assigned = Assigned::new(&splits);
+                let assigned = Assigned::new(splits.iter().map(Vec::len).collect(), all);
                 let mut readers = Vec::new();
                 for ((chain, splits), counters) in built.chains.into_iter().zip(splits).zip(built.source_counters) {
-                    let (task, mut reading) = self.source(&source, splits, chain, counters, stop.clone());
+                    let (mut task, mut reading) = self.source(&source, splits, chain, counters, stop.clone());
+                    let subtask = task.chain.subtask();
+                    if let Some(participant) = self.participant(built.name.clone(), subtask) {
+                        let (to, commands) = mpsc::channel(COMMANDS);
+                        self.wired.commands.push(to);
+                        (task.participant, task.commands) = (Some(participant), Some(commands));
+                    }
+                    task.take_known(&known);
                     if source.source.new_splits_every().is_some() {
                         let (to, new) = mpsc::channel(NEW_SPLITS);
                         reading.new = Some(new);
@@ -202,17 +242,21 @@ impl Wiring {
     fn source(
         &self,
         spec: &SourceSpec,
-        splits: Vec<Split>,
+        splits: Vec<SplitPosition>,
         chain: Chain,
         counters: Arc<crate::metrics::Counters>,
         stop: Stop,
     ) -> (SourceTask, Reading) {
         let (to, from) = channel(self.settings.channel_batches, self.settings.channel_bytes);
-        let reading = Reading { node: spec.node.clone(), source: spec.source.clone(), splits: splits.clone(), new: None, to };
+        let begin = splits.iter().map(|position| (position.split.clone(), position.next)).collect();
+        let reading = Reading { node: spec.node.clone(), source: spec.source.clone(), splits: begin, new: None, to };
         let task = SourceTask {
             node: spec.node.clone(),
             watermarks: SplitWatermarks::new(splits.len(), spec.disorder, spec.idle_after, spec.source.new_splits_every().is_some()),
             splits,
+            done: Vec::new(),
+            commands: None,
+            participant: None,
             from,
             decoder: spec.source.decoder(),
             event_time: spec.schema.event_time(),

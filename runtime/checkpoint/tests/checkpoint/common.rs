@@ -95,6 +95,7 @@ pub(crate) fn handed(offset: u64, files: Vec<WrittenFile>, pending: &[&str]) -> 
         watermark: None,
         idle: false,
         ended: false,
+        mark: None,
     };
     let part = OperatorPart { watermark: Some(EventTime::from_micros(4)), ..OperatorPart::default() };
     HandOver {

@@ -20,7 +20,8 @@ fn operator_id() -> impl Strategy<Value = OperatorId> {
 
 fn split() -> impl Strategy<Value = SplitState> {
     (".{0,8}", any::<u64>(), time(), time(), any::<bool>(), any::<bool>()).prop_map(|(split, offset, largest, watermark, idle, ended)| {
-        SplitState { split: SplitId::new(split), offset: Offset(offset), largest, watermark, idle, ended }
+        let mark = idle.then(|| serde_json::json!({ "bytes": offset }));
+        SplitState { split: SplitId::new(split), offset: Offset(offset), largest, watermark, idle, ended, mark }
     })
 }
 
@@ -95,6 +96,7 @@ fn sample() -> Manifest {
         watermark: Some(EventTime::MIN),
         idle: true,
         ended: true,
+        mark: None,
     });
     let output = serde_json::json!({ "from": ".part-1", "length": 12, "to": "part-1" });
     Manifest {

@@ -152,7 +152,7 @@ pub(crate) fn stage<O: Operator + 'static>(
     build: impl Fn(&SubtaskContext) -> Result<O, OperatorError> + Send + Sync + 'static,
 ) -> StageSpec {
     let factory = move |context: &SubtaskContext| build(context).map(|operator| Box::new(operator) as Box<dyn Operator>);
-    StageSpec { node: OperatorId::new(name), operator: Arc::new(factory), outputs }
+    StageSpec { node: OperatorId::new(name), operator: Arc::new(factory), outputs, keeps: Keeps::default() }
 }
 
 pub(crate) fn sink(name: &str, sink: &Collect) -> OutletSpec {
@@ -169,7 +169,7 @@ pub(crate) fn task(name: &str, parallelism: u16, head: Head, stages: Vec<StageSp
 
 pub(crate) fn job(tasks: Vec<TaskSpec>) -> JobSpec {
     let settings = EngineSettings { watermark_interval: Duration::ZERO, ..EngineSettings::default() };
-    JobSpec { name: "test".to_owned(), attempt: "1".to_owned(), settings, clock: Arc::new(SystemClock), tasks }
+    JobSpec { name: "test".to_owned(), attempt: "1".to_owned(), settings, clock: Arc::new(SystemClock), tasks, checkpoints: None }
 }
 
 /// Runs a job to its end; `meanwhile` may stop it.

@@ -152,7 +152,7 @@ fn chain(name: &str, source: Paced, plugin: &Plugin, sink: CollectSink, timeouts
         let operator = PluginOperator::new(context, operator, vec![schema], PluginOptions::default());
         Ok(Box::new(Forgiving { operator, timeouts: timeouts.clone() }))
     };
-    let stage = StageSpec { node: OperatorId::new(name), operator: Arc::new(build), outputs: vec![vec![Target::Outlet(0)]] };
+    let stage = StageSpec { node: OperatorId::new(name), operator: Arc::new(build), outputs: vec![vec![Target::Outlet(0)]], keeps: Keeps::default() };
     let outlets = vec![OutletSpec::Sink { node: OperatorId::new(format!("{name}-out")), sink: Arc::new(sink) }];
     TaskSpec { name: name.to_owned(), parallelism: Parallelism::ONE, head, stages: vec![stage], outlets }
 }
@@ -181,7 +181,7 @@ fn measure(runtimes: &Runtimes, seconds: u64, plugin: &Plugin, neighbour: Option
         tasks.push(chain("hostile", Paced { start, seconds }, neighbour, CollectSink::default(), &timeouts));
     }
     let (name, attempt, clock) = ("latency".to_owned(), "1".to_owned(), Arc::new(SystemClock));
-    let job = JobSpec { name, attempt, settings: EngineSettings::default(), clock, tasks };
+    let job = JobSpec { name, attempt, settings: EngineSettings::default(), clock, tasks, checkpoints: None };
     runtimes.io().block_on(async {
         let job = Job::start(job, runtimes, &Stop::default()).await?;
         let metrics = job.metrics();

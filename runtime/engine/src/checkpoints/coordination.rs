@@ -1,0 +1,236 @@
+//! Carries out what the coordinator decides: sends barriers, writes manifests, makes output visible, deletes garbage. Runs on the I/O runtime.
+
+use crate::checkpoints::CheckpointSpec;
+use crate::checkpoints::participant::{Outcomes, Shared, chain};
+use crate::error::JobError;
+use crate::job::Stop;
+use crate::wiring::{Committing, Wired};
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use stygian_api::{Committer, ConnectorError, Pending};
+use stygian_checkpoint::{
+    AttemptId, CheckpointError, CheckpointStorage, CommitOutcome, Coordinator, Decision, Digest, Fact, Garbage, Manifest, Moment, Written,
+};
+use stygian_core::{CheckpointId, OperatorId};
+use tokio::sync::mpsc;
+
+/// What the coordinator wants of a source's subtask: a barrier, here and now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SourceCommand {
+    pub(crate) id: CheckpointId,
+    /// Nothing is to be read behind it.
+    pub(crate) last: bool,
+}
+
+/// Barriers that a source may have before it. There are never more than checkpoints that may fail in a row.
+pub(crate) const COMMANDS: usize = 256;
+
+/// Facts that may wait.
+pub(crate) const FACTS: usize = 64;
+
+/// The coordinator, and all that it decides about.
+pub(crate) struct Coordination {
+    coordinator: Coordinator,
+    storage: Arc<CheckpointStorage>,
+    attempt: AttemptId,
+    /// Plugins of this run, which must not be taken for garbage.
+    plugins: BTreeSet<Digest>,
+    retained: NonZeroU16,
+    outcomes: Arc<Outcomes>,
+    facts: mpsc::Receiver<Fact>,
+    sources: Vec<mpsc::Sender<SourceCommand>>,
+    committers: BTreeMap<OperatorId, Commits>,
+    stop: Stop,
+    began: Instant,
+}
+
+/// A sink's committer, and what it has to make visible.
+struct Commits {
+    /// Not there while it is at work.
+    idle: Option<Box<dyn Committer>>,
+    waiting: VecDeque<(CheckpointId, Vec<Pending>)>,
+}
+
+impl Commits {
+    fn new(committer: Box<dyn Committer>) -> Self {
+        Self { idle: Some(committer), waiting: VecDeque::new() }
+    }
+}
+
+/// Something that was carried out.
+enum Done {
+    Wrote(CheckpointId, CommitOutcome),
+    Visible { sink: OperatorId, committer: Box<dyn Committer>, through: CheckpointId, result: Result<(), ConnectorError> },
+    Collected(Result<Garbage, CheckpointError>),
+}
+
+/// What becomes of the run after a decision.
+enum Next {
+    GoOn,
+    Finished,
+}
+
+impl Coordination {
+    /// The coordination of a job that is wired and recovered. Takes its committers.
+    pub(crate) fn new(spec: CheckpointSpec, shared: Shared, facts: mpsc::Receiver<Fact>, wired: &mut Wired, stop: Stop) -> Self {
+        let CheckpointSpec { storage, settings, attempt, plugins, restore } = spec;
+        let digests = plugins.values().map(|plugin| plugin.digest.clone()).collect();
+        let committers: BTreeMap<OperatorId, Commits> = std::mem::take(&mut wired.committers)
+            .into_iter()
+            .map(|Committing { node, committer, .. }| (node, Commits::new(committer)))
+            .collect();
+        let (began, moment) = (Instant::now(), Moment { since_start: Duration::ZERO, wall_micros: 0 });
+        let mut coordinator = Coordinator::new(settings, attempt, wired.participants.clone(), plugins, restore.base.clone(), moment);
+        // Recovery has made visible what was pending.
+        for sink in restore.base.pending.keys() {
+            let decided = coordinator.on(moment, Fact::MadeVisible { sink: sink.clone(), through: restore.base.id });
+            debug_assert!(decided.is_empty(), "nothing is due at the start");
+        }
+        Self {
+            coordinator,
+            storage,
+            attempt,
+            plugins: digests,
+            retained: settings.retained,
+            outcomes: shared.outcomes,
+            facts,
+            sources: std::mem::take(&mut wired.commands),
+            committers,
+            stop,
+            began,
+        }
+    }
+
+    /// Runs until everything is committed and visible and nothing more will come.
+    pub(crate) async fn run(mut self) -> Result<(), JobError> {
+        let mut work = FuturesUnordered::<BoxFuture<'static, Done>>::new();
+        let mut stopping = false;
+        loop {
+            let stop = self.stop.clone();
+            let wake = self.coordinator.wake_at().map(|at| self.began + at);
+            let fact = tokio::select! {
+                Some(fact) = self.facts.recv() => fact,
+                Some(done) = work.next(), if !work.is_empty() => match self.done(done, &work)? {
+                    Some(fact) => fact,
+                    None => Fact::Tick,
+                },
+                () = stop.requested(), if !stopping => {
+                    stopping = true;
+                    // A stop that counts as the end of the data ends the tasks, which say so themselves.
+                    if stop.drains() { Fact::Tick } else { Fact::Stop { savepoint: None } }
+                }
+                () = sleep_until(wake) => Fact::Tick,
+            };
+            let now = self.now();
+            for decision in self.coordinator.on(now, fact) {
+                if let Next::Finished = self.carry_out(decision, &work)? {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Moment {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Moment { since_start: self.began.elapsed(), wall_micros: i64::try_from(wall.as_micros()).unwrap_or(i64::MAX) }
+    }
+
+    fn carry_out(&mut self, decision: Decision, work: &FuturesUnordered<BoxFuture<'static, Done>>) -> Result<Next, JobError> {
+        match decision {
+            Decision::Inject { id, last } => {
+                for source in &self.sources {
+                    if let Err(mpsc::error::TrySendError::Full(_)) = source.try_send(SourceCommand { id, last }) {
+                        return Err(JobError::Checkpoint(format!("a source has {COMMANDS} barriers before it and takes none")));
+                    }
+                }
+            }
+            Decision::Abort { id, reason } => tracing::warn!(checkpoint = id.0, "the checkpoint was given up: {reason}"),
+            Decision::Write { skipped, manifest } => work.push(write(self.storage.clone(), skipped, manifest)),
+            Decision::Committed { id } => {
+                tracing::debug!(checkpoint = id.0, "committed");
+                self.outcomes.commit(self.coordinator.committed().clone());
+            }
+            Decision::MakeVisible { sink, through, outputs } => {
+                let outputs = outputs.into_iter().map(Pending).collect();
+                if let Some(commits) = self.committers.get_mut(&sink) {
+                    commits.waiting.push_back((through, outputs));
+                    commits.go_on(&sink, work);
+                }
+            }
+            Decision::CollectGarbage { committed } => {
+                let (storage, attempt, retained, plugins) = (self.storage.clone(), self.attempt, self.retained, self.plugins.clone());
+                work.push(Box::pin(async move { Done::Collected(storage.collect_garbage(committed, attempt, retained, &plugins).await) }));
+            }
+            Decision::CopySavepoint { request, .. } | Decision::Answer { request, .. } => {
+                return Err(JobError::Checkpoint(format!("savepoint `{request}` was never asked for")));
+            }
+            Decision::Finish => return Ok(Next::Finished),
+            Decision::Fail { reason } => return Err(JobError::Checkpoint(reason)),
+        }
+        Ok(Next::GoOn)
+    }
+
+    /// What something that was carried out is to the coordinator.
+    fn done(&mut self, done: Done, work: &FuturesUnordered<BoxFuture<'static, Done>>) -> Result<Option<Fact>, JobError> {
+        match done {
+            Done::Wrote(id, outcome) => Ok(Some(Fact::Wrote { id, outcome: written(outcome) })),
+            Done::Visible { sink, committer, through, result } => {
+                result.map_err(|source| JobError::Sink { sink: sink.clone(), source })?;
+                if let Some(commits) = self.committers.get_mut(&sink) {
+                    commits.idle = Some(committer);
+                    commits.go_on(&sink, work);
+                }
+                Ok(Some(Fact::MadeVisible { sink, through }))
+            }
+            Done::Collected(Err(error)) => {
+                tracing::warn!("old checkpoints could not be deleted, which is tried again after the next one: {}", chain(&error));
+                Ok(None)
+            }
+            Done::Collected(Ok(_)) => Ok(None),
+        }
+    }
+}
+
+impl Commits {
+    fn go_on(&mut self, sink: &OperatorId, work: &FuturesUnordered<BoxFuture<'static, Done>>) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        if let Some(mut committer) = self.idle.take()
+            && let Some((through, outputs)) = self.waiting.pop_front()
+        {
+            let sink = sink.clone();
+            work.push(Box::pin(async move {
+                let result = committer.commit(&outputs).await;
+                Done::Visible { sink, committer, through, result }
+            }));
+        }
+    }
+}
+
+fn write(storage: Arc<CheckpointStorage>, skipped: Vec<Manifest>, manifest: Box<Manifest>) -> BoxFuture<'static, Done> {
+    Box::pin(async move { Done::Wrote(manifest.id, storage.commit(&skipped, &manifest).await) })
+}
+
+fn written(outcome: CommitOutcome) -> Written {
+    match outcome {
+        CommitOutcome::Committed => Written::Committed,
+        CommitOutcome::Fenced { by, attempt } => {
+            let run = attempt.map(|attempt| format!(" by run {attempt}")).unwrap_or_default();
+            Written::Fenced(format!("checkpoint {by} was committed{run}"))
+        }
+        CommitOutcome::NotWritten(error) => Written::NotWritten(chain(&error)),
+        CommitOutcome::Unknown(error) => Written::Unknown(chain(&error)),
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.max(Instant::now() + Duration::from_millis(1)).into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,72 @@
+//! A job's checkpoints, as the engine takes part in them.
+//!
+//! `coordination` drives the coordinator's decisions; every task is a [`Participant`], which hands over what it has at a barrier and at its end;
+//! `starting` makes a job go on from the checkpoint before it. What is stored and when is decided in `stygian-checkpoint`.
+
+mod coordination;
+mod participant;
+mod starting;
+
+pub(crate) use coordination::{COMMANDS, Coordination, FACTS, SourceCommand};
+pub(crate) use participant::{Kept, Participant, Shared, Taken};
+pub(crate) use starting::{Starting, recover};
+
+use crate::spec::{Head, JobSpec, OutletSpec};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use stygian_checkpoint::{AttemptId, CheckpointSettings, CheckpointStorage, PlannedJob, PlannedOperator, PluginFacts, RestorePlan};
+use stygian_core::OperatorId;
+
+/// Where a job's checkpoints lie, when they are made, and what the job goes on from.
+pub struct CheckpointSpec {
+    /// Where they lie; this run has taken it over.
+    pub storage: Arc<CheckpointStorage>,
+    /// When they are made.
+    pub settings: CheckpointSettings,
+    /// This run.
+    pub attempt: AttemptId,
+    /// The plugin of each operator that has one.
+    pub plugins: BTreeMap<OperatorId, PluginFacts>,
+    /// What the run's first manifest holds, for the job as it is planned.
+    pub restore: RestorePlan,
+}
+
+/// What an operator keeps, as far as it must be known before it is restored.
+#[derive(Clone, Debug, Default)]
+pub struct Keeps {
+    /// The parts of its state ([`stygian_core::StateSection::part`]).
+    pub parts: Vec<&'static str>,
+    /// Of each slot the versions that it reads.
+    pub slots: BTreeMap<String, BTreeSet<u32>>,
+    /// What wrote its accumulators; they are only read by the same.
+    pub accumulators: Option<String>,
+}
+
+impl JobSpec {
+    /// The job as far as a checkpoint must fit it. `drop_state`: nodes that are gone and whose state is to be forgotten.
+    pub fn planned(&self, drop_state: BTreeSet<OperatorId>) -> PlannedJob {
+        let mut job = PlannedJob {
+            max_parallelism: self.settings.max_parallelism,
+            operators: BTreeMap::new(),
+            sources: BTreeSet::new(),
+            sinks: BTreeSet::new(),
+            drop_state,
+        };
+        for task in &self.tasks {
+            if let Head::Source(source) = &task.head {
+                job.sources.insert(source.node.clone());
+            }
+            for stage in &task.stages {
+                let Keeps { parts, slots, accumulators } = stage.keeps.clone();
+                let sections = parts.into_iter().filter_map(|part| part.parse().ok()).collect();
+                let planned = PlannedOperator { parallelism: task.parallelism, sections, slots, accumulators };
+                job.operators.insert(stage.node.clone(), planned);
+            }
+            job.sinks.extend(task.outlets.iter().filter_map(|outlet| match outlet {
+                OutletSpec::Sink { node, .. } => Some(node.clone()),
+                OutletSpec::Exchange { .. } => None,
+            }));
+        }
+        job
+    }
+}

@@ -1,0 +1,228 @@
+//! A task's part in checkpoints: takes snapshots of its operators, has them stored, and tells the coordinator.
+//!
+//! A snapshot is taken on the compute thread, between two elements of the stream; it is stored on the I/O runtime while the task goes on.
+//! What an operator hands out as changes counts from its snapshot before, so changes of a checkpoint that came to nothing are marked as
+//! changed again before the next snapshot. At most one checkpoint is under way: at a barrier it is known what became of the one before.
+
+use crate::checkpoints::CheckpointSpec;
+use crate::error::JobError;
+use crate::operator::{Operator, Snapshot};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use stygian_checkpoint::increments::{self, GroupHistory, Write};
+use stygian_checkpoint::{
+    AttemptId, CheckpointError, CheckpointSettings, CheckpointStorage, Fact, HandOver, Manifest, OperatorPart, Part, SectionName,
+    SplitState, TaskId, WrittenFile,
+};
+use stygian_core::{CheckpointId, EventTime, KeyGroup, OperatorId, SectionKind, StateSection};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+/// The last committed manifest, as the coordinator has it.
+#[derive(Debug)]
+pub(crate) struct Outcomes(Mutex<Arc<Manifest>>);
+
+impl Outcomes {
+    pub(crate) fn new(committed: Manifest) -> Self {
+        Self(Mutex::new(Arc::new(committed)))
+    }
+
+    /// Locked for a moment, once a checkpoint.
+    pub(crate) fn committed(&self) -> Arc<Manifest> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn commit(&self, manifest: Manifest) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(manifest);
+    }
+}
+
+/// What all participants of a job share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) storage: Arc<CheckpointStorage>,
+    pub(crate) settings: CheckpointSettings,
+    pub(crate) attempt: AttemptId,
+    pub(crate) outcomes: Arc<Outcomes>,
+    pub(crate) facts: mpsc::Sender<Fact>,
+    pub(crate) io: Handle,
+}
+
+impl Shared {
+    pub(crate) fn new(spec: &CheckpointSpec, facts: mpsc::Sender<Fact>, io: Handle) -> Self {
+        let outcomes = Arc::new(Outcomes::new(spec.restore.base.clone()));
+        Self { storage: spec.storage.clone(), settings: spec.settings, attempt: spec.attempt, outcomes, facts, io }
+    }
+}
+
+/// One task's part.
+pub(crate) struct Participant {
+    shared: Shared,
+    pub(crate) task: TaskId,
+    /// Changes of the last snapshot, by the index of their stage.
+    unresolved: Option<(CheckpointId, Vec<(usize, Arc<StateSection>)>)>,
+}
+
+/// What a task has taken at a barrier and not stored yet.
+#[derive(Default)]
+pub(crate) struct Taken {
+    operators: BTreeMap<OperatorId, OperatorPart>,
+    sections: Vec<(OperatorId, SectionName, Arc<StateSection>)>,
+    pub(crate) sources: BTreeMap<OperatorId, Vec<SplitState>>,
+}
+
+/// An operator of a task's chain.
+pub(crate) struct Kept<'a> {
+    pub(crate) node: &'a OperatorId,
+    pub(crate) operator: &'a mut dyn Operator,
+}
+
+impl Participant {
+    pub(crate) fn new(shared: Shared, task: TaskId) -> Self {
+        Self { shared, task, unresolved: None }
+    }
+
+    /// Takes snapshots of the operators of a chain, which stand in its order.
+    pub(crate) fn take<'a>(
+        &mut self,
+        id: CheckpointId,
+        watermark: Option<EventTime>,
+        kept: impl Iterator<Item = Kept<'a>>,
+    ) -> Result<Taken, JobError> {
+        let committed = self.shared.outcomes.committed();
+        let lost = self.unresolved.take().filter(|(of, _)| *of != committed.id).map(|(_, sections)| sections).unwrap_or_default();
+        let (mut taken, mut changes) = (Taken::default(), Vec::new());
+        for (stage, Kept { node, operator }) in kept.enumerate() {
+            for (_, section) in lost.iter().filter(|(of, _)| *of == stage) {
+                operator.unsaved(section);
+            }
+            let before = committed.operators.get(node).map_or(&[][..], |state| &state.sections);
+            let history = Histories::new(before, &self.shared.settings);
+            let failed = |source| JobError::Snapshot { operator: node.clone(), source: Box::new(source) };
+            let Snapshot { mut sections, complete, versions, accumulators } =
+                operator.snapshot(&|group| history.is_due(group)).map_err(failed)?;
+            if let Some(part) = complete {
+                sections.extend(history.emptied(part, &sections));
+            }
+            for section in sections {
+                let name = section.part.parse().map_err(|_| JobError::Wiring(format!("`{}` is no name of state", section.part)))?;
+                let section = Arc::new(section);
+                if section.kind == SectionKind::Change {
+                    changes.push((stage, Arc::clone(&section)));
+                }
+                taken.sections.push((node.clone(), name, section));
+            }
+            taken.operators.insert(node.clone(), OperatorPart { state_versions: versions, accumulators, watermark });
+        }
+        self.unresolved = Some((id, changes));
+        Ok(taken)
+    }
+
+    /// Has what was taken at a barrier stored while the task goes on.
+    pub(crate) fn acknowledge(&self, id: CheckpointId, taken: Taken) {
+        let (shared, task) = (self.shared.clone(), self.task.clone());
+        self.shared.io.spawn(async move {
+            let Taken { operators, sections, sources } = taken;
+            let fact = match store(&shared, id, sections).await {
+                Ok(files) => Fact::Acknowledged { id, task, handed: HandOver { operators, files, sources, ..HandOver::default() } },
+                Err(error) => Fact::Declined { id, task, pending: BTreeMap::new(), reason: chain(&error) },
+            };
+            // A coordinator that is gone has ended the job.
+            let _ = shared.facts.send(fact).await;
+        });
+    }
+
+    /// What a sink has finished before a barrier.
+    pub(crate) async fn acknowledge_sink(
+        &self,
+        id: CheckpointId,
+        pending: BTreeMap<OperatorId, Vec<serde_json::Value>>,
+    ) -> Result<(), JobError> {
+        let handed = HandOver { pending, ..HandOver::default() };
+        self.tell(Fact::Acknowledged { id, task: self.task.clone(), handed }).await
+    }
+
+    /// The task is at its end: stores its last state and tells.
+    pub(crate) async fn ended(&self, taken: Taken) -> Result<(), JobError> {
+        let Taken { operators, sections, sources } = taken;
+        let (shared, next) = (self.shared.clone(), self.next_checkpoint());
+        let stored = self.shared.io.spawn(async move { store(&shared, next, sections).await }).await;
+        let files = stored.map_err(|error| JobError::Checkpoint(error.to_string()))?;
+        let files = files
+            .map_err(|error| JobError::Checkpoint(format!("the last state of {} could not be stored: {}", self.task, chain(&error))))?;
+        self.tell(Fact::Ended { task: self.task.clone(), handed: HandOver { operators, files, sources, ..HandOver::default() } }).await
+    }
+
+    /// A sink is at its end.
+    pub(crate) async fn sink_ended(&self, pending: BTreeMap<OperatorId, Vec<serde_json::Value>>) -> Result<(), JobError> {
+        self.tell(Fact::Ended { task: self.task.clone(), handed: HandOver { pending, ..HandOver::default() } }).await
+    }
+
+    /// The first checkpoint that can hold what happens now.
+    pub(crate) fn next_checkpoint(&self) -> CheckpointId {
+        CheckpointId(self.shared.outcomes.committed().id.0 + 1)
+    }
+
+    async fn tell(&self, fact: Fact) -> Result<(), JobError> {
+        self.shared.facts.send(fact).await.map_err(|_| JobError::Severed)
+    }
+}
+
+/// What is stored of an operator's key groups.
+struct Histories {
+    /// By part and group; those that are whole again now.
+    groups: BTreeMap<(SectionName, KeyGroup), GroupHistory>,
+    due: BTreeSet<KeyGroup>,
+}
+
+impl Histories {
+    fn new(sections: &[stygian_checkpoint::Section], settings: &CheckpointSettings) -> Self {
+        let groups = GroupHistory::of(sections);
+        let histories: Vec<GroupHistory> = groups.values().copied().collect();
+        let writes = increments::plan(&histories, &settings.rebase);
+        let due = groups.keys().zip(writes).filter(|(_, write)| *write == Write::Base).map(|((_, group), _)| *group).collect();
+        Self { groups, due }
+    }
+
+    /// Whether a group is to be written whole: it never was, or its changes have become too many.
+    fn is_due(&self, group: KeyGroup) -> bool {
+        self.due.contains(&group) || !self.groups.iter().any(|((_, of), history)| *of == group && history.base.is_some())
+    }
+
+    /// Empty bases of a part for groups that were stored and of which nothing is held any more.
+    fn emptied(&self, part: &'static str, held: &[StateSection]) -> Vec<StateSection> {
+        let held: BTreeSet<KeyGroup> = held.iter().filter(|section| section.part == part).map(|section| section.group).collect();
+        let stored = self.groups.iter().filter(|((name, _), history)| name.as_str() == part && history.base.is_some_and(|bytes| bytes > 0));
+        let gone = stored.map(|((_, group), _)| *group).filter(|group| !held.contains(group));
+        gone.map(|group| StateSection { part, group, kind: SectionKind::Base, bytes: Vec::new() }).collect()
+    }
+}
+
+async fn store(
+    shared: &Shared,
+    id: CheckpointId,
+    sections: Vec<(OperatorId, SectionName, Arc<StateSection>)>,
+) -> Result<Vec<WrittenFile>, CheckpointError> {
+    let mut file = shared.storage.write_state(id, shared.attempt);
+    for (operator, name, section) in sections {
+        let part = match section.kind {
+            SectionKind::Base => Part::Base,
+            SectionKind::Change => Part::Change,
+        };
+        file.begin(operator, name, section.group, part);
+        file.write(&section.bytes).await?;
+    }
+    Ok(file.finish().await?.into_iter().collect())
+}
+
+/// An error with all its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}

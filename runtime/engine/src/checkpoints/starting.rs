@@ -1,0 +1,104 @@
+//! How a job goes on from a checkpoint: what sinks had finished is made visible, sources are told how far they were, operators get their
+//! state back.
+
+use crate::chain::Chain;
+use crate::checkpoints::CheckpointSpec;
+use crate::checkpoints::participant::chain as causes;
+use crate::error::JobError;
+use crate::source_task::SplitPosition;
+use crate::wiring::{Committing, Wired};
+use std::collections::BTreeMap;
+use stygian_api::{Committer, Mark, Pending, Source, SplitProgress};
+use stygian_checkpoint::{Part, SplitState, StateReader, SubtaskRestore};
+use stygian_core::{OperatorId, SectionKind, StateSection};
+
+/// The splits that a source's task begins with.
+#[derive(Debug, Default)]
+pub(crate) struct Starting {
+    /// With where each was.
+    pub(crate) splits: Vec<SplitPosition>,
+    /// What is known of those that were read before, by id; those at their ends too.
+    pub(crate) known: Vec<SplitState>,
+}
+
+impl Starting {
+    /// Asks a source for its splits, after it was told what was read of them.
+    pub(crate) async fn of(source: &dyn Source, known: Vec<SplitState>) -> Result<Self, stygian_api::ConnectorError> {
+        if !known.is_empty() {
+            let progress = |split: &SplitState| SplitProgress {
+                id: split.split.clone(),
+                next: split.offset,
+                ended: split.ended,
+                mark: split.mark.clone().map(Mark),
+            };
+            source.restore(&known.iter().map(progress).collect::<Vec<_>>()).await?;
+        }
+        let before: BTreeMap<_, &SplitState> = known.iter().map(|split| (split.split.clone(), split)).collect();
+        let mut splits = Vec::new();
+        for split in source.splits().await? {
+            match before.get(&split.id) {
+                Some(state) if state.ended => {}
+                Some(state) => splits.push(SplitPosition { split, next: state.offset, ended: false, mark: state.mark.clone().map(Mark) }),
+                None => splits.push(SplitPosition::unread(split)),
+            }
+        }
+        Ok(Self { splits, known })
+    }
+}
+
+/// Makes visible what the checkpoint has pending, deletes what earlier runs began in vain, and gives operators their state back.
+pub(crate) async fn recover(spec: &CheckpointSpec, wired: &mut Wired) -> Result<(), JobError> {
+    let job = spec.restore.base.uuid.to_string();
+    for Committing { node, committer, .. } in &mut wired.committers {
+        recover_sink(spec, &job, node, committer.as_mut()).await?;
+    }
+    let chains = wired.exchanges.iter_mut().map(|(_, _, chain, _)| chain);
+    for chain in chains.chain(wired.sources.iter_mut().map(|(task, _)| &mut task.chain)) {
+        restore_chain(spec, chain).await?;
+    }
+    Ok(())
+}
+
+async fn recover_sink(spec: &CheckpointSpec, job: &str, sink: &OperatorId, committer: &mut dyn Committer) -> Result<(), JobError> {
+    let pending = spec.restore.pending.get(sink).map(Vec::as_slice).unwrap_or_default();
+    let pending: Vec<Pending> = pending.iter().map(|pending| Pending(pending.output.clone())).collect();
+    let failed = |source| JobError::Sink { sink: sink.clone(), source };
+    committer.recover(&pending).await.map_err(failed)?;
+    let cleaned = committer.clean(job, &pending).await.map_err(failed)?;
+    if !pending.is_empty() || cleaned > 0 {
+        tracing::info!(sink = %sink, finished = pending.len(), deleted = cleaned, "finished what the last checkpoint had pending");
+    }
+    Ok(())
+}
+
+/// Gives the operators of a chain their state back. Runs before any of its elements.
+async fn restore_chain(spec: &CheckpointSpec, chain: &mut Chain) -> Result<(), JobError> {
+    let (subtask, base) = (chain.subtask(), &spec.restore.base);
+    let mut reader = StateReader::new(&spec.storage, base.files.clone());
+    let mut watermarks = Vec::new();
+    for (node, operator) in chain.stages_mut() {
+        let restore = spec.restore.operators.get(node).and_then(|subtasks| subtasks.get(subtask.index()));
+        let Some(SubtaskRestore { sections, watermark, .. }) = restore else { continue };
+        for section in sections.iter().filter(|section| section.length > 0) {
+            let bytes = reader.read(section).await.map_err(|error| JobError::Checkpoint(causes(&error)))?;
+            let part = crate::operator::PARTS.into_iter().find(|part| *part == section.name.as_str());
+            let part = part.ok_or_else(|| JobError::Checkpoint(format!("the checkpoint has `{}` state of `{node}`", section.name)))?;
+            let kind = match section.part {
+                Part::Base => SectionKind::Base,
+                Part::Change => SectionKind::Change,
+            };
+            let section = StateSection { part, group: section.group, kind, bytes: bytes.to_vec() };
+            let failed = |source| JobError::Restore { operator: node.clone(), subtask, checkpoint: base.id, source: Box::new(source) };
+            operator.restore(&section).map_err(failed)?;
+        }
+        if let Some(watermark) = watermark {
+            operator.restore_watermark(*watermark);
+        }
+        watermarks.push(*watermark);
+    }
+    // An operator that is new knows of none, and holds the others back.
+    if let Some(watermark) = watermarks.into_iter().min().flatten() {
+        chain.restore_watermark(watermark);
+    }
+    Ok(())
+}
