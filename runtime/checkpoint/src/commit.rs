@@ -48,13 +48,20 @@ impl CheckpointStorage {
                 outcome => return outcome,
             }
         }
-        match self.list().await {
-            Ok(ids) => match ids.last() {
-                Some(newest) if *newest > manifest.id => self.fenced(*newest).await,
-                _ => CommitOutcome::Committed,
-            },
+        match self.taken_over(manifest.id).await {
+            Ok(Some(newest)) => self.fenced(newest).await,
+            Ok(None) => CommitOutcome::Committed,
             Err(error) => CommitOutcome::Unknown(error),
         }
+    }
+
+    /// The newest checkpoint, if it is a later one than `own`, the last that this run has committed: then another run has the job. To be asked
+    /// before a file that is gone is called damage: the other one may have deleted it.
+    ///
+    /// # Errors
+    /// When the storage cannot be listed.
+    pub async fn taken_over(&self, own: CheckpointId) -> Result<Option<CheckpointId>, CheckpointError> {
+        Ok(self.list().await?.last().copied().filter(|newest| *newest > own))
     }
 
     /// Creates one manifest; an error is resolved by reading back.

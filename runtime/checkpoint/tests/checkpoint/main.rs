@@ -3,6 +3,7 @@
 mod common;
 mod coordinator;
 mod manifest;
-mod recovery;
-mod storage;
 mod model;
+mod recovery;
+mod stepped;
+mod storage;
