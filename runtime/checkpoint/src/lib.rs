@@ -22,6 +22,7 @@ mod manifest;
 mod names;
 pub mod recovery;
 pub mod restore;
+mod savepoint;
 mod settings;
 mod state_file;
 mod state_reader;

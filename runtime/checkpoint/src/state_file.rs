@@ -123,6 +123,11 @@ impl StateFileWriter {
         Ok(Some(WrittenFile { name: self.name, facts, sections: self.done }))
     }
 
+    /// The length of the file so far, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.at()
+    }
+
     /// Where the next byte goes.
     fn at(&self) -> u64 {
         self.sent + self.buffer.len() as u64

@@ -2,8 +2,11 @@
 
 mod common;
 mod coordinator;
+mod garbage;
+mod increments;
 mod manifest;
 mod model;
 mod recovery;
+mod savepoint;
 mod stepped;
 mod storage;
