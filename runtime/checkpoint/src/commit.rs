@@ -9,6 +9,7 @@
 //! the first one's n could only be gone after an n + 1 was committed, and of all that were committed since, the highest is still there.
 
 use crate::codec::MAX_MANIFEST_BYTES;
+use crate::coordinator::Written;
 use crate::error::CheckpointError;
 use crate::layout;
 use crate::manifest::Manifest;
@@ -34,6 +35,24 @@ pub enum CommitOutcome {
     NotWritten(CheckpointError),
     /// It may be there, or come later. Only trying again, or a recovery, can tell.
     Unknown(CheckpointError),
+}
+
+impl CommitOutcome {
+    /// The fact for the coordinator.
+    pub fn written(&self) -> Written {
+        match self {
+            Self::Committed => Written::Committed,
+            Self::Fenced { by, attempt: Some(attempt) } => Written::Fenced(format!("checkpoint {by} of run {attempt}")),
+            Self::Fenced { by, attempt: None } => Written::Fenced(format!("checkpoint {by}")),
+            Self::NotWritten(error) => Written::NotWritten(with_cause(error)),
+            Self::Unknown(error) => Written::Unknown(with_cause(error)),
+        }
+    }
+}
+
+fn with_cause(error: &CheckpointError) -> String {
+    let cause = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    format!("{error}{cause}")
 }
 
 impl CheckpointStorage {

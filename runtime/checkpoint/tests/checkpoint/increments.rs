@@ -93,7 +93,7 @@ proptest! {
                 largest = largest.max(base);
             }
         }
-        prop_assert!(rebased <= largest + (total as f64 * policy.share) as u64);
+        prop_assert!(rebased as f64 <= largest as f64 + total as f64 * policy.share);
     }
 }
 

@@ -20,8 +20,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use stygian_checkpoint::{
-    CheckpointSettings, CheckpointStorage, CommitOutcome, Coordinator, Decision, Fact, HandOver, Manifest, Moment, Part, StartFrom,
-    StateReader, Written, restore,
+    CheckpointSettings, CheckpointStorage, Coordinator, Decision, Fact, HandOver, Manifest, Moment, Part, StartFrom, StateReader, Written,
 };
 use stygian_core::{CheckpointId, KeyGroup, Offset, SplitId};
 
@@ -152,8 +151,6 @@ async fn run_job(world: World, n: u128, acts: Vec<Act>) {
         step().await;
         world.sink.borrow_mut().rename(&file_of(&pending.output));
     }
-    // Orphans: what is finished and in no manifest.
-    step().await;
     let mut at = offset(&manifest);
     let Some(mut saved) = restore_sum(&storage, &manifest).await else { return };
     assert_eq!(saved, (0..at).sum::<u64>(), "the state is that of the offset");
@@ -164,7 +161,7 @@ async fn run_job(world: World, n: u128, acts: Vec<Act>) {
         Coordinator::new(settings, attempt(n), BTreeSet::from([me.clone()]), BTreeMap::new(), manifest.clone(), moment(0));
     coordinator.on(moment(0), Fact::MadeVisible { sink: node("report"), through: manifest.id });
     for (turn, act) in (1..).zip(acts) {
-        let now = moment(turn * 100);
+        let now = moment(turn * 1000);
         let Some(Decision::Inject { id, .. }) = coordinator.on(now, Fact::Tick).pop() else { panic!("no barrier") };
         let file = format!("{n}-{id}");
         world.sink.borrow_mut().finished.insert(file.clone(), at..at + 3);
@@ -175,11 +172,15 @@ async fn run_job(world: World, n: u128, acts: Vec<Act>) {
             coordinator.on(now, Fact::Declined { id, task: me.clone(), pending, reason: "no".into() });
             continue;
         }
-        let handed = hand_over(&storage, id, n, at, saved, &file).await;
+        // Garbage of the last checkpoint is collected while the next one is written.
+        let last = coordinator.committed().id;
+        let none = BTreeSet::new();
+        let collecting = storage.collect_garbage(last, attempt(n), world.retained, &none);
+        let (handed, _) = futures::join!(hand_over(&storage, id, n, at, saved, &file), collecting);
         let decisions = coordinator.on(now, Fact::Acknowledged { id, task: me.clone(), handed });
         let Some(manifest) = write(&world, &storage, &mut coordinator, now, decisions).await else { return };
         saved = (0..at).sum();
-        make_visible(&world, &storage, &mut coordinator, (now, n, act), &manifest).await;
+        make_visible(&world, &mut coordinator, now, act, &manifest).await;
     }
 }
 
@@ -187,7 +188,7 @@ async fn hand_over(storage: &CheckpointStorage, id: CheckpointId, n: u128, at: u
     let sum: u64 = (0..at).sum();
     let mut writer = storage.write_state(id, attempt(n));
     // The first time, and now and then, as a base.
-    let (part, number) = if saved == 0 || id.0 % 4 == 0 { (Part::Base, sum) } else { (Part::Change, sum - saved) };
+    let (part, number) = if saved == 0 || id.0.is_multiple_of(4) { (Part::Base, sum) } else { (Part::Change, sum - saved) };
     writer.begin(node("totals"), name("keyed"), KeyGroup(0), part);
     writer.write(&number.to_le_bytes()).await.expect("written");
     let file_written = writer.finish().await.expect("written").expect("a file");
@@ -202,39 +203,27 @@ async fn write(
     world: &World,
     storage: &CheckpointStorage,
     coordinator: &mut Coordinator,
-    now: Moment,
+    mut now: Moment,
     mut decisions: Vec<Decision>,
 ) -> Option<Manifest> {
     for _ in 0..50 {
         let Some(Decision::Write { skipped, manifest }) = decisions.pop() else { return None };
-        let (outcome, then) = match storage.commit(&skipped, &manifest).await {
-            CommitOutcome::Committed => {
-                world.note(&manifest);
-                (Written::Committed, now)
-            }
-            CommitOutcome::Fenced { by, .. } => (Written::Fenced(by.to_string()), now),
-            CommitOutcome::NotWritten(error) => (Written::NotWritten(error.to_string()), now),
-            CommitOutcome::Unknown(error) => {
-                (Written::Unknown(error.to_string()), Moment { since_start: now.since_start + Duration::from_secs(5), ..now })
-            }
-        };
+        let outcome = storage.commit(&skipped, &manifest).await.written();
+        if outcome == Written::Committed {
+            world.note(&manifest);
+        }
         let committed = outcome == Written::Committed;
         decisions = coordinator.on(now, Fact::Wrote { id: manifest.id, outcome });
         if committed {
             return Some(*manifest);
         }
-        decisions.extend(coordinator.on(then, Fact::Tick));
+        now.since_start += Duration::from_secs(5);
+        decisions.extend(coordinator.on(now, Fact::Tick));
     }
     None
 }
 
-async fn make_visible(
-    world: &World,
-    storage: &CheckpointStorage,
-    coordinator: &mut Coordinator,
-    (now, n, act): (Moment, u128, Act),
-    manifest: &Manifest,
-) {
+async fn make_visible(world: &World, coordinator: &mut Coordinator, now: Moment, act: Act, manifest: &Manifest) {
     for pending in manifest.pending.values().flatten() {
         step().await;
         world.sink.borrow_mut().rename(&file_of(&pending.output));
@@ -242,7 +231,6 @@ async fn make_visible(
     if !matches!(act, Act::SlowCommitter) {
         coordinator.on(now, Fact::MadeVisible { sink: node("report"), through: manifest.id });
     }
-    let _ = storage.collect_garbage(manifest.id, attempt(n), world.retained, &BTreeSet::new()).await;
 }
 
 type Process = Pin<Box<dyn Future<Output = ()>>>;
@@ -302,7 +290,8 @@ fn acts() -> impl Strategy<Value = Vec<Vec<Act>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    // Or as many as `PROPTEST_CASES` says.
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(400), ..ProptestConfig::default() })]
 
     #[test]
     fn two_processes_that_are_killed_anywhere_lose_and_double_nothing(turns in turns(), acts in acts(), retained in 1_u16..3) {
