@@ -35,11 +35,17 @@ fn the_newest_checkpoints_and_what_they_name_are_kept() {
         manifests: manifests.into_iter().map(|(id, named)| (CheckpointId(id), named)).collect(),
         files: (1..=7).map(file).collect(),
         plugins: BTreeSet::from([Digest::of(b"old"), Digest::of(b"running")]),
+        leftovers: BTreeMap::from([("begun 6".into(), CheckpointId(6)), ("begun 7".into(), CheckpointId(7))]),
     };
     let in_use = BTreeSet::from([Digest::of(b"running")]);
     let ids = |ids: &[u64]| ids.iter().map(|id| CheckpointId(*id)).collect::<Vec<_>>();
     let one = garbage(&there, CheckpointId(6), retained(1), &in_use);
-    let expected = Garbage { manifests: ids(&[1, 2, 3, 5]), files: [1, 3, 5, 6].map(file).into(), plugins: vec![Digest::of(b"old")] };
+    let expected = Garbage {
+        manifests: ids(&[1, 2, 3, 5]),
+        files: [1, 3, 5, 6].map(file).into(),
+        plugins: vec![Digest::of(b"old")],
+        leftovers: vec!["begun 6".into()],
+    };
     assert_eq!(one, expected);
     let two = garbage(&there, CheckpointId(6), retained(2), &in_use);
     assert_eq!((two.manifests, two.files), (ids(&[1, 3, 5]), vec![file(3), file(5), file(6)]));
@@ -58,7 +64,7 @@ proptest! {
     ) {
         let kind = |own| if own { Kind::Checkpoint } else { Kind::Takeover };
         let manifests: BTreeMap<_, _> = manifests.into_iter().map(|(id, (own, files))| (CheckpointId(id), named(kind(own), &files))).collect();
-        let there = Inventory { manifests: manifests.clone(), files: (0..20).map(file).collect(), plugins: BTreeSet::new() };
+        let there = Inventory { manifests: manifests.clone(), files: (0..20).map(file).collect(), ..Inventory::default() };
         let committed = CheckpointId(committed);
         let garbage = garbage(&there, committed, retained(keep), &BTreeSet::new());
         let left = manifests.clone().into_iter().filter(|(id, _)| !garbage.manifests.contains(id));
@@ -107,6 +113,21 @@ fn a_folder_is_left_with_what_is_needed() {
     for id in [3, 4] {
         assert_eq!(block_on(storage.verify(CheckpointId(id))).expect("read").len(), 0);
     }
+}
+
+#[test]
+fn what_a_store_had_begun_and_never_finished_goes_when_a_later_checkpoint_is_committed() {
+    let (storage, store) = memory_and_store();
+    commit_with(&storage, 0, 1, Part::Base);
+    let old = format!("state/.{}.tmp.1", file(1));
+    let new = format!("state/.{}.tmp.1", file(2));
+    put(&store, &old, b"half");
+    put(&store, &new, b"half");
+    put(&store, "checkpoints/.00000000000000000001.manifest.tmp.3", b"half");
+    commit_with(&storage, 1, 1, Part::Base);
+    let garbage = block_on(storage.collect_garbage(CheckpointId(1), attempt(1), retained(3), &BTreeSet::new())).expect("collected");
+    assert_eq!(garbage.leftovers, ["checkpoints/.00000000000000000001.manifest.tmp.3", &old]);
+    assert_eq!(raw(&store, &new), b"half");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod common;
 mod coordinator;
+mod coordinator_model;
 mod garbage;
 mod increments;
 mod manifest;

@@ -12,8 +12,8 @@ use object_store::{
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 /// Lets others go first, once.
@@ -26,7 +26,8 @@ struct Step(bool);
 impl Future for Step {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        context.waker().wake_by_ref();
         if std::mem::replace(&mut self.0, true) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
@@ -36,20 +37,27 @@ pub(crate) struct SteppedStore {
     inner: Arc<InMemory>,
     /// The state of a generator of faults; 0: none.
     faults: AtomicU64,
+    /// What the next writes of manifests meet.
+    next: Mutex<Vec<Fault>>,
+    /// What was to be written and is not yet.
+    late: Mutex<Vec<(Path, PutPayload, PutOptions)>>,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Fault {
+/// What a write of a manifest meets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Fault {
     None,
     /// It did not happen.
     Before,
     /// It happened, but that is not told.
     After,
+    /// It will happen, later.
+    Late,
 }
 
 impl SteppedStore {
     pub(crate) fn new(faults: u64) -> Self {
-        Self { inner: Arc::new(InMemory::new()), faults: AtomicU64::new(faults) }
+        Self { inner: Arc::new(InMemory::new()), faults: AtomicU64::new(faults), next: Mutex::default(), late: Mutex::default() }
     }
 
     /// The store without steps, for looking at it.
@@ -61,10 +69,30 @@ impl SteppedStore {
         self.faults.store(0, Ordering::Relaxed);
     }
 
-    /// One manifest in four meets one.
+    /// What the next write of a manifest meets.
+    pub(crate) fn meet(&self, fault: Fault) {
+        self.next.lock().expect("not poisoned").push(fault);
+    }
+
+    /// What was late comes now, if it still can.
+    pub(crate) async fn arrive(&self) {
+        let late = std::mem::take(&mut *self.late.lock().expect("not poisoned"));
+        for (path, payload, options) in late {
+            let _ = self.inner.put_opts(&path, payload, options).await;
+        }
+    }
+
+    /// Three manifests in eight meet one.
     fn fault(&self, path: &Path) -> Fault {
+        if !path.as_ref().starts_with("checkpoints/") {
+            return Fault::None;
+        }
+        self.next.lock().expect("not poisoned").pop().unwrap_or_else(|| self.random())
+    }
+
+    fn random(&self) -> Fault {
         let state = self.faults.load(Ordering::Relaxed);
-        if state == 0 || !path.as_ref().starts_with("checkpoints/") {
+        if state == 0 {
             return Fault::None;
         }
         // xorshift64
@@ -75,6 +103,7 @@ impl SteppedStore {
         match state % 8 {
             0 => Fault::Before,
             1 => Fault::After,
+            2 => Fault::Late,
             _ => Fault::None,
         }
     }
@@ -94,9 +123,17 @@ impl fmt::Display for SteppedStore {
 impl ObjectStore for SteppedStore {
     async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         step().await;
+        if self.faults.load(Ordering::Relaxed) % 3 == 1 {
+            self.arrive().await;
+        }
         let fault = self.fault(path);
-        if fault == Fault::Before {
-            return Err(no_answer());
+        match fault {
+            Fault::None | Fault::After => {}
+            Fault::Before => return Err(no_answer()),
+            Fault::Late => {
+                self.late.lock().expect("not poisoned").push((path.clone(), payload, options));
+                return Err(no_answer());
+            }
         }
         let done = self.inner.put_opts(path, payload, options).await;
         step().await;

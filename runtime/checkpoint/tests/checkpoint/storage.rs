@@ -1,6 +1,7 @@
 //! Files, folders, exclusive creation.
 
 use crate::common::*;
+use crate::stepped::{Fault, SteppedStore};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -195,4 +196,38 @@ fn a_folder_is_free_when_its_holder_was_killed() {
     let storage = CheckpointStorage::local(root.path()).expect("free");
     assert_eq!(temporary(root.path()), 0);
     assert_eq!(block_on(storage.verify(CheckpointId(1))).expect("read").len(), 0);
+}
+
+#[test]
+fn an_error_of_a_manifests_write_is_resolved_by_what_is_there() {
+    let store = std::sync::Arc::new(SteppedStore::new(0));
+    let storage = CheckpointStorage::new(std::sync::Arc::clone(&store) as _, "stepped");
+    let commit = |fault, manifest: &Manifest| {
+        store.meet(fault);
+        block_on(storage.commit(&[], manifest))
+    };
+    assert!(matches!(commit(Fault::Before, &empty(0, 1)), CommitOutcome::Unknown(_)), "it may still come");
+    assert!(matches!(commit(Fault::After, &empty(0, 1)), CommitOutcome::Committed));
+    assert!(
+        matches!(commit(Fault::Before, &empty(0, 2)), CommitOutcome::Fenced { by: CheckpointId(0), attempt: Some(by) } if by == attempt(1))
+    );
+    // It comes while another of the same run is written.
+    assert!(matches!(commit(Fault::Late, &empty(1, 1)), CommitOutcome::Unknown(_)));
+    block_on(store.arrive());
+    let skipped = empty(0, 1).again(CheckpointId(1), attempt(1), Kind::Skipped);
+    assert!(matches!(commit(Fault::None, &skipped), CommitOutcome::Unknown(_)), "never passed over");
+    assert!(matches!(commit(Fault::None, &empty(1, 1)), CommitOutcome::Committed));
+}
+
+#[test]
+fn what_a_local_folder_did_not_write_will_not_come() {
+    let root = tempfile::tempdir().expect("a folder");
+    let storage = CheckpointStorage::local(root.path()).expect("made");
+    // A folder in the place of the file that is written before it is renamed: no user, not even root, can write there.
+    std::fs::remove_dir(root.path().join("checkpoints")).expect("removed");
+    std::fs::write(root.path().join("checkpoints"), "not a folder").expect("written");
+    let outcome = block_on(storage.commit(&[], &empty(0, 1)));
+    assert!(!matches!(outcome, CommitOutcome::Committed | CommitOutcome::Fenced { .. }), "{outcome:?}");
+    std::fs::remove_file(root.path().join("checkpoints")).expect("removed");
+    assert!(matches!(block_on(storage.commit(&[], &empty(0, 1))), CommitOutcome::Committed));
 }
