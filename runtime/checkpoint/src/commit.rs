@@ -9,6 +9,7 @@
 //! the first one's n could only be gone after an n + 1 was committed, and of all that were committed since, the highest is still there.
 
 use crate::codec::MAX_MANIFEST_BYTES;
+use crate::coordinator::Written;
 use crate::error::CheckpointError;
 use crate::layout;
 use crate::manifest::Manifest;
@@ -36,6 +37,24 @@ pub enum CommitOutcome {
     Unknown(CheckpointError),
 }
 
+impl CommitOutcome {
+    /// The fact for the coordinator.
+    pub fn written(&self) -> Written {
+        match self {
+            Self::Committed => Written::Committed,
+            Self::Fenced { by, attempt: Some(attempt) } => Written::Fenced(format!("checkpoint {by} of run {attempt}")),
+            Self::Fenced { by, attempt: None } => Written::Fenced(format!("checkpoint {by}")),
+            Self::NotWritten(error) => Written::NotWritten(with_cause(error)),
+            Self::Unknown(error) => Written::Unknown(with_cause(error)),
+        }
+    }
+}
+
+fn with_cause(error: &CheckpointError) -> String {
+    let cause = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    format!("{error}{cause}")
+}
+
 impl CheckpointStorage {
     /// Commits `manifest`, which follows the newest one. `skipped` are the manifests that fill the ids between the two, in order (see
     /// [`crate::Kind::Skipped`]); they may be there already if this was tried before. Trying again after [`CommitOutcome::Unknown`] with the same
@@ -48,13 +67,20 @@ impl CheckpointStorage {
                 outcome => return outcome,
             }
         }
-        match self.list().await {
-            Ok(ids) => match ids.last() {
-                Some(newest) if *newest > manifest.id => self.fenced(*newest).await,
-                _ => CommitOutcome::Committed,
-            },
+        match self.taken_over(manifest.id).await {
+            Ok(Some(newest)) => self.fenced(newest).await,
+            Ok(None) => CommitOutcome::Committed,
             Err(error) => CommitOutcome::Unknown(error),
         }
+    }
+
+    /// The newest checkpoint, if it is a later one than `own`, the last that this run has committed: then another run has the job. To be asked
+    /// before a file that is gone is called damage: the other one may have deleted it.
+    ///
+    /// # Errors
+    /// When the storage cannot be listed.
+    pub async fn taken_over(&self, own: CheckpointId) -> Result<Option<CheckpointId>, CheckpointError> {
+        Ok(self.list().await?.last().copied().filter(|newest| *newest > own))
     }
 
     /// Creates one manifest; an error is resolved by reading back.

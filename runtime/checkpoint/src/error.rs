@@ -68,6 +68,14 @@ pub enum CheckpointError {
         /// The folder.
         storage: String,
     },
+    /// A folder that is no savepoint, or cannot become one.
+    #[error("{storage} is no savepoint: {reason}")]
+    NoSavepoint {
+        /// The folder.
+        storage: String,
+        /// Why.
+        reason: String,
+    },
     /// Something that cannot be written because it could not be read again.
     #[error("checkpoint {id} cannot be written: {reason}")]
     Unwritable {

@@ -10,6 +10,7 @@ use crate::manifest::{Kind, Manifest};
 use crate::names::{AttemptId, Digest, StateFileName};
 use crate::storage::CheckpointStorage;
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 use stygian_core::CheckpointId;
@@ -23,6 +24,8 @@ pub struct Inventory {
     pub files: BTreeSet<StateFileName>,
     /// Every plugin.
     pub plugins: BTreeSet<Digest>,
+    /// Paths of files that were begun and never finished, with the checkpoints that they are of.
+    pub leftovers: BTreeMap<String, CheckpointId>,
 }
 
 /// What a manifest names.
@@ -52,6 +55,8 @@ pub struct Garbage {
     pub files: Vec<StateFileName>,
     /// Plugins.
     pub plugins: Vec<Digest>,
+    /// Paths of files that were never finished.
+    pub leftovers: Vec<String>,
 }
 
 /// Which manifests stay: the newest committed one, the newest `retained` that are checkpoints of their own (a takeover or a skipped id only
@@ -78,6 +83,7 @@ pub fn garbage(there: &Inventory, committed: CheckpointId, retained: NonZeroU16,
         manifests: go.into_iter().map(|(id, _)| *id).collect(),
         files: files.cloned().collect(),
         plugins: there.plugins.iter().filter(|digest| !plugins.contains(digest)).cloned().collect(),
+        leftovers: there.leftovers.iter().filter(|(_, id)| **id <= committed).map(|(path, _)| path.clone()).collect(),
     }
 }
 
@@ -98,7 +104,8 @@ impl CheckpointStorage {
         let garbage = garbage(&there, committed, retained, in_use);
         let manifests = garbage.manifests.iter().map(|id| layout::manifest(*id));
         let files = garbage.files.iter().map(layout::state);
-        for path in manifests.chain(files).chain(garbage.plugins.iter().map(layout::plugin)) {
+        let leftovers = garbage.leftovers.iter().map(|path| Path::from(path.as_str()));
+        for path in manifests.chain(files).chain(garbage.plugins.iter().map(layout::plugin)).chain(leftovers) {
             match self.store().delete(&path).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                 Err(source) => return Err(self.failed("delete", &path, source)),
@@ -110,7 +117,12 @@ impl CheckpointStorage {
     /// What is there; `None`: another run is at work.
     async fn inventory(&self, committed: CheckpointId, attempt: AttemptId) -> Result<Option<Inventory>, CheckpointError> {
         // Files first: what is written after this look is not in it.
-        let files = self.names_in(layout::STATE).await?.iter().filter_map(|name| name.parse().ok()).collect();
+        let state = self.names_in(layout::STATE).await?;
+        let files = state.iter().filter_map(|name| name.parse().ok()).collect();
+        let in_state = state.iter().map(|name| (layout::STATE, name));
+        let beside = self.names_in(layout::MANIFESTS).await?;
+        let all = in_state.chain(beside.iter().map(|name| (layout::MANIFESTS, name)));
+        let leftovers = all.filter_map(|(folder, name)| Some((format!("{folder}/{name}"), layout::leftover(name)?))).collect();
         let plugins = self.names_in(layout::PLUGINS).await?;
         let plugins = plugins.iter().filter_map(|name| name.strip_suffix(".wasm")?.parse().ok()).collect();
         let mut manifests = BTreeMap::new();
@@ -121,6 +133,6 @@ impl CheckpointStorage {
             }
             manifests.insert(id, Named::by(&manifest));
         }
-        Ok(Some(Inventory { manifests, files, plugins }))
+        Ok(Some(Inventory { manifests, files, plugins, leftovers }))
     }
 }

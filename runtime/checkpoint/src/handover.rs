@@ -1,10 +1,10 @@
 //! What subtasks hand over for a checkpoint, and how the next manifest is put together from it and from the last committed one. Pure.
 
 use crate::increments;
-use crate::manifest::{FileFacts, Kind, Manifest, OperatorState, PendingOutput, PluginFacts, SplitState, StateVersions};
+use crate::manifest::{Kind, Manifest, OperatorState, PendingOutput, PluginFacts, SplitState, StateVersions};
 use crate::names::{AttemptId, StateFileName};
 use crate::state_file::WrittenFile;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use stygian_core::{CheckpointId, EventTime, OperatorId, SubtaskId};
@@ -53,7 +53,7 @@ pub struct OperatorPart {
 }
 
 /// What is the same at every checkpoint of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Stamp {
     pub(crate) id: CheckpointId,
     pub(crate) attempt: AttemptId,
@@ -70,31 +70,11 @@ pub(crate) fn next_manifest<'h>(
     plugins: &BTreeMap<OperatorId, PluginFacts>,
     pending: BTreeMap<OperatorId, Vec<PendingOutput>>,
 ) -> Result<Manifest, String> {
-    let mut operators = BTreeMap::new();
-    for (id, part) in handed.clone().flat_map(|handed| &handed.operators) {
-        add_part(operators.entry(id.clone()).or_default(), part).map_err(|reason| format!("operator {id}: {reason}"))?;
-    }
-    for (id, plugin) in plugins {
-        operators.entry(id.clone()).or_default().state.plugin = Some(plugin.clone());
-    }
-    let mut files: BTreeMap<StateFileName, FileFacts> = last.files.clone();
-    for file in handed.clone().flat_map(|handed| &handed.files) {
-        files.insert(file.name.clone(), file.facts);
-        for (id, section) in &file.sections {
-            let operator = operators.get_mut(id).ok_or_else(|| format!("state of operator {id} came without the operator"))?;
-            operator.state.sections.push(section.clone());
-        }
-    }
-    if let Some((lost, _)) = last.operators.iter().find(|(id, state)| !state.sections.is_empty() && !operators.contains_key(*id)) {
-        return Err(format!("no subtask has handed over operator {lost}, of which there is state"));
-    }
-    let mut operators: BTreeMap<_, _> = operators.into_iter().map(|(id, merged)| (id, merged.state)).collect();
-    for (id, state) in &mut operators {
-        let before = last.operators.get(id).map_or(&[][..], |state| &state.sections);
-        state.sections = increments::carry_over(before, std::mem::take(&mut state.sections));
-    }
-    let used: std::collections::BTreeSet<_> = operators.values().flat_map(|state| &state.sections).map(|s| s.file.clone()).collect();
-    files.retain(|name, _| used.contains(name));
+    let operators = operators(last, handed.clone(), plugins)?;
+    let used: BTreeSet<&StateFileName> = operators.values().flat_map(|state| &state.sections).map(|section| &section.file).collect();
+    let written = handed.clone().flat_map(|handed| &handed.files).map(|file| (&file.name, file.facts));
+    let all = last.files.iter().map(|(name, facts)| (name, *facts)).chain(written);
+    let files = all.filter(|(name, _)| used.contains(name)).map(|(name, facts)| (name.clone(), facts)).collect();
     Ok(Manifest {
         job: last.job.clone(),
         uuid: last.uuid,
@@ -104,10 +84,38 @@ pub(crate) fn next_manifest<'h>(
         created_micros: stamp.created_micros,
         max_parallelism: last.max_parallelism,
         files,
-        operators,
         sources: sources(handed)?,
+        operators,
         pending,
     })
+}
+
+/// What is kept of every operator: the parts of its subtasks together, and its sections.
+fn operators<'h>(
+    last: &Manifest,
+    handed: impl Iterator<Item = &'h HandOver> + Clone,
+    plugins: &BTreeMap<OperatorId, PluginFacts>,
+) -> Result<BTreeMap<OperatorId, OperatorState>, String> {
+    let mut merged: BTreeMap<OperatorId, Merged> = BTreeMap::new();
+    for (id, part) in handed.clone().flat_map(|handed| &handed.operators) {
+        add_part(merged.entry(id.clone()).or_default(), part).map_err(|reason| format!("operator {id}: {reason}"))?;
+    }
+    for (id, section) in handed.flat_map(|handed| &handed.files).flat_map(|file| &file.sections) {
+        let operator = merged.get_mut(id).ok_or_else(|| format!("state of operator {id} came without the operator"))?;
+        operator.state.sections.push(section.clone());
+    }
+    if let Some((lost, _)) = last.operators.iter().find(|(id, state)| !state.sections.is_empty() && !merged.contains_key(*id)) {
+        return Err(format!("no subtask has handed over operator {lost}, of which there is state"));
+    }
+    for (id, plugin) in plugins {
+        merged.entry(id.clone()).or_default().state.plugin = Some(plugin.clone());
+    }
+    let carry = |(id, merged): (OperatorId, Merged)| {
+        let before = last.operators.get(&id).map_or(&[][..], |state| &state.sections);
+        let sections = increments::carry_over(before, merged.state.sections);
+        (id, OperatorState { sections, ..merged.state })
+    };
+    Ok(merged.into_iter().map(carry).collect())
 }
 
 #[derive(Default)]

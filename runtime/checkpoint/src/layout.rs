@@ -31,9 +31,34 @@ pub(crate) fn manifest_id(name: &str) -> Option<Result<CheckpointId, ()>> {
     Some(id.map(CheckpointId).ok_or(()))
 }
 
+/// Of a file that a store had begun under a temporary name (`.NAME.tmp.1`, as the one for HDFS does) and never renamed: the checkpoint that
+/// `NAME` is of. The local store's temporary files are never listed; [`crate::local`] deletes them.
+pub(crate) fn leftover(name: &str) -> Option<CheckpointId> {
+    let (inner, number) = name.strip_prefix('.')?.rsplit_once(".tmp.")?;
+    if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    match manifest_id(inner) {
+        Some(id) => id.ok(),
+        None => inner.parse::<StateFileName>().ok().map(|name| name.checkpoint()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn leftovers_are_told_from_other_files() {
+        let state = StateFileName::new(CheckpointId(8), crate::AttemptId::from_random(1), 0);
+        assert_eq!(leftover(".00000000000000000007.manifest.tmp.1"), Some(CheckpointId(7)));
+        assert_eq!(leftover(&format!(".{state}.tmp.12")), Some(CheckpointId(8)));
+        for other in
+            ["00000000000000000007.manifest", ".7.manifest.tmp.1", ".notes.tmp.1", ".tmp.1", &format!(".{state}.tmp."), state.as_str()]
+        {
+            assert_eq!(leftover(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn manifests_sort_by_their_ids() {

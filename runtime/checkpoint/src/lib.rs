@@ -7,6 +7,10 @@
 //! - [`Coordinator`]: when a checkpoint begins, when it is complete, what happens then. A state machine without a clock or I/O.
 //! - [`recovery`] and [`restore`]: what a starting run goes on from, and which subtask reads what.
 //!
+//! A run: open the storage; [`CheckpointStorage::take_over`]; [`restore::plan`] over its manifest; make visible what is pending; collect garbage; restore what
+//! the plan says with a [`StateReader`]; make a [`Coordinator`] of the plan's base, tell it facts and do what it decides until it says
+//! [`Decision::Finish`] or [`Decision::Fail`].
+//!
 //! The bytes are documented in `FORMAT.md`. Nothing here knows Kafka, HDFS, or the engine.
 
 mod codec;
@@ -22,6 +26,7 @@ mod manifest;
 mod names;
 pub mod recovery;
 pub mod restore;
+mod savepoint;
 mod settings;
 mod state_file;
 mod state_reader;

@@ -11,17 +11,24 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+const BELOW: [&str; 3] = [layout::MANIFESTS, layout::STATE, layout::PLUGINS];
+
 /// Holds a folder's lock until it is dropped.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
     _file: File,
 }
 
-/// Makes the folder and those above it where they are missing, durably, mode 0700; then checks that it is ours.
+/// Makes the folder, those in it and those above it where they are missing, durably, mode 0700; then checks that they are ours.
 pub(crate) fn prepare(folder: &Path) -> Result<PathBuf, CheckpointError> {
     make(folder).map_err(|source| failed("make", folder, source))?;
     let folder = folder.canonicalize().map_err(|source| failed("open", folder, source))?;
     check(&folder)?;
+    for below in BELOW {
+        let below = folder.join(below);
+        make(&below).map_err(|source| failed("make", &below, source))?;
+        check(&below)?;
+    }
     Ok(folder)
 }
 
@@ -72,12 +79,9 @@ fn holder(file: &mut File) -> String {
 /// Deletes what a killed process had begun to write under a temporary name (`NAME#1`); only the holder of the lock may. The object store
 /// never lists these files.
 pub(crate) fn sweep(folder: &Path) -> Result<(), CheckpointError> {
-    for below in [layout::MANIFESTS, layout::STATE, layout::PLUGINS] {
+    for below in BELOW {
         let below = folder.join(below);
-        let entries = match fs::read_dir(&below) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            entries => entries.map_err(|source| failed("list", &below, source))?,
-        };
+        let entries = fs::read_dir(&below).map_err(|source| failed("list", &below, source))?;
         for entry in entries {
             let entry = entry.map_err(|source| failed("list", &below, source))?;
             if is_temporary(&entry.file_name().to_string_lossy()) {
@@ -130,6 +134,8 @@ mod tests {
         assert!(error.contains("0770") && error.contains("chmod 700"), "{error}");
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o750)).expect("set");
         prepare(root.path()).expect("others may read");
+        fs::set_permissions(root.path().join("state"), fs::Permissions::from_mode(0o770)).expect("set");
+        assert!(prepare(root.path()).expect_err("refused").to_string().contains("/state is not safe"));
     }
 
     #[test]
@@ -146,8 +152,8 @@ mod tests {
     #[test]
     fn only_temporary_files_are_swept() {
         let root = tempfile::tempdir().expect("a folder");
+        prepare(root.path()).expect("made");
         let state = root.path().join("state");
-        fs::create_dir(&state).expect("made");
         for name in ["a.state", "a.state#1", "a.state#12", "a#b"] {
             fs::write(state.join(name), "x").expect("written");
         }

@@ -17,23 +17,25 @@ pub(crate) const STATE_MAGIC: [u8; 8] = *b"STYGSTAT";
 /// The version of state files.
 pub const STATE_FORMAT_VERSION: u32 = 1;
 /// Magic, format version, four zeros.
-pub(crate) const HEADER_BYTES: u64 = 16;
+const HEADER: usize = 16;
+pub(crate) const HEADER_BYTES: u64 = HEADER as u64;
 /// The length of the sections, the checksum.
-pub(crate) const TRAILER_BYTES: u64 = 24;
+const TRAILER: usize = 24;
+pub(crate) const TRAILER_BYTES: u64 = TRAILER as u64;
 /// What a writer gathers before it writes.
 pub(crate) const PART_BYTES: usize = 8 * 1024 * 1024;
 
 /// The first bytes of every state file.
-pub(crate) fn header() -> [u8; HEADER_BYTES as usize] {
-    let mut header = [0; HEADER_BYTES as usize];
+pub(crate) fn header() -> [u8; HEADER] {
+    let mut header = [0; HEADER];
     header[..8].copy_from_slice(&STATE_MAGIC);
     header[8..12].copy_from_slice(&STATE_FORMAT_VERSION.to_le_bytes());
     header
 }
 
 /// The last bytes of a file by the length of its sections and the checksum of all before the checksum.
-pub(crate) fn trailer(body: u64, sum: u128) -> [u8; TRAILER_BYTES as usize] {
-    let mut trailer = [0; TRAILER_BYTES as usize];
+pub(crate) fn trailer(body: u64, sum: u128) -> [u8; TRAILER] {
+    let mut trailer = [0; TRAILER];
     trailer[..8].copy_from_slice(&body.to_le_bytes());
     trailer[8..].copy_from_slice(&sum.to_le_bytes());
     trailer
@@ -121,6 +123,11 @@ impl StateFileWriter {
         let facts = FileFacts { bytes: self.at(), sum: FileSum::from_bits(sum) };
         self.send_last().await?;
         Ok(Some(WrittenFile { name: self.name, facts, sections: self.done }))
+    }
+
+    /// The length of the file so far, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.at()
     }
 
     /// Where the next byte goes.

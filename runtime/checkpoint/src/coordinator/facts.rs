@@ -39,8 +39,9 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
-    /// A subtask has come to the end of its input and stored its last state. It counts as having acknowledged every later barrier, and any
-    /// earlier one that did not reach it.
+    /// A subtask has come to the end of its input and stored its last state. It counts as having acknowledged every later barrier, and one
+    /// under way that did not reach it. What it hands over is applied behind the checkpoint that is under way, if it has acknowledged that
+    /// one: so either its changes are such that applying them twice is applying them once, or it writes bases.
     Ended {
         /// The subtask.
         task: TaskId,

@@ -13,6 +13,7 @@
 
 mod facts;
 mod pending;
+mod phase;
 
 pub use facts::{Decision, Fact, Moment, Written};
 
@@ -21,6 +22,7 @@ use crate::manifest::{Kind, Manifest, PluginFacts};
 use crate::names::AttemptId;
 use crate::settings::CheckpointSettings;
 use pending::PendingOutputs;
+use phase::{Collecting, Phase, Savepoint, Stop, Writing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use stygian_core::{CheckpointId, OperatorId};
@@ -53,56 +55,6 @@ pub struct Coordinator {
     requests: Vec<String>,
     stop: Stop,
     savepoints: Vec<Savepoint>,
-}
-
-#[derive(Debug)]
-enum Phase {
-    Resting,
-    Collecting(Collecting),
-    Writing(Box<Writing>),
-    Over,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
-    /// Go on.
-    No,
-    /// The next checkpoint is the last.
-    Asked,
-    /// The last checkpoint is committed.
-    Committed,
-}
-
-/// A checkpoint whose barriers are on their way.
-#[derive(Debug)]
-struct Collecting {
-    id: CheckpointId,
-    began: Duration,
-    waiting: BTreeSet<TaskId>,
-    handed: BTreeMap<TaskId, HandOver>,
-    requests: Vec<String>,
-    last: bool,
-}
-
-/// A checkpoint whose manifest is being written.
-#[derive(Debug)]
-struct Writing {
-    manifest: Manifest,
-    skipped: Vec<Manifest>,
-    began: Duration,
-    retry_at: Option<Duration>,
-    /// Ended subtasks whose last hand-over is in it.
-    settles: BTreeSet<TaskId>,
-    requests: Vec<String>,
-    last: bool,
-}
-
-/// A committed savepoint that is not yet copied.
-#[derive(Debug)]
-struct Savepoint {
-    request: String,
-    manifest: Manifest,
-    copying: bool,
 }
 
 impl Coordinator {

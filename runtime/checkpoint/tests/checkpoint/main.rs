@@ -1,8 +1,14 @@
 //! Tests of stored checkpoints through the crate's public face.
+#![allow(clippy::expect_used, clippy::panic, reason = "tests say what they expect by failing")]
 
 mod common;
 mod coordinator;
+mod coordinator_model;
+mod garbage;
+mod increments;
 mod manifest;
-mod recovery;
-mod storage;
 mod model;
+mod recovery;
+mod savepoint;
+mod stepped;
+mod storage;
