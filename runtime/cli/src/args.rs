@@ -148,6 +148,15 @@ pub(crate) struct RunArgs {
     /// At Ctrl-C, fire the windows that are still open (as if the input had ended) instead of dropping them.
     #[arg(long)]
     pub(crate) drain: bool,
+    /// Start from nothing, whatever checkpoints there are. What was written before stays.
+    #[arg(long, conflicts_with = "recover_latest")]
+    pub(crate) fresh: bool,
+    /// Go on from the newest checkpoint that is whole where the newest one is damaged. What was written after it is not withdrawn.
+    #[arg(long)]
+    pub(crate) recover_latest: bool,
+    /// Forget what a checkpoint holds of a node that is no longer in the pipeline. May be given more than once.
+    #[arg(long, value_name = "NODE")]
+    pub(crate) drop_state: Vec<String>,
     /// Serve metrics for Prometheus: a port (on the loopback interface) or an address with a port.
     #[arg(long, value_name = "ADDR", value_parser = metrics_address)]
     pub(crate) metrics: Option<SocketAddr>,

@@ -20,6 +20,12 @@ pub(crate) fn captures(job: &str) -> Option<PathBuf> {
     Some(base?.join("stygian/captures").join(job))
 }
 
+/// Where a job's checkpoints lie, if the pipeline names no folder: `stygian/checkpoints/JOB` beside the captures.
+pub(crate) fn checkpoints(job: &str) -> Option<PathBuf> {
+    let base = folder_of("XDG_STATE_HOME").or_else(|| folder_of("HOME").map(|home| home.join(".local/state")));
+    Some(base?.join("stygian/checkpoints").join(job))
+}
+
 /// Where plugins are looked for by name, in this order.
 pub(crate) fn plugins(given: &[PathBuf], beside: &Path) -> Vec<PathBuf> {
     let data = folder_of("XDG_DATA_HOME").or_else(|| folder_of("HOME").map(|home| home.join(".local/share")));

@@ -6,6 +6,7 @@
 mod args;
 mod cases;
 mod connectors;
+mod durable;
 mod failure;
 mod folders;
 mod live;

@@ -6,7 +6,7 @@ use crate::live::Live;
 use crate::load::load;
 use crate::summary::Summary;
 use crate::terminal::Terminal;
-use crate::{metrics, wire};
+use crate::{durable, metrics, wire};
 use anyhow::Context;
 use std::time::Instant;
 use stygian_engine::{Job, Runtimes, Stop};
@@ -27,7 +27,14 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
 async fn run_on(runtimes: &Runtimes, args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
     let loaded = load(&args.pipeline, terminal).await?;
     let unbounded = loaded.sources.values().any(|source| !source.bounded());
-    let spec = wire::job(loaded)?;
+    let durable = loaded.plan.checkpoint.clone().map(|wanted| {
+        let folder = durable::folder(&wanted, &loaded.plan.name, &loaded.base)?;
+        Ok::<_, anyhow::Error>((wanted, folder, wire::used_plugins(&loaded)))
+    });
+    let mut spec = wire::job(loaded)?;
+    if let Some((wanted, folder, plugins)) = durable.transpose()? {
+        spec.checkpoints = Some(durable::take_over(&spec, (&wanted, &folder), plugins, args, terminal).await?);
+    }
     let name = spec.name.clone();
     let stop = Stop::new(args.drain);
     stop_on_signals(&stop, terminal)?;

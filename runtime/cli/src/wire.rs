@@ -1,18 +1,19 @@
 //! From a plan to a job: chains become tasks, edges become targets and exchanges, compiled parts become operators.
 
+use crate::durable::UsedPlugin;
 use crate::folders;
 use crate::load::Loaded;
 use anyhow::Context;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use stygian_api::{Options, Sink, Source};
-use stygian_core::{StreamSchema, TimerClock};
+use stygian_core::{OperatorId, StreamSchema, TimerClock};
 use stygian_engine::operators::{Branch, Dedup, Filter, Keyed, KeyedSpec, PluginOperator, PluginOptions, Select, Top, Union, Window};
 use stygian_engine::{
-    EngineSettings, Head, JobSpec, Operator, OperatorError, OperatorFactory, OutletSpec, Partitioning, PoisonPolicy, SourceSpec, StageSpec,
-    SubtaskContext, SystemClock, Target, TaskSpec,
+    EngineSettings, Head, JobSpec, Keeps, Operator, OperatorError, OperatorFactory, OutletSpec, Partitioning, PoisonPolicy, SourceSpec,
+    StageSpec, SubtaskContext, SystemClock, Target, TaskSpec,
 };
 use stygian_pipeline::{Instances, OnError};
 use stygian_plan::{Exchange, NodeIndex, NodeKind, Plan, PlanNode, PluginPlan};
@@ -30,6 +31,32 @@ pub(crate) fn job(loaded: Loaded) -> anyhow::Result<JobSpec> {
     let wiring = Wiring { plan: &plan, sources: &sources, sinks: &sinks, plugins: &plugins, captures };
     let tasks = (0..plan.chains.len()).map(|chain| wiring.task(chain)).collect::<anyhow::Result<_>>()?;
     Ok(JobSpec { name: plan.name.clone(), attempt, settings: settings(&plan), clock: Arc::new(SystemClock), tasks, checkpoints: None })
+}
+
+/// The plugins that the operators of a pipeline run.
+pub(crate) fn used_plugins(loaded: &Loaded) -> BTreeMap<OperatorId, UsedPlugin> {
+    let of_node = |node: &PlanNode| {
+        let NodeKind::Plugin(planned) = &node.kind else { return None };
+        let component = loaded.plugins.get(node.id.as_str())?.component();
+        let (name, version) = (planned.description.name.clone(), planned.description.version.clone());
+        Some((node.id.clone(), UsedPlugin { name, version, component }))
+    };
+    loaded.plan.nodes.iter().filter_map(of_node).collect()
+}
+
+/// What an operator keeps of its state.
+fn keeps(kind: &NodeKind) -> Keeps {
+    let of = |parts: &[&'static str]| Keeps { parts: parts.to_vec(), ..Keeps::default() };
+    match kind {
+        NodeKind::Window(..) => of(&["windows"]),
+        NodeKind::Top(_) => of(&["top"]),
+        NodeKind::Dedup(_) => of(&["dedup"]),
+        NodeKind::Plugin(plugin) if plugin.key.is_some() => {
+            let slots = plugin.description.slots.iter().map(|slot| (slot.name.clone(), BTreeSet::from([slot.version]))).collect();
+            Keeps { slots, ..of(&["keyed", "timers"]) }
+        }
+        _ => Keeps::default(),
+    }
 }
 
 /// A name for this run that no earlier run has had: the time, in microseconds.
@@ -114,7 +141,7 @@ impl Wiring<'_> {
         let planned = &self.plan.nodes[node];
         let outputs = 0..planned.outputs.len();
         let outputs = outputs.map(|output| self.targets(node, output, chain, task)).collect::<anyhow::Result<_>>()?;
-        Ok(StageSpec { node: planned.id.clone(), operator: self.operator(planned)?, outputs, keeps: Keeps::default() })
+        Ok(StageSpec { node: planned.id.clone(), operator: self.operator(planned)?, outputs, keeps: keeps(&planned.kind) })
     }
 
     /// Where the rows of an output go, from within a chain.

@@ -3,6 +3,7 @@
 //! It is made of the doc comments of the structs that the file is read into: this crate's, and the connectors', which hand theirs in.
 
 use crate::captures::CapturesKeys;
+use crate::checkpoint::CheckpointKeys;
 use crate::keys::{OperatorKeys, SinkKeys, SourceKeys};
 use crate::settings::SettingsKeys;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -33,6 +34,7 @@ pub fn json_schema(sources: &[ConnectorDoc<'_>], sinks: &[ConnectorDoc<'_>], lim
     let sink: Value = node::<SinkKeys>("sink", &["connector", "input"], sinks, &mut defs);
     let settings = closed(part(document::<SettingsKeys>(), "settings", &mut defs));
     let captures = closed(part(document::<CapturesKeys>(), "captures", &mut defs));
+    let checkpoint = closed(part(document::<CheckpointKeys>(), "checkpoint", &mut defs));
     let mut schema = json!({
         "$defs": defs,
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -45,6 +47,7 @@ pub fn json_schema(sources: &[ConnectorDoc<'_>], sinks: &[ConnectorDoc<'_>], lim
             "settings": settings,
             "limits": limits,
             "captures": captures,
+            "checkpoint": checkpoint,
             "source": nodes("Where rows come from: `[source.NAME]`.", &source),
             "operator": nodes("What is done with them: `[operator.NAME]`.", &operator),
             "sink": nodes("Where they go: `[sink.NAME]`.", &sink),

@@ -7,6 +7,7 @@
 
 mod aggregates;
 mod captures;
+mod checkpoint;
 mod dedup;
 mod graph;
 mod json_schema;
@@ -24,6 +25,7 @@ mod top;
 mod window;
 
 pub use captures::Captures;
+pub use checkpoint::Checkpoint;
 pub use json_schema::{ConnectorDoc, json_schema};
 pub use literal::Literal;
 pub use nodes::{

@@ -4,6 +4,7 @@
 //! there was none. A name is known to the others even where its node has a problem, so that one problem does not cause more.
 
 use crate::captures::{Captures, CapturesKeys};
+use crate::checkpoint::{Checkpoint, CheckpointKeys};
 use crate::graph::{self, Declared};
 use crate::keys::{SinkKeys, SourceKeys};
 use crate::nodes::{InputRef, SinkNode, SourceNode};
@@ -21,7 +22,7 @@ use toml::de::{DeTable, DeValue};
 /// The most nodes of a pipeline.
 const MAX_NODES: usize = 1_000;
 const DEFAULT_WATERMARK_DELAY: Span = Span::secs(5);
-pub(crate) const ROOT_KEYS: [&str; 7] = ["name", "settings", "limits", "captures", "source", "operator", "sink"];
+pub(crate) const ROOT_KEYS: [&str; 8] = ["name", "settings", "limits", "captures", "checkpoint", "source", "operator", "sink"];
 
 /// Reads and checks a file: what of it is sound, and every problem. `Err` where it is no TOML or too large.
 pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
@@ -37,6 +38,7 @@ pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
     let settings = settings(root, &mut reading);
     let limits = limits(root, &shared, &mut reading);
     let captures = captures(root, &mut reading);
+    let checkpoint = checkpoint(root, &mut reading);
     if !check_size(root, &mut reading) {
         return Err(Problems(reading.take_problems()));
     }
@@ -47,7 +49,7 @@ pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
     let (problems, mut warnings) = (reading.take_problems(), std::mem::take(&mut reading.warnings));
     sort(&mut warnings);
     let name = name.unwrap_or_default();
-    Ok((Pipeline { name, text: shared, settings, limits, captures, sources, operators, sinks, warnings }, problems))
+    Ok((Pipeline { name, text: shared, settings, limits, captures, checkpoint, sources, operators, sinks, warnings }, problems))
 }
 
 /// The table of a file that is TOML and not too large.
@@ -91,6 +93,13 @@ fn captures(root: &DeTable<'_>, reading: &mut Reading<'_>) -> Captures {
     let Some(table) = reading.as_table("captures", value, "write `[captures]`") else { return Captures::default() };
     let keys: CapturesKeys = reading.table(table, value.span(), Others::None);
     keys.check(reading)
+}
+
+fn checkpoint(root: &DeTable<'_>, reading: &mut Reading<'_>) -> Option<Checkpoint> {
+    let value = root.get("checkpoint")?;
+    let table = reading.as_table("checkpoint", value, "write `[checkpoint]`")?;
+    let keys: CheckpointKeys = reading.table(table, value.span(), Others::None);
+    Some(keys.check(reading))
 }
 
 fn limits(root: &DeTable<'_>, text: &Arc<str>, reading: &mut Reading<'_>) -> Options {

@@ -1,6 +1,7 @@
 //! A checked pipeline.
 
 use crate::captures::Captures;
+use crate::checkpoint::Checkpoint;
 use crate::nodes::{OperatorNode, SinkNode, SourceNode};
 use crate::parse;
 use crate::settings::Settings;
@@ -30,6 +31,8 @@ pub struct Pipeline {
     pub limits: Options,
     /// What is saved of plugin calls that failed.
     pub captures: Captures,
+    /// Its checkpoints; `None`: it makes none.
+    pub checkpoint: Option<Checkpoint>,
     /// Where rows come from, in the order of the file.
     pub sources: Vec<SourceNode>,
     /// What is done with them, in the order of the file.

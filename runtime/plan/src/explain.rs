@@ -11,8 +11,10 @@ use stygian_pipeline::OnError;
 /// Of the shape of [`Plan::explain_json`].
 const JSON_VERSION: u32 = 1;
 
-/// What a crash leaves.
-pub const GUARANTEES: &str = "no checkpoints yet: after a crash the job starts anew; files appear whole or not at all";
+/// What a crash leaves of a job without checkpoints, and of one with them.
+const WITHOUT_CHECKPOINTS: &str = "no checkpoints: after a crash the job starts anew; files appear whole or not at all";
+const WITH_CHECKPOINTS: &str = "exactly-once: after a crash the job goes on from its last checkpoint, and files are as if nothing had happened; \
+     rows on the console may be shown again";
 
 impl Plan {
     /// The plan for people: tasks, the nodes in them, exchanges between them, schemas.
@@ -21,6 +23,11 @@ impl Plan {
         // Writing to a text cannot fail.
         let _ = self.write(&mut text);
         text
+    }
+
+    /// What a crash leaves.
+    pub fn guarantees(&self) -> &'static str {
+        if self.checkpoint.is_some() { WITH_CHECKPOINTS } else { WITHOUT_CHECKPOINTS }
     }
 
     fn write(&self, to: &mut String) -> std::fmt::Result {
@@ -32,7 +39,7 @@ impl Plan {
                 self.write_node(*node, self.depth(*node, number) + 1, to)?;
             }
         }
-        writeln!(to, "\nguarantees: {GUARANTEES}")
+        writeln!(to, "\nguarantees: {}", self.guarantees())
     }
 
     /// How many nodes of its own chain are before it.
@@ -164,7 +171,7 @@ impl Plan {
             let names = chain.nodes.iter().map(|node| self.nodes[*node].id.as_str());
             json!({ "parallelism": chain.parallelism.get(), "nodes": names.collect::<Vec<_>>() })
         });
-        json!({ "version": JSON_VERSION, "pipeline": self.name, "tasks": chains.collect::<Vec<_>>(), "nodes": nodes, "guarantees": GUARANTEES })
+        json!({ "version": JSON_VERSION, "pipeline": self.name, "tasks": chains.collect::<Vec<_>>(), "nodes": nodes, "guarantees": self.guarantees() })
     }
 
     fn node_json(&self, index: NodeIndex, node: &PlanNode) -> Value {

@@ -19,7 +19,6 @@ mod svg;
 mod top;
 
 pub use aggregate::aggregate_key;
-pub use explain::GUARANTEES;
 pub use facts::{Facts, SourceFacts};
 pub use logical::plan;
 pub use plan::{

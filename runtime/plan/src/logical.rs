@@ -40,6 +40,7 @@ pub fn plan(pipeline: &Pipeline, facts: &Facts) -> Result<Plan, Problems> {
         name: pipeline.name.clone(),
         settings: pipeline.settings.clone(),
         captures: pipeline.captures.clone(),
+        checkpoint: pipeline.checkpoint.clone(),
         nodes,
         chains,
         warnings,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use stygian_api::{Accepts, Options, Problem, Problems};
 use stygian_core::{ColumnType, OperatorId, Parallelism, PluginDescription, PluginRef, StreamKind, StreamSchema};
 use stygian_expr::{DedupSpec, Expression, Predicate, TopSpec, WindowAggregatorSpec};
-use stygian_pipeline::{Captures, Instances, OnError, Settings, Windows};
+use stygian_pipeline::{Captures, Checkpoint, Instances, OnError, Settings, Windows};
 
 /// A place in [`Plan::nodes`].
 pub type NodeIndex = usize;
@@ -25,6 +25,8 @@ pub struct Plan {
     pub settings: Settings,
     /// What is saved of plugin calls that failed.
     pub captures: Captures,
+    /// Its checkpoints; `None`: it makes none.
+    pub checkpoint: Option<Checkpoint>,
     /// Every node, in topological order.
     pub nodes: Vec<PlanNode>,
     /// The tasks.

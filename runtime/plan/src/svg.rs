@@ -3,7 +3,6 @@
 //! Rows flow from left to right: a node stands in the column of its longest way from a source. Every task has a band of its own, in which
 //! its nodes form a tree without crossings; only what leaves a task goes from band to band. All text is cut and escaped.
 
-use crate::explain::GUARANTEES;
 use crate::plan::{Edge, Exchange, NodeIndex, NodeKind, Plan, PlanNode};
 use std::fmt::Write as _;
 use stygian_core::escape;
@@ -96,7 +95,7 @@ impl Plan {
         for (node, place) in self.nodes.iter().zip(&layout.places) {
             self.draw_node(node, place, to)?;
         }
-        writeln!(to, "<text class=\"note\" x=\"{MARGIN}\" y=\"{:.0}\">{}</text>\n</svg>", height - 12.0, shown(GUARANTEES, 300))
+        writeln!(to, "<text class=\"note\" x=\"{MARGIN}\" y=\"{:.0}\">{}</text>\n</svg>", height - 12.0, shown(self.guarantees(), 300))
     }
 
     fn draw_node(&self, node: &PlanNode, place: &Place, to: &mut String) -> std::fmt::Result {
@@ -189,7 +188,7 @@ impl Layout {
         for (number, chain) in plan.chains.iter().enumerate() {
             layout.band(&chain.nodes, rows[number]);
         }
-        layout.width = layout.width.max(GUARANTEES.len() as f64 * SMALL + 2.0 * MARGIN);
+        layout.width = layout.width.max(plan.guarantees().len() as f64 * SMALL + 2.0 * MARGIN);
         layout.height += BAND_HEAD;
         layout
     }

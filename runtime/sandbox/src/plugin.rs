@@ -57,7 +57,7 @@ impl Plugin {
     }
 
     /// The component's bytes.
-    pub(crate) fn component(&self) -> Arc<[u8]> {
+    pub fn component(&self) -> Arc<[u8]> {
         self.code.bytes.clone()
     }
 

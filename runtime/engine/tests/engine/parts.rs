@@ -11,8 +11,8 @@ use std::time::Duration;
 use stygian_api::{ConnectorError, Decoder, Fetched, Source, Split, SplitProgress, SplitReader};
 use stygian_core::{Offset, OperatorId, Parallelism, SplitId, StreamSchema};
 use stygian_engine::{
-    EngineSettings, Head, Job, JobError, JobSpec, Metrics, Operator, OperatorError, OutletSpec, Partitioning, Report, Runtimes, SourceSpec,
-    StageSpec, Stop, SubtaskContext, SystemClock, Target, TaskSpec,
+    EngineSettings, Head, Job, JobError, JobSpec, Keeps, Metrics, Operator, OperatorError, OutletSpec, Partitioning, Report, Runtimes,
+    SourceSpec, StageSpec, Stop, SubtaskContext, SystemClock, Target, TaskSpec,
 };
 pub(crate) use stygian_local::CollectSink as Collect;
 

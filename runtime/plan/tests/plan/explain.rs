@@ -69,7 +69,7 @@ task 3 (2 subtasks)
     sink late: console
         <- hourly.late
 
-guarantees: no checkpoints yet: after a crash the job starts anew; files appear whole or not at all
+guarantees: no checkpoints: after a crash the job starts anew; files appear whole or not at all
 "#;
     assert_eq!(plan.explain(), expected.trim_start_matches('\n'));
 }
@@ -110,7 +110,7 @@ fn the_shape_of_the_json_is_fixed() {
     let expected = serde_json::json!({
         "version": 1,
         "pipeline": "shop",
-        "guarantees": stygian_plan::GUARANTEES,
+        "guarantees": "no checkpoints: after a crash the job starts anew; files appear whole or not at all",
         "tasks": [{ "parallelism": 1, "nodes": ["clicks"] }, { "parallelism": 1, "nodes": ["w", "z"] }],
         "nodes": [
             { "name": "clicks", "kind": "source", "detail": "files, bounded, watermarks 5s behind", "task": 1, "parallelism": 1, "inputs": [],

@@ -20,8 +20,8 @@ use stygian_bench::{plugin, sandbox, tell};
 use stygian_core::{Offset, OperatorId, Parallelism, SplitId, StreamSchema};
 use stygian_engine::operators::{PluginOperator, PluginOptions};
 use stygian_engine::{
-    CallContext, EngineSettings, Head, Job, JobSpec, Operator, OperatorError, OutletSpec, Output, Runtimes, SourceSpec, StageSpec, Stop,
-    SubtaskContext, SystemClock, Target, TaskSpec,
+    CallContext, EngineSettings, Head, Job, JobSpec, Keeps, Operator, OperatorError, OutletSpec, Output, Runtimes, SourceSpec, StageSpec,
+    Stop, SubtaskContext, SystemClock, Target, TaskSpec,
 };
 use stygian_local::CollectSink;
 use stygian_sandbox::{Limits, Plugin, Situation};
@@ -152,7 +152,12 @@ fn chain(name: &str, source: Paced, plugin: &Plugin, sink: CollectSink, timeouts
         let operator = PluginOperator::new(context, operator, vec![schema], PluginOptions::default());
         Ok(Box::new(Forgiving { operator, timeouts: timeouts.clone() }))
     };
-    let stage = StageSpec { node: OperatorId::new(name), operator: Arc::new(build), outputs: vec![vec![Target::Outlet(0)]], keeps: Keeps::default() };
+    let stage = StageSpec {
+        node: OperatorId::new(name),
+        operator: Arc::new(build),
+        outputs: vec![vec![Target::Outlet(0)]],
+        keeps: Keeps::default(),
+    };
     let outlets = vec![OutletSpec::Sink { node: OperatorId::new(format!("{name}-out")), sink: Arc::new(sink) }];
     TaskSpec { name: name.to_owned(), parallelism: Parallelism::ONE, head, stages: vec![stage], outlets }
 }
