@@ -231,3 +231,26 @@ fn what_a_local_folder_did_not_write_will_not_come() {
     std::fs::remove_file(root.path().join("checkpoints")).expect("removed");
     assert!(matches!(block_on(storage.commit(&[], &empty(0, 1))), CommitOutcome::Committed));
 }
+
+/// All of it can run on a runtime with several threads.
+#[test]
+fn futures_can_go_from_thread_to_thread() {
+    fn sent<T: Send>(_: T) {}
+    let (storage, other) = (memory(), memory());
+    let (manifest, run, none) = (empty(0, 1), run(1), std::collections::BTreeSet::new());
+    sent(storage.commit(&[], &manifest));
+    sent(storage.take_over(&run, &stygian_checkpoint::StartFrom::Newest));
+    sent(storage.collect_garbage(CheckpointId(0), attempt(1), std::num::NonZeroU16::MIN, &none));
+    sent(storage.copy_savepoint(&manifest, &other));
+    sent(storage.adopt(&other, attempt(1)));
+    sent(storage.verify(CheckpointId(0)));
+    sent(async {
+        let mut writer = storage.write_state(CheckpointId(0), attempt(1));
+        writer.write(b"").await?;
+        let file = writer.finish().await?;
+        if let Some((_, section)) = file.iter().flat_map(|file| &file.sections).next() {
+            StateReader::new(&storage, BTreeMap::new()).read(section).await?;
+        }
+        Ok::<_, CheckpointError>(())
+    });
+}
