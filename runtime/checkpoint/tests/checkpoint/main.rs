@@ -6,6 +6,7 @@ mod coordinator;
 mod coordinator_model;
 mod garbage;
 mod increments;
+mod killed;
 mod manifest;
 mod model;
 mod recovery;

@@ -37,6 +37,21 @@ fn sections_are_read_back_from_files_of_any_size() {
 }
 
 #[test]
+fn a_batch_of_sections_is_read_in_the_order_it_was_asked_for() {
+    let root = tempfile::tempdir().expect("a folder");
+    let storage = CheckpointStorage::local(root.path()).expect("made");
+    let one = state_file(&storage, 1, 1, &[(0, Part::Base, b"a"), (1, Part::Base, b"bc"), (2, Part::Base, b""), (3, Part::Base, b"d")]);
+    let two = state_file(&storage, 2, 1, &[(0, Part::Change, b"e"), (1, Part::Change, b"fg")]);
+    let section = |file: &WrittenFile, at: usize| file.sections[at].1.clone();
+    let batch = [section(&two, 1), section(&one, 3), section(&one, 2), section(&one, 0), section(&two, 0), section(&one, 1)];
+    let mut reader = StateReader::new(&storage, [&one, &two].map(|file| (file.name.clone(), file.facts)).into());
+    assert_eq!(block_on(reader.read_batch(&batch)).expect("read"), [&b"fg"[..], b"d", b"", b"a", b"e", b"bc"]);
+    let foreign = state_file(&memory(), 1, 9, &[(0, Part::Base, b"a")]);
+    let error = block_on(reader.read_batch(&[section(&one, 0), section(&foreign, 0)])).expect_err("of no file of these");
+    assert!(error.to_string().contains(foreign.name.as_str()), "{error}");
+}
+
+#[test]
 fn a_file_without_sections_is_not_made_and_one_given_up_is_not_seen() {
     let root = tempfile::tempdir().expect("a folder");
     let storage = CheckpointStorage::local(root.path()).expect("made");
