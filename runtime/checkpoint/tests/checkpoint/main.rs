@@ -11,5 +11,6 @@ mod manifest;
 mod model;
 mod recovery;
 mod savepoint;
+mod state_model;
 mod stepped;
 mod storage;
