@@ -5,6 +5,7 @@
 //! the folder's permissions stand.
 
 use crate::error::{CheckpointError, Damage};
+use crate::layout::MAX_ID;
 use crate::manifest::{Manifest, Part, Section};
 use crate::state_file::{HEADER_BYTES, TRAILER_BYTES};
 use crate::wire::Body;
@@ -96,6 +97,9 @@ fn open<'b>(bytes: &'b [u8], file: &str) -> Result<&'b [u8], CheckpointError> {
 
 /// What the types cannot say: an intact manifest for which this fails was written by a faulty program.
 fn check(manifest: &Manifest) -> Result<(), String> {
+    if manifest.id.0 > MAX_ID {
+        return Err(format!("no checkpoint has the id {}", manifest.id));
+    }
     let mut used = BTreeSet::new();
     for (operator, state) in &manifest.operators {
         let mut based = BTreeSet::new();

@@ -9,6 +9,8 @@ pub(crate) const STATE: &str = "state";
 pub(crate) const PLUGINS: &str = "plugins";
 /// Held locked by the process that writes; local folders only.
 pub(crate) const LOCK: &str = "lock";
+/// No id is higher: there is always a next one, and it is an offset for Kafka too.
+pub(crate) const MAX_ID: u64 = i64::MAX.cast_unsigned();
 const MANIFEST_SUFFIX: &str = ".manifest";
 
 pub(crate) fn manifest(id: CheckpointId) -> Path {
@@ -27,7 +29,7 @@ pub(crate) fn plugin(digest: &Digest) -> Path {
 /// give.
 pub(crate) fn manifest_id(name: &str) -> Option<Result<CheckpointId, ()>> {
     let digits = name.strip_suffix(MANIFEST_SUFFIX)?;
-    let id = digits.parse::<u64>().ok().filter(|id| format!("{id:020}") == digits);
+    let id = digits.parse::<u64>().ok().filter(|id| *id <= MAX_ID && format!("{id:020}") == digits);
     Some(id.map(CheckpointId).ok_or(()))
 }
 
@@ -67,6 +69,7 @@ mod tests {
         assert_eq!(manifest_id("00000000000000000007.manifest"), Some(Ok(CheckpointId(7))));
         assert_eq!(manifest_id("7.manifest"), Some(Err(())));
         assert_eq!(manifest_id("+0000000000000000007.manifest"), Some(Err(())));
+        assert_eq!(manifest_id("18446744073709551615.manifest"), Some(Err(())));
         assert_eq!(manifest_id("notes.txt"), None);
         assert!(manifest(CheckpointId(9)).as_ref() < manifest(CheckpointId(u64::MAX)).as_ref());
     }

@@ -78,8 +78,8 @@ pub enum RecoveryError {
     },
     /// The checkpoints are those of another job.
     #[error(
-        "the checkpoints in {storage} are those of job `{found}`, not of `{job}`; give this job a folder of its own, or start with \
-         `--from-savepoint` if it is to go on with that state"
+        "the checkpoints in {storage} are those of job `{found}`, not of `{job}`; give this job a folder of its own, and start it with \
+         `--from-savepoint` if it is to go on with a savepoint of the other"
     )]
     OtherJob {
         /// The folder.
@@ -126,6 +126,12 @@ pub fn decide(run: &StartingRun, from: &StartFrom, found: &Found, storage: &str)
     let new_uuid = match run.uuid {
         ExpectedUuid::New(uuid) | ExpectedUuid::Known(uuid) => uuid,
     };
+    if let Some(Ok(newest)) = &found.newest
+        && newest.job != run.job
+    {
+        // Whatever is asked for: it would end the other job.
+        return Err(RecoveryError::OtherJob { storage: storage.to_owned(), found: newest.job.clone(), job: run.job.clone() });
+    }
     match (from, &found.newest) {
         (StartFrom::Nothing, _) => Ok(first(new_uuid)),
         (StartFrom::Savepoint(content), newest) => {
@@ -133,20 +139,18 @@ pub fn decide(run: &StartingRun, from: &StartFrom, found: &Found, storage: &str)
             let uuid = newest.as_ref().and_then(|newest| newest.as_ref().ok()).map_or(new_uuid, |newest| newest.uuid);
             Ok(Manifest { uuid, ..take_over(content) })
         }
-        (StartFrom::Whole(content), _) => check_job(run, content, storage).map(|()| take_over(content)),
-        (StartFrom::Newest, Some(Ok(newest))) => check_job(run, newest, storage).map(|()| take_over(newest)),
+        (StartFrom::Whole(content), _) => check_history(run, content, storage).map(|()| take_over(content)),
+        (StartFrom::Newest, Some(Ok(newest))) => check_history(run, newest, storage).map(|()| take_over(newest)),
         (StartFrom::Newest, Some(Err(error))) => Err(again(error).into()),
         (StartFrom::Newest, None) if found.state => Err(RecoveryError::Lost { storage: storage.to_owned() }),
         (StartFrom::Newest, None) => Ok(first(new_uuid)),
     }
 }
 
-fn check_job(run: &StartingRun, found: &Manifest, storage: &str) -> Result<(), RecoveryError> {
-    let storage = storage.to_owned();
+fn check_history(run: &StartingRun, found: &Manifest, storage: &str) -> Result<(), RecoveryError> {
     match run.uuid {
-        _ if found.job != run.job => Err(RecoveryError::OtherJob { storage, found: found.job.clone(), job: run.job.clone() }),
         ExpectedUuid::Known(expected) if expected != found.uuid => {
-            Err(RecoveryError::OtherHistory { storage, found: found.uuid, expected })
+            Err(RecoveryError::OtherHistory { storage: storage.to_owned(), found: found.uuid, expected })
         }
         _ => Ok(()),
     }

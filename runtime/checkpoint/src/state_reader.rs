@@ -8,9 +8,10 @@ use crate::state_file::{HEADER_BYTES, STATE_FORMAT_VERSION, STATE_MAGIC, TRAILER
 use crate::storage::CheckpointStorage;
 use bytes::Bytes;
 use futures::TryStreamExt;
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// Reads sections of the files that a manifest names. A file's length, beginning and end are checked when it is first touched: that it is the file
@@ -33,26 +34,54 @@ impl<'s> StateReader<'s> {
     /// # Errors
     /// [`CheckpointError::Damaged`], naming the file.
     pub async fn read(&mut self, section: &Section) -> Result<Bytes, CheckpointError> {
-        let path = layout::state(&section.file);
-        let damaged = |damage| CheckpointError::damaged(self.storage.full(&path), damage);
-        let senseless = || damaged(Damage::Senseless("a section was asked for that is not inside it".into()));
-        let facts = *self.files.get(&section.file).ok_or_else(senseless)?;
-        let end = section.offset.checked_add(section.length).ok_or_else(senseless)?;
-        if section.offset < HEADER_BYTES || end.checked_add(TRAILER_BYTES).is_none_or(|end| end > facts.bytes) {
-            return Err(senseless());
+        let mut bytes = self.read_batch(std::slice::from_ref(section)).await?;
+        Ok(bytes.pop().unwrap_or_default())
+    }
+
+    /// The bytes of these sections, in their order, all in memory: the caller says by the batch how much that is. Sections that lie near each
+    /// other in a file are read at once.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Damaged`], naming the first file that is.
+    pub async fn read_batch(&mut self, sections: &[Section]) -> Result<Vec<Bytes>, CheckpointError> {
+        let mut by_file: BTreeMap<&StateFileName, Vec<usize>> = BTreeMap::new();
+        for (at, section) in sections.iter().enumerate() {
+            by_file.entry(&section.file).or_default().push(at);
         }
-        if !self.checked.contains(&section.file) {
-            self.storage.check_state_file(&section.file, facts).await?;
-            self.checked.insert(section.file.clone());
+        let mut read = vec![Bytes::new(); sections.len()];
+        for (file, mut of_file) in by_file {
+            self.check(file, of_file.iter().map(|at| &sections[*at])).await?;
+            of_file.retain(|at| sections[*at].length > 0);
+            of_file.sort_by_key(|at| sections[*at].offset);
+            let ranges: Vec<_> = of_file.iter().map(|at| sections[*at].offset..sections[*at].offset + sections[*at].length).collect();
+            let path = layout::state(file);
+            for (at, bytes) in of_file.into_iter().zip(self.storage.ranges(&path, &ranges).await?) {
+                let Section { offset, length, sum, .. } = sections[at];
+                if bytes.len() as u64 != length || xxh3_64(&bytes) != sum {
+                    return Err(CheckpointError::damaged(self.storage.full(&path), Damage::Section { offset, length }));
+                }
+                read[at] = bytes;
+            }
         }
-        if section.length == 0 {
-            return Ok(Bytes::new());
+        Ok(read)
+    }
+
+    /// That the sections are inside the file as the manifest has it, and that the file is that one.
+    async fn check(&mut self, file: &StateFileName, mut sections: impl Iterator<Item = &Section>) -> Result<(), CheckpointError> {
+        let facts = self.files.get(file).copied();
+        let inside = |section: &Section| {
+            let end = section.offset.checked_add(section.length).and_then(|end| end.checked_add(TRAILER_BYTES));
+            section.offset >= HEADER_BYTES && end.zip(facts).is_some_and(|(end, facts)| end <= facts.bytes)
+        };
+        let Some(facts) = facts.filter(|_| sections.all(inside)) else {
+            let damage = Damage::Senseless("a section was asked for that is not inside it".into());
+            return Err(CheckpointError::damaged(self.storage.full(&layout::state(file)), damage));
+        };
+        if !self.checked.contains(file) {
+            self.storage.check_state_file(file, facts).await?;
+            self.checked.insert(file.clone());
         }
-        let bytes = self.storage.range(&path, section.offset..end).await?;
-        if bytes.len() as u64 == section.length && xxh3_64(&bytes) == section.sum {
-            return Ok(bytes);
-        }
-        Err(CheckpointError::damaged(self.storage.full(&path), Damage::Section { offset: section.offset, length: section.length }))
+        Ok(())
     }
 }
 
@@ -104,8 +133,13 @@ impl CheckpointStorage {
         if whole { Ok(()) } else { Err(CheckpointError::damaged(self.full(&path), Damage::Checksum)) }
     }
 
-    pub(crate) async fn range(&self, path: &Path, range: std::ops::Range<u64>) -> Result<Bytes, CheckpointError> {
-        match self.store().get_range(path, range).await {
+    async fn range(&self, path: &Path, range: Range<u64>) -> Result<Bytes, CheckpointError> {
+        Ok(self.ranges(path, &[range]).await?.pop().unwrap_or_default())
+    }
+
+    /// Bytes of a file that is known to be long enough.
+    async fn ranges(&self, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, CheckpointError> {
+        match self.store().get_ranges(path, ranges).await {
             Err(object_store::Error::NotFound { .. }) => Err(CheckpointError::damaged(self.full(path), Damage::Gone)),
             got => got.map_err(|source| self.failed("read", path, source)),
         }

@@ -17,7 +17,7 @@ pub struct Moment {
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Fact {
-    /// Time passed; see [`Coordinator::wake_at`].
+    /// Time passed; see [`crate::Coordinator::wake_at`].
     Tick,
     /// A subtask has taken its snapshot, stored it, and pre-committed its sinks.
     Acknowledged {

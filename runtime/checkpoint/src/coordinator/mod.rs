@@ -58,9 +58,9 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// The coordinator of a run with these subtasks, of which `plugins` says what each operator runs. `committed` is the manifest that the run was restored
-    /// from, as [`crate::restore::RestorePlan`] has it; its pending outputs were given to the committers. The first checkpoint begins an
-    /// interval after `now`.
+    /// The coordinator of a run with these subtasks; `plugins` says what each operator runs. `committed` is what the run was restored from
+    /// ([`crate::RestorePlan::base`]); its pending outputs were given to the committers, and [`Fact::MadeVisible`] is still to be told of each
+    /// sink that has some. The first checkpoint begins an interval after `now`.
     pub fn new(
         settings: CheckpointSettings,
         attempt: AttemptId,

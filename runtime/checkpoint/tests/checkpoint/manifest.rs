@@ -59,7 +59,7 @@ fn state(files: Vec<StateFileName>, bytes: u64) -> impl Strategy<Value = Operato
 
 prop_compose! {
     fn any_manifest()(
-        id in prop_oneof![0_u64..5, Just(u64::MAX)],
+        id in prop_oneof![0_u64..5, Just(i64::MAX.cast_unsigned())],
         files in btree_map(0_u32..20_000, any::<u128>(), 0..4),
         bytes in 41_u64..10_000,
     )(
@@ -193,6 +193,7 @@ fn bodies_that_make_no_sense_are_refused() {
         ("[\"keyed\",5,\"base\"", "[\"keyed\",0,\"base\"", "a second base"),
         ("[\"keyed\",5,\"base\"", "[\"keyed\",128,\"base\"", "key group 128 of 128"),
         ("[\"keyed\",5,", "[\"../x\",5,", "not the name of a section"),
+        ("\"checkpoint\":7", "\"checkpoint\":9223372036854775808", "no checkpoint has the id"),
         ("\"max_parallelism\":128", "\"max_parallelism\":0", "max_parallelism is 0"),
         ("\"checkpoint\":6", "\"checkpoint\":8", "pending since checkpoint 8"),
         ("\"kind\":\"checkpoint\"", "\"kind\":\"other\"", "unknown variant"),

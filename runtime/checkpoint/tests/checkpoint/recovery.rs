@@ -64,8 +64,11 @@ fn the_checkpoints_of_another_job_are_refused() {
     let storage = memory();
     take_over(&storage, 1).expect("started");
     let other = StartingRun { job: "orders".into(), ..run(2) };
-    let error = block_on(storage.take_over(&other, &StartFrom::Newest)).expect_err("refused").to_string();
-    assert!(error.contains("`clicks`") && error.contains("`orders`"), "{error}");
+    let whole = Box::new(block_on(storage.open(CheckpointId(0))).expect("read"));
+    for from in [StartFrom::Newest, StartFrom::Nothing, StartFrom::Whole(whole.clone()), StartFrom::Savepoint(whole)] {
+        let error = block_on(storage.take_over(&other, &from)).expect_err("refused").to_string();
+        assert!(error.contains("`clicks`") && error.contains("`orders`"), "{error}");
+    }
     let other = StartingRun { uuid: ExpectedUuid::Known(JobUuid::from_random(77)), ..run(2) };
     let error = block_on(storage.take_over(&other, &StartFrom::Newest)).expect_err("refused").to_string();
     assert!(error.contains(&UUID.to_string()), "{error}");

@@ -37,6 +37,21 @@ fn sections_are_read_back_from_files_of_any_size() {
 }
 
 #[test]
+fn a_batch_of_sections_is_read_in_the_order_it_was_asked_for() {
+    let root = tempfile::tempdir().expect("a folder");
+    let storage = CheckpointStorage::local(root.path()).expect("made");
+    let one = state_file(&storage, 1, 1, &[(0, Part::Base, b"a"), (1, Part::Base, b"bc"), (2, Part::Base, b""), (3, Part::Base, b"d")]);
+    let two = state_file(&storage, 2, 1, &[(0, Part::Change, b"e"), (1, Part::Change, b"fg")]);
+    let section = |file: &WrittenFile, at: usize| file.sections[at].1.clone();
+    let batch = [section(&two, 1), section(&one, 3), section(&one, 2), section(&one, 0), section(&two, 0), section(&one, 1)];
+    let mut reader = StateReader::new(&storage, [&one, &two].map(|file| (file.name.clone(), file.facts)).into());
+    assert_eq!(block_on(reader.read_batch(&batch)).expect("read"), [&b"fg"[..], b"d", b"", b"a", b"e", b"bc"]);
+    let foreign = state_file(&memory(), 1, 9, &[(0, Part::Base, b"a")]);
+    let error = block_on(reader.read_batch(&[section(&one, 0), section(&foreign, 0)])).expect_err("of no file of these");
+    assert!(error.to_string().contains(foreign.name.as_str()), "{error}");
+}
+
+#[test]
 fn a_file_without_sections_is_not_made_and_one_given_up_is_not_seen() {
     let root = tempfile::tempdir().expect("a folder");
     let storage = CheckpointStorage::local(root.path()).expect("made");
@@ -230,4 +245,27 @@ fn what_a_local_folder_did_not_write_will_not_come() {
     assert!(!matches!(outcome, CommitOutcome::Committed | CommitOutcome::Fenced { .. }), "{outcome:?}");
     std::fs::remove_file(root.path().join("checkpoints")).expect("removed");
     assert!(matches!(block_on(storage.commit(&[], &empty(0, 1))), CommitOutcome::Committed));
+}
+
+/// All of it can run on a runtime with several threads.
+#[test]
+fn futures_can_go_from_thread_to_thread() {
+    fn sent<T: Send>(_: T) {}
+    let (storage, other) = (memory(), memory());
+    let (manifest, run, none) = (empty(0, 1), run(1), std::collections::BTreeSet::new());
+    sent(storage.commit(&[], &manifest));
+    sent(storage.take_over(&run, &stygian_checkpoint::StartFrom::Newest));
+    sent(storage.collect_garbage(CheckpointId(0), attempt(1), std::num::NonZeroU16::MIN, &none));
+    sent(storage.copy_savepoint(&manifest, &other));
+    sent(storage.adopt(&other, attempt(1)));
+    sent(storage.verify(CheckpointId(0)));
+    sent(async {
+        let mut writer = storage.write_state(CheckpointId(0), attempt(1));
+        writer.write(b"").await?;
+        let file = writer.finish().await?;
+        if let Some((_, section)) = file.iter().flat_map(|file| &file.sections).next() {
+            StateReader::new(&storage, BTreeMap::new()).read(section).await?;
+        }
+        Ok::<_, CheckpointError>(())
+    });
 }
