@@ -54,7 +54,8 @@ impl WriteCompression {
 pub struct SourceOptions {
     /// A file, a folder (every file below it is read) or a glob such as "in/2026-*/**/*.jsonl"; relative to the pipeline file. Files and
     /// folders whose names begin with "." or "_" are passed over. Files are read in the order of their names; unless they are
-    /// followed, they must not change meanwhile.
+    /// followed, they must not change meanwhile. A job that goes on from a checkpoint refuses files that have changed since they were read
+    /// (size, time or first bytes); it reads new ones, and does not miss those that were read to their end.
     pub path: String,
     /// How the files are written.
     pub format: Format,
@@ -70,7 +71,8 @@ pub struct SourceOptions {
     /// it is stopped. A file that was renamed or deleted (rotated) is read until nothing has come for `rotate_wait`. One that was cut
     /// (logrotate's copytruncate) is read from its start again, and a warning says so: what was not read before is lost, so rather
     /// rotate by renaming. A last line waits for its end. Compressed files, and copies that a rotation makes, should not match the
-    /// path; names that end with ".gz" or ".zst" are passed over. For json, csv and raw. Default: false.
+    /// path; names that end with ".gz" or ".zst" are passed over. A job that goes on from a checkpoint finds the files again that it was
+    /// reading, under any name below the folder, and refuses to go on if one is gone or was cut. For json, csv and raw. Default: false.
     #[serde(default)]
     pub follow: bool,
     /// How often followed files, and the folder for new ones, are looked at. Default: "250ms".

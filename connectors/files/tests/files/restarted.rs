@@ -221,6 +221,47 @@ async fn a_cut_that_was_seen_before_the_crash_is_remembered() {
     logs.reads(Some(&from), &["1", "1", "2", "3", "same", "same"]).await;
 }
 
+/// It has more bytes than are compared, so that only its length tells.
+#[tokio::test]
+async fn a_long_file_that_was_cut_is_refused() {
+    let mut logs = Logs::new("app.log");
+    let line = "x".repeat(1999);
+    put(logs.folder.path(), "app.log", format!("{line}\n{line}\n"));
+    let from = logs.reads(None, &[&line, &line]).await;
+    File::options().write(true).open(logs.file("app.log")).and_then(|file| file.set_len(3999)).expect("cut");
+    let error = logs.refuses(&from).await;
+    assert!(error.contains("app.log: this file was read up to byte 4000, and was cut: it has 3999 bytes"), "{error}");
+}
+
+#[tokio::test]
+async fn a_header_is_passed_over_once_a_file_and_not_where_reading_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (log, old) = (folder.path().join("in/app.csv"), folder.path().join("in/app.csv.1"));
+    put(folder.path(), "in/app.csv", "user\n1\n");
+    let options = format!("path = \"in\"\nschema = {{ user = \"text\" }}\n{}", QUICK.replace("raw", "csv"));
+    let (mut from, mut expected) = (None, 1);
+    for (appended, rotated) in [("", false), ("2\n", false), ("3\n4\n", true), ("", false)] {
+        File::options().append(true).open(&log).and_then(|mut file| file.write_all(appended.as_bytes())).expect("appended");
+        expected += appended.len() / 2;
+        if rotated {
+            fs::rename(&log, &old).expect("renamed");
+            put(folder.path(), "in/app.csv", "user\n5\n");
+            expected += 1;
+        }
+        let mut run = ReadRun::start(source(folder.path(), &options).await.expect("a source"), from).await.expect("started");
+        for _ in 0..30 {
+            run.look().await.expect("splits");
+            for reader in (0..run.open()).rev() {
+                run.step(reader, 1).await.expect("fetched");
+            }
+        }
+        let read = run.checkpoint();
+        let of = source(folder.path(), &options).await.expect("a source");
+        assert_eq!((read.rows(&*of, &[]).expect("rows").num_rows(), read.bad()), (expected, 0), "{appended:?}");
+        from = Some(read);
+    }
+}
+
 /// The first split of a file whose second was begun when the first one's last rows were on their way.
 #[tokio::test]
 async fn what_is_left_of_a_split_is_read_up_to_where_the_next_one_begins() {
