@@ -3,13 +3,14 @@
 //! One subtask owns a backend and calls it from one thread at a time. Reads take the watermark and never return what has expired. Writes
 //! come a call at a time, checked and complete: a backend applies them or returns an error, after which the job ends.
 
-use crate::StateError;
 use crate::distinct::DistinctKeys;
 use crate::slot::SlotId;
 use crate::values::VarBytes;
 use crate::writes::{CallWrites, Stored};
+use crate::{Entry, SectionWriter, StateError};
+use std::collections::BTreeMap;
 use std::fmt::Debug;
-use stygian_core::{ByteSize, EventTime};
+use stygian_core::{ByteSize, EventTime, KeyGroup};
 
 /// Entries of a list, from some place on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct ListPage {
     pub entries: VarBytes,
     /// Where the next page begins; `None`: these were the last.
     pub next: Option<u64>,
+    /// Which of the entries, ascending, are of another version than the slot is declared with, and of which.
+    pub other_versions: Vec<(usize, u32)>,
 }
 
 /// Entries of a map, from some map key on.
@@ -29,6 +32,8 @@ pub struct MapPage {
     pub values: VarBytes,
     /// Whether there are entries behind the last one.
     pub more: bool,
+    /// Which of the entries, ascending, are of another version than the slot is declared with, and of which.
+    pub other_versions: Vec<(usize, u32)>,
 }
 
 /// What is kept.
@@ -63,7 +68,7 @@ pub trait StateBackend: Send + Debug {
         watermark: EventTime,
     ) -> Result<ListPage, StateError>;
 
-    /// An entry of a map.
+    /// An entry of a map: the version it was written in, and its value.
     ///
     /// # Errors
     /// When stored bytes cannot be read.
@@ -74,7 +79,7 @@ pub trait StateBackend: Send + Debug {
         key: usize,
         map_key: &[u8],
         watermark: EventTime,
-    ) -> Result<Option<Vec<u8>>, StateError>;
+    ) -> Result<Option<(u32, Vec<u8>)>, StateError>;
 
     /// Entries of a map behind `after` (from the first on where there is none) up to about `most_bytes`; at least one, if there is one.
     ///
@@ -101,4 +106,35 @@ pub trait StateBackend: Send + Debug {
 
     /// What is kept.
     fn size(&self) -> StateSize;
+
+    /// Whether [`StateBackend::snapshot`] of a group has something to say: `whole`: it holds something, or an earlier snapshot may have said
+    /// that it does; else: something has changed since the last one.
+    fn is_unsaved(&self, group: KeyGroup, whole: bool) -> bool;
+
+    /// Writes what a group holds. `whole`: for a base, everything, and no table is said to begin anew. Else what has changed since the last
+    /// snapshot, or a whole table that begins anew where that is less to remember. From here on all of it counts as saved.
+    ///
+    /// # Errors
+    /// When stored bytes cannot be read.
+    fn snapshot(&mut self, group: KeyGroup, whole: bool, into: &mut SectionWriter) -> Result<(), StateError>;
+
+    /// Takes what an entry says of a group as not saved, as it stands now: the next snapshot has to say it again. For a base, and for a table
+    /// that begins anew, that is everything.
+    ///
+    /// # Errors
+    /// When stored bytes cannot be read.
+    fn mark_unsaved(&mut self, group: KeyGroup, entry: &Entry<'_>) -> Result<(), StateError>;
+
+    /// Does what an entry of a saved section says. What has come from sections alone counts as saved.
+    ///
+    /// # Errors
+    /// When it does not fit what is there: what is stored is undefined then.
+    fn restore(&mut self, group: KeyGroup, entry: &Entry<'_>) -> Result<(), StateError>;
+
+    /// How many values (entries of lists and maps) of a slot there are by the version they were written in; those that have expired and were
+    /// not dropped yet count.
+    fn versions(&self, slot: SlotId) -> BTreeMap<u32, u64>;
+
+    /// Gives back what room it can; called when restored state seems too large.
+    fn shrink(&mut self);
 }

@@ -138,7 +138,7 @@ impl StateCall {
                         map_key,
                         self.state.loaded.stored.watermark,
                     )?;
-                    found.push(stored.as_deref());
+                    found.push(stored.as_ref().map(|(_, value)| value.as_slice()));
                 }
             }
             if found.values().bytes().len() > most {
@@ -235,7 +235,7 @@ impl StateCall {
         self.check_sizes(slot, map_keys)?;
         self.check_sizes(slot, values)?;
         let map = self.state.writes.map_mut(slot, key);
-        map.entries.extend(map_keys.iter().zip(values.iter()).map(|(map_key, value)| (map_key.to_vec(), Some(value.to_vec()))));
+        map_keys.iter().zip(values.iter()).for_each(|(map_key, value)| map.put(map_key, value));
         Ok(())
     }
 
@@ -248,7 +248,7 @@ impl StateCall {
                 list.append.clear();
                 list.clear = true;
             }
-            None => *self.state.writes.map_mut(slot, key) = MapWrites { clear: true, entries: BTreeMap::new() },
+            None => *self.state.writes.map_mut(slot, key) = MapWrites { clear: true, ..MapWrites::default() },
             Some(map_keys) => {
                 let map = self.state.writes.map_mut(slot, key);
                 map.entries.extend(map_keys.iter().map(|map_key| (map_key.to_vec(), None)));
@@ -264,7 +264,7 @@ impl StateCall {
             for slot in 0..self.state.slots.len() {
                 match writes.value(slot, key) {
                     Change::Keep => {}
-                    Change::Put(value) => written.values.push((slot, key, Some(value.to_vec()))),
+                    Change::Put(value, _) => written.values.push((slot, key, Some(value.to_vec()))),
                     Change::Remove => written.values.push((slot, key, None)),
                 }
             }
@@ -300,7 +300,7 @@ impl StateCall {
         if !state.writes.is_empty() {
             state.backend.write(&state.loaded.keys, &state.loaded.stored, &state.writes)?;
         }
-        check_limits(&state)?;
+        state.check_limits()?;
         Ok(state)
     }
 
@@ -363,26 +363,6 @@ fn merge(stored: &MapPage, writes: &MapWrites, after: Option<&[u8]>, most: usize
         }
     }
     (entries, last.filter(|_| stored.more))
-}
-
-fn check_limits(state: &KeyedState) -> Result<(), StateError> {
-    let (size, limits) = (state.backend.size(), &state.limits);
-    let last = || {
-        let key = state.writes.changed().last().unwrap_or(0);
-        let touched = (0..state.slots.len()).find(|slot| state.writes.value(*slot, key) != crate::Change::Keep);
-        let touched = touched.or_else(|| state.writes.lists(key).map(|(slot, _)| slot).next());
-        name(state, touched.or_else(|| state.writes.maps(key).map(|(slot, _)| slot).next()).unwrap_or(0))
-    };
-    if size.bytes > limits.bytes {
-        return Err(StateError::TooManyBytes { slot: last(), keys: size.keys, size: size.bytes, limit: limits.bytes });
-    }
-    if size.keys > limits.keys {
-        return Err(StateError::TooManyKeys { slot: last(), keys: size.keys, limit: limits.keys });
-    }
-    match state.timers.len() as u64 {
-        timers if timers > limits.timers => Err(StateError::TooManyTimers { timers, limit: limits.timers }),
-        _ => Ok(()),
-    }
 }
 
 fn name(state: &KeyedState, slot: usize) -> String {

@@ -65,6 +65,92 @@ pub enum StateError {
     /// Key columns of another type than was planned, or stored bytes that are no key.
     #[error("the key could not be read: {0}")]
     Key(String),
+    /// Saved state of a slot or timer that the operator does not have.
+    #[error(
+        "there is saved state of {what} `{name}`, which the operator does not declare (it declares {declared}); declare it, or drop the operator's state (`--drop-state`)"
+    )]
+    NotDeclared {
+        /// `slot` or `timer`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// Those that are declared.
+        declared: String,
+    },
+    /// A slot or timer that is something else now.
+    #[error(
+        "{what} `{name}` was saved as `{saved}` and is declared as `{declared}`; declare it as it was and give the new one another name, or drop the operator's state (`--drop-state`)"
+    )]
+    OtherKind {
+        /// `slot` or `timer`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// What it was: a kind of slot or a clock.
+        saved: String,
+        /// What it is.
+        declared: String,
+    },
+    /// Times of one clock where those of another are wanted.
+    #[error(
+        "the values of slot `{slot}`, which expire, were dated by {saved} and would be judged by {declared}; keep the event time of the input as it was, or drop the operator's state (`--drop-state`)"
+    )]
+    OtherClock {
+        /// The slot.
+        slot: String,
+        /// The clock that they were dated by.
+        saved: String,
+        /// The clock that state lives by now.
+        declared: String,
+    },
+    /// State by another key.
+    #[error(
+        "the state was saved by a key of ({saved}), and the key is ({declared}) now; keep the key, or drop the operator's state (`--drop-state`)"
+    )]
+    OtherKey {
+        /// The types of the key columns that it was saved by.
+        saved: String,
+        /// Their types now.
+        declared: String,
+    },
+    /// State of a job with another number of key groups.
+    #[error("the state was saved with {saved} key groups, and `max_parallelism` is {declared} now; it is fixed for the life of the state")]
+    OtherGroups {
+        /// How many there were.
+        saved: u64,
+        /// How many there are.
+        declared: u16,
+    },
+    /// A section of a later version of this program.
+    #[error(
+        "saved {part} state is in format {format}, and this version reads {known}; restore it with the version that wrote it, or a later one"
+    )]
+    UnknownFormat {
+        /// The part of the operator's state.
+        part: &'static str,
+        /// Its format.
+        format: u8,
+        /// The latest that is known.
+        known: u8,
+    },
+    /// A section that is not of keyed state or timers.
+    #[error("keyed operators have no part `{part}` of state")]
+    UnknownPart {
+        /// The part.
+        part: &'static str,
+    },
+    /// A section whose bytes are not what was written.
+    #[error("the saved {part} state of key group {group} is damaged at byte {at}: {what}")]
+    DamagedSection {
+        /// The part of the operator's state.
+        part: &'static str,
+        /// The key group.
+        group: u16,
+        /// Where in the section.
+        at: usize,
+        /// What is wrong.
+        what: String,
+    },
     /// Stored bytes that cannot be read back: a fault of the backend, or of the medium under it.
     #[error("the state of slot `{slot}` is damaged: {what}")]
     Damaged {

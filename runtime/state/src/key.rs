@@ -91,6 +91,11 @@ impl KeyCodec {
         &self.columns
     }
 
+    /// How many key groups there are.
+    pub fn groups(&self) -> MaxParallelism {
+        self.groups
+    }
+
     /// Takes the keys of `rows` rows of these columns.
     ///
     /// # Errors

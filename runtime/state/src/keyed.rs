@@ -4,42 +4,21 @@ use crate::backend::{StateBackend, StateSize};
 use crate::call::StateCall;
 use crate::distinct::DistinctKeys;
 use crate::key::{KeyBatch, KeyCodec, KeyCodecError};
+use crate::limits::StateLimits;
 use crate::slot::Slot;
 use crate::timers::{FiredTimer, TimerStore};
 use crate::values::Values;
-use crate::writes::{CallWrites, Stored};
+use crate::writes::{CallWrites, OtherVersion, Stored};
 use crate::{MemoryBackend, StateError};
 use arrow_array::ArrayRef;
-use schemars::JsonSchema;
-use serde::Deserialize;
 use std::ops::Range;
 use std::sync::Arc;
 use stygian_core::{ByteSize, EventTime, KeyGroup, SlotKind, TimerClock};
 
-/// What the state of one subtask may take. Past a limit the job fails with a message that names slot and number of keys.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct StateLimits {
-    /// Bytes of all keys and values of a subtask, 1 GiB by default.
-    pub bytes: ByteSize,
-    /// Keys of a subtask, 50,000,000 by default.
-    pub keys: u64,
-    /// Bytes of one value, list entry or map entry, 1 MiB by default. Larger things belong into maps, entry by entry.
-    pub value_bytes: ByteSize,
-    /// Timers of a subtask that wait, 10,000,000 by default.
-    pub timers: u64,
-}
-
-impl Default for StateLimits {
-    fn default() -> Self {
-        Self { bytes: ByteSize::mib(1024), keys: 50_000_000, value_bytes: ByteSize::mib(1), timers: 10_000_000 }
-    }
-}
-
 /// The state of one subtask.
 #[derive(Debug)]
 pub struct KeyedState {
-    codec: KeyCodec,
+    pub(crate) codec: KeyCodec,
     pub(crate) backend: Box<dyn StateBackend>,
     pub(crate) timers: TimerStore,
     pub(crate) slots: Arc<[Slot]>,
@@ -47,6 +26,12 @@ pub struct KeyedState {
     pub(crate) limits: StateLimits,
     pub(crate) loaded: Arc<Loaded>,
     pub(crate) writes: CallWrites,
+    /// The name and the clock of each timer.
+    pub(crate) timer_names: Vec<(String, TimerClock)>,
+    /// The clock that values live by.
+    pub(crate) lives_by: TimerClock,
+    /// The latest time of a call, by that clock.
+    pub(crate) time: i64,
 }
 
 /// What a call begins with: its distinct keys, and what is stored of them.
@@ -61,6 +46,11 @@ impl Loaded {
     /// The distinct keys.
     pub fn keys(&self) -> &DistinctKeys {
         &self.keys
+    }
+
+    /// The values that are of another version than their slot is declared with, by key and slot ascending; none, mostly.
+    pub fn other_versions(&self) -> &[OtherVersion] {
+        &self.stored.other_versions
     }
 
     /// The values of each value slot, in the order of declaration; one a key.
@@ -86,7 +76,20 @@ impl KeyedState {
     ) -> Self {
         let writes = CallWrites::new(slots.len());
         let loaded = Loaded { slots: slots.clone(), keys: DistinctKeys::default(), stored: Stored::new(slots.len()) };
-        Self { codec, backend, timers: TimerStore::default(), slots, clocks, limits, loaded: Arc::new(loaded), writes }
+        let timer_names = clocks.iter().enumerate().map(|(number, clock)| (number.to_string(), *clock)).collect();
+        Self {
+            codec,
+            backend,
+            timers: TimerStore::default(),
+            slots,
+            clocks,
+            limits,
+            loaded: Arc::new(loaded),
+            writes,
+            timer_names,
+            lives_by: TimerClock::EventTime,
+            time: i64::MIN,
+        }
     }
 
     /// The slots.
@@ -99,9 +102,10 @@ impl KeyedState {
         self.slots.iter().any(|slot| slot.ttl_micros.is_some())
     }
 
-    /// What is kept.
+    /// What is kept; the bytes of timers that wait are counted, not their keys.
     pub fn size(&self) -> StateSize {
-        self.backend.size()
+        let StateSize { keys, bytes } = self.backend.size();
+        StateSize { keys, bytes: ByteSize(bytes.0 + self.timers.bytes() as u64) }
     }
 
     /// The timers that wait.
@@ -129,6 +133,8 @@ impl KeyedState {
         watermark: EventTime,
         times: impl Fn(usize) -> i64,
     ) -> Result<StateCall, StateError> {
+        // Values that come into a slot that expires only later are dated by this.
+        self.time = self.time.max(rows.clone().last().map_or(i64::MIN, &times));
         self.load(watermark, |codec, keys| keys.find(codec, all, rows.clone()))?;
         let keys = &self.loaded.keys;
         let mut written = vec![i64::MIN; if self.expires() { keys.len() } else { 0 }];
@@ -188,6 +194,7 @@ impl KeyedState {
         watermark: EventTime,
         find: impl FnOnce(&mut KeyCodec, &mut DistinctKeys) -> Result<(), KeyCodecError>,
     ) -> Result<(), StateError> {
+        self.time = self.time.max(watermark.micros());
         // Shared with nobody by now, unless somebody kept what a call began with: then that stays, and this is a copy.
         let loaded = Arc::make_mut(&mut self.loaded);
         find(&mut self.codec, &mut loaded.keys)?;

@@ -10,26 +10,36 @@
 
 mod backend;
 mod call;
+mod cell;
 pub mod conformance;
 mod distinct;
 mod error;
 mod key;
 mod keyed;
+mod limits;
 mod memory;
+mod section;
 mod seed;
 mod slot;
+mod snapshot;
 mod timers;
+mod touched;
 mod values;
+mod varint;
 mod writes;
 
 pub use backend::{ListPage, MapPage, StateBackend, StateSize};
 pub use call::{Entries, StateCall, Written};
+pub use cell::Cell;
 pub use distinct::DistinctKeys;
 pub use error::StateError;
 pub use key::{KeyBatch, KeyCodec, KeyCodecError};
-pub use keyed::{KeyedState, Loaded, StateLimits};
+pub use keyed::{KeyedState, Loaded};
+pub use limits::StateLimits;
 pub use memory::MemoryBackend;
+pub use section::{Entry, SectionWriter, Table};
 pub use slot::{Slot, SlotId};
+pub use snapshot::VersionCount;
 pub use timers::{FiredTimer, Timer, TimerStore};
 pub use values::{Values, VarBytes};
-pub use writes::{CallWrites, Change, ListWrites, MapWrites, Stored};
+pub use writes::{CallWrites, Change, Life, ListWrites, MapWrites, OtherVersion, Stored};

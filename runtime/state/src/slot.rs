@@ -27,6 +27,12 @@ impl From<&StateSlot> for Slot {
 }
 
 impl Slot {
+    /// Whether it holds one value a key.
+    #[inline]
+    pub(crate) fn is_value(&self) -> bool {
+        self.kind == SlotKind::Value
+    }
+
     /// Whether a value of this slot is gone: the watermark is at or past its last write plus its time to live.
     pub fn is_expired(&self, written: i64, watermark: EventTime) -> bool {
         self.ttl_micros.is_some_and(|ttl| watermark.micros() >= written.saturating_add(ttl))

@@ -2,7 +2,7 @@
 
 use crate::slot::SlotId;
 use crate::values::{Values, VarBytes};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use stygian_core::EventTime;
 
 /// What was loaded for the keys of a call.
@@ -14,16 +14,30 @@ pub struct Stored {
     pub places: Vec<u64>,
     /// The watermark that the call sees.
     pub watermark: EventTime,
+    /// The values that are of another version than their slot is declared with, by key and slot ascending; none, mostly.
+    pub other_versions: Vec<OtherVersion>,
+}
+
+/// A value that was written in another version than its slot is declared with now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherVersion {
+    /// The slot.
+    pub slot: SlotId,
+    /// The index of the key in the call.
+    pub key: usize,
+    /// The version that the value was written in.
+    pub version: u32,
 }
 
 impl Stored {
     pub(crate) fn new(slots: usize) -> Self {
-        Self { values: vec![Values::default(); slots], places: Vec::new(), watermark: EventTime::MIN }
+        Self { values: vec![Values::default(); slots], places: Vec::new(), watermark: EventTime::MIN, other_versions: Vec::new() }
     }
 
     pub(crate) fn clear(&mut self, watermark: EventTime) {
         self.values.iter_mut().for_each(Values::clear);
         self.places.clear();
+        self.other_versions.clear();
         self.watermark = watermark;
     }
 }
@@ -34,9 +48,29 @@ pub enum Change<'a> {
     /// Nothing.
     Keep,
     /// Sets the value.
-    Put(&'a [u8]),
+    Put(&'a [u8], Life),
     /// Removes it.
     Remove,
+}
+
+/// How the life of what is set goes on, where it expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It is dated by the later of this write and the last: a late row does not shorten it.
+    Goes,
+    /// The call has removed what was there: it begins anew.
+    Anew,
+}
+
+impl Life {
+    /// The time of a value that is written over one of another time, if there is one.
+    #[inline]
+    pub fn written(self, written: i64, stored: Option<i64>) -> i64 {
+        match (self, stored) {
+            (Self::Goes, Some(stored)) => written.max(stored),
+            _ => written,
+        }
+    }
 }
 
 /// What a call does to a list.
@@ -55,6 +89,17 @@ pub struct MapWrites {
     pub clear: bool,
     /// Then these entries are set, or removed.
     pub entries: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Those of the entries that were removed before they were set.
+    pub anew: BTreeSet<Vec<u8>>,
+}
+
+impl MapWrites {
+    /// Sets an entry.
+    pub(crate) fn put(&mut self, map_key: &[u8], value: &[u8]) {
+        if let Some(None) = self.entries.insert(map_key.to_vec(), Some(value.to_vec())) {
+            self.anew.insert(map_key.to_vec());
+        }
+    }
 }
 
 /// The writes of one call, the last one of each place.
@@ -73,12 +118,14 @@ pub struct CallWrites {
 
 #[derive(Debug, Default)]
 struct ValueWrites {
-    /// Per key, where its last write is in `values`; empty before the first write of a call.
+    /// Per key, where its last write is in `values`, and [`ANEW`]; empty before the first write of a call.
     of_key: Vec<u32>,
     values: Values,
 }
 
 const UNTOUCHED: u32 = u32::MAX;
+/// A flag of a write: the call had removed the value before.
+const ANEW: u32 = 1 << 31;
 const VALUES: u8 = 1;
 const OTHERS: u8 = 2;
 
@@ -117,7 +164,7 @@ impl CallWrites {
         }
         let Some(writes) = self.values.get_mut(slot.0) else { return };
         writes.of_key.resize(of_keys, UNTOUCHED);
-        // A call's values are counted in 32 bits, as its keys are.
+        // A call's values are counted in 31 bits, as their bytes are.
         let first = u32::try_from(writes.values.len()).unwrap_or(UNTOUCHED);
         if first == 0 {
             writes.values = values;
@@ -126,7 +173,8 @@ impl CallWrites {
         }
         for (index, key) in (first..).zip(keys) {
             if let Some(of_key) = writes.of_key.get_mut(*key as usize) {
-                *of_key = index;
+                let anew = *of_key != UNTOUCHED && (*of_key & ANEW != 0 || writes.values.get(*of_key as usize).is_none());
+                *of_key = index | if anew { ANEW } else { 0 };
             }
         }
     }
@@ -189,7 +237,10 @@ impl CallWrites {
         let Some(writes) = self.values.get(slot) else { return Change::Keep };
         match writes.of_key.get(key) {
             None | Some(&UNTOUCHED) => Change::Keep,
-            Some(index) => writes.values.get(*index as usize).map_or(Change::Remove, Change::Put),
+            Some(index) => {
+                let life = if index & ANEW == 0 { Life::Goes } else { Life::Anew };
+                writes.values.get((index & !ANEW) as usize).map_or(Change::Remove, |value| Change::Put(value, life))
+            }
         }
     }
 

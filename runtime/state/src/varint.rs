@@ -28,6 +28,20 @@ pub(crate) fn take(from: &mut &[u8]) -> Option<u64> {
     None
 }
 
+/// Takes a length and so many bytes from the front; `None` where they are not there.
+pub(crate) fn take_bytes<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(take(from)?).ok()?;
+    let (bytes, behind) = from.split_at_checked(length)?;
+    *from = behind;
+    Some(bytes)
+}
+
+/// Adds a length and the bytes.
+pub(crate) fn push_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
+    push(to, bytes.len() as u64);
+    to.extend_from_slice(bytes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,12 @@
-//! Timers that wait: for each clock a set ordered by time. A timer is named by (timer, key, time), so setting one twice is setting it once.
+//! Timers that wait: for each clock and key group a set ordered by time. A timer is named by (timer, key, time), so setting one twice is
+//! setting it once.
 
-use std::collections::{BTreeSet, HashMap};
+mod clocked;
+mod saved;
+
+use crate::touched::Touched;
+use clocked::Clocked;
+use std::collections::HashMap;
 use stygian_core::{KeyGroup, TimerClock};
 
 /// A timer that waits.
@@ -27,22 +33,26 @@ pub struct FiredTimer {
     pub at: i64,
 }
 
-/// The timers of a subtask.
+/// The timers of a subtask, filed by key group: what is saved of a group, restored or given away is found without a look at the others.
 #[derive(Debug, Default)]
 pub struct TimerStore {
-    event: BTreeSet<Timer>,
-    processing: BTreeSet<Timer>,
+    event: Clocked,
+    processing: Clocked,
+    /// By number of the group: what was set or cleared since the last snapshot.
+    touched: Vec<Touched>,
 }
 
 impl TimerStore {
-    /// Sets a timer.
+    /// Sets a timer of a name that has this clock.
     pub fn set(&mut self, clock: TimerClock, timer: Timer) {
-        self.of_mut(clock).insert(timer);
+        self.touch(clock, &timer);
+        self.of_mut(clock).set(timer);
     }
 
     /// Removes a timer, if it waits.
     pub fn clear(&mut self, clock: TimerClock, timer: &Timer) {
-        self.of_mut(clock).remove(timer);
+        self.touch(clock, timer);
+        self.of_mut(clock).clear(timer);
     }
 
     /// How many wait.
@@ -55,16 +65,21 @@ impl TimerStore {
         self.len() == 0
     }
 
+    /// Bytes that those that wait take: their keys, and about what each costs beside.
+    pub fn bytes(&self) -> usize {
+        self.event.bytes() + self.processing.bytes()
+    }
+
     /// When the next timer of a clock is due.
     pub fn next(&self, clock: TimerClock) -> Option<i64> {
-        self.of(clock).first().map(|timer| timer.at)
+        self.of(clock).next()
     }
 
     /// Timers that are due at `now`, ascending by time, at most `most` of them; they stay until they are cleared. Of one key only timers of
     /// the same time come together: what the earlier one does may set or clear others before the later one.
     pub fn due(&self, clock: TimerClock, now: i64, most: usize) -> Vec<Timer> {
         let (mut due, mut times): (Vec<Timer>, HashMap<&[u8], i64>) = (Vec::new(), HashMap::new());
-        for timer in self.of(clock).iter().take_while(|timer| timer.at <= now).take(most) {
+        for timer in self.of(clock).ascending().take_while(|timer| timer.at <= now).take(most) {
             if *times.entry(&timer.key).or_insert(timer.at) != timer.at {
                 break;
             }
@@ -73,14 +88,19 @@ impl TimerStore {
         due
     }
 
-    fn of(&self, clock: TimerClock) -> &BTreeSet<Timer> {
+    /// All that wait for a clock, ascending by time.
+    pub fn iter(&self, clock: TimerClock) -> impl Iterator<Item = &Timer> {
+        self.of(clock).ascending()
+    }
+
+    fn of(&self, clock: TimerClock) -> &Clocked {
         match clock {
             TimerClock::EventTime => &self.event,
             TimerClock::ProcessingTime => &self.processing,
         }
     }
 
-    fn of_mut(&mut self, clock: TimerClock) -> &mut BTreeSet<Timer> {
+    fn of_mut(&mut self, clock: TimerClock) -> &mut Clocked {
         match clock {
             TimerClock::EventTime => &mut self.event,
             TimerClock::ProcessingTime => &mut self.processing,
@@ -96,7 +116,7 @@ mod tests {
     const CLOCK: TimerClock = TimerClock::EventTime;
 
     fn timer(at: i64, timer: u32, key: u8) -> Timer {
-        Timer { at, timer, key: [key].into(), group: KeyGroup(0) }
+        Timer { at, timer, key: [key].into(), group: KeyGroup(u16::from(key % 2)) }
     }
 
     proptest! {

@@ -1,0 +1,130 @@
+//! Snapshots that succeed or fail, and what is restored from them.
+
+use crate::conformance::compare::{compare, compare_timers};
+use crate::conformance::reference::Reference;
+use crate::conformance::{KEYS, Suite, keys_of, new_state, text};
+use crate::{KeyedState, StateSize, VersionCount};
+use std::collections::BTreeMap;
+use stygian_core::{ByteSize, EventTime, SectionKind, StateSection};
+
+/// What a job remembers of its checkpoints.
+#[derive(Default)]
+pub(super) struct Checkpoints {
+    /// What has to be restored: of each part and group a base, if there is one, and changes.
+    chain: Vec<StateSection>,
+    /// What was kept when the last of it was taken.
+    committed: Kept,
+    /// Taken, and neither committed nor failed yet.
+    pending: Option<(Vec<StateSection>, Kept)>,
+}
+
+/// What a state has kept at some time.
+#[derive(Clone, Default)]
+struct Kept {
+    reference: Reference,
+    versions: Vec<VersionCount>,
+    /// Without room to spare.
+    size: StateSize,
+}
+
+impl Checkpoints {
+    fn commit(&mut self) {
+        let Some((sections, kept)) = self.pending.take() else { return };
+        for section in sections {
+            if section.kind == SectionKind::Base {
+                self.chain.retain(|other| (other.part, other.group) != (section.part, section.group));
+            }
+            self.chain.push(section);
+        }
+        self.committed = kept;
+    }
+
+    fn fail(&mut self, state: &mut KeyedState) -> Result<(), String> {
+        let sections = self.pending.take().map(|(sections, _)| sections).unwrap_or_default();
+        sections.iter().try_for_each(|section| state.mark_unsaved(section)).map_err(text)
+    }
+}
+
+impl Suite<'_> {
+    /// The last checkpoint ends, well or not, and another one is taken.
+    pub(super) fn checkpoint(&mut self) -> Result<(), String> {
+        if self.random.below(3) == 0 {
+            self.checkpoints.fail(&mut self.state)?;
+        } else {
+            self.checkpoints.commit();
+        }
+        let bases = self.random.below(8);
+        let sections = self.state.snapshot(|group| bases >> group.0 & 1 == 1).map_err(text)?;
+        // What was written right now is not written again.
+        if let Some(section) = self.state.snapshot(|_| false).map_err(text)?.first() {
+            return Err(format!("part {} of key group {} is written twice", section.part, section.group.0));
+        }
+        // Sizes are compared without what compaction gives back; and places move before the next change of theirs is noted.
+        self.state.backend.shrink();
+        let kept = Kept { reference: self.reference.clone(), versions: self.state.versions(), size: self.state.size() };
+        self.checkpoints.pending = Some((sections, kept));
+        Ok(())
+    }
+
+    /// The job ends in the middle of things and starts again, first in several pieces that are only looked at, then in one.
+    pub(super) fn restore(&mut self) -> Result<(), String> {
+        if self.random.below(2) == 0 {
+            self.checkpoints.commit();
+        }
+        self.checkpoints.pending = None;
+        let (pieces, mut versions, mut size) = (self.random.below(3) + 1, Vec::new(), StateSize::default());
+        for piece in 0..pieces {
+            let (restored, piece) = self.piece((pieces, piece))?;
+            versions.extend(restored);
+            size = StateSize { keys: size.keys + piece.keys, bytes: ByteSize(size.bytes.0 + piece.bytes.0) };
+        }
+        let committed = &self.checkpoints.committed;
+        if sum(&versions) != sum(&committed.versions) {
+            return Err(format!("{versions:?} were restored, not {:?}", committed.versions));
+        }
+        if size != committed.size {
+            return Err(format!("{size:?} was restored, not {:?}", committed.size));
+        }
+        self.state = new_state(self.make);
+        for section in &self.checkpoints.chain {
+            self.state.restore(section).map_err(text)?;
+        }
+        if let Some(section) = self.state.snapshot(|_| false).map_err(text)?.first() {
+            return Err(format!("part {} of key group {} was just restored and is written", section.part, section.group.0));
+        }
+        self.reference = self.checkpoints.committed.reference.clone();
+        Ok(())
+    }
+
+    /// Restores every so many key groups, from one on, and compares them.
+    fn piece(&mut self, (pieces, piece): (i64, i64)) -> Result<(Vec<VersionCount>, StateSize), String> {
+        let mut state = new_state(self.make);
+        for section in self.checkpoints.chain.iter().filter(|section| i64::from(section.group.0) % pieces == piece) {
+            state.restore(section).map_err(text)?;
+        }
+        state.backend.shrink();
+        let (versions, size) = (state.versions(), state.size());
+        let numbers: Vec<i64> = (0..i64::try_from(KEYS).unwrap_or(0)).collect();
+        let (keys, now) = (keys_of(&mut state, &numbers)?, EventTime::from_micros(self.watermark));
+        let mut call = state.begin(&keys, 0..numbers.len(), now, |_| 0).map_err(text)?;
+        let found = call.keys();
+        let own: Vec<&[u8]> = (0..found.len())
+            .filter(|index| i64::from(found.group(*index).0) % pieces == piece)
+            .map(|index| found.keys().get(index))
+            .collect();
+        let reference = self.checkpoints.committed.reference.of(|key| own.contains(&key));
+        compare(&mut call, &reference, self.watermark, &mut self.random)
+            .map_err(|what| format!("restored as piece {piece} of {pieces}: {what}"))?;
+        let state = call.abort();
+        compare_timers(&state, &reference).map_err(|what| format!("restored as piece {piece} of {pieces}: {what}"))?;
+        Ok((versions, size))
+    }
+}
+
+fn sum(versions: &[VersionCount]) -> BTreeMap<(&str, u32), u64> {
+    let mut sum = BTreeMap::new();
+    for count in versions {
+        *sum.entry((count.slot.as_str(), count.version)).or_default() += count.values;
+    }
+    sum
+}

@@ -1,0 +1,161 @@
+//! What every backend must do, as a suite that tests call: seeded random calls against a slow reference.
+//!
+//! The reference is a map of maps that knows nothing of places, records and pages; it dates every value and forgets what has expired when it
+//! is read. Half of the calls are dropped, which must leave no trace.
+//!
+//! Between calls, snapshots are taken, of any groups as bases; they succeed or fail later, and fail in the middle of further calls. What has
+//! succeeded is restored now and then, into one state or several by key group, and must be what it was when the snapshot was taken.
+
+mod checkpoints;
+mod compare;
+mod random;
+mod reference;
+
+use crate::{KeyBatch, KeyCodec, KeyedState, Slot, SlotId, StateBackend, StateError, StateLimits};
+use arrow_array::{ArrayRef, StringArray};
+use checkpoints::Checkpoints;
+use compare::{compare, compare_collections, compare_timers};
+use random::Random;
+use reference::Reference;
+use std::sync::Arc;
+use stygian_core::{ColumnType, EventTime, MaxParallelism, SlotKind, TimerClock};
+
+const VALUE: SlotId = SlotId(0);
+const MORTAL: SlotId = SlotId(1);
+const LIST: SlotId = SlotId(2);
+const MAP: SlotId = SlotId(3);
+/// Of all slots but the first.
+const TTL: i64 = 20;
+/// Of the timers.
+const CLOCKS: [TimerClock; 2] = [TimerClock::EventTime, TimerClock::ProcessingTime];
+/// Different keys.
+const KEYS: u64 = 12;
+
+/// The slots that the suite makes a backend for.
+pub fn slots() -> Arc<[Slot]> {
+    let slot = |name: &str, kind, ttl_micros| Slot { name: name.into(), kind, version: 1, ttl_micros };
+    [
+        slot("value", SlotKind::Value, None),
+        slot("mortal", SlotKind::Value, Some(TTL)),
+        slot("list", SlotKind::List, Some(TTL)),
+        slot("map", SlotKind::Map, Some(TTL)),
+    ]
+    .into()
+}
+
+/// Makes a backend for these slots.
+pub type MakeBackend<'m> = &'m dyn Fn(Arc<[Slot]>) -> Box<dyn StateBackend>;
+
+/// Runs so many random calls, and what comes between them.
+///
+/// # Errors
+/// The first difference to the reference.
+pub fn check(make: MakeBackend<'_>, seed: u64, calls: usize) -> Result<(), String> {
+    let mut suite = Suite {
+        make,
+        state: new_state(make),
+        reference: Reference::default(),
+        watermark: 0,
+        random: Random(seed | 1),
+        checkpoints: Checkpoints::default(),
+    };
+    for number in 0..calls {
+        suite.step().map_err(|what| format!("seed {seed}, call {number}: {what}"))?;
+    }
+    Ok(())
+}
+
+/// A state of the suite's slots without anything in it.
+fn new_state(make: MakeBackend<'_>) -> Box<KeyedState> {
+    // Few groups, so that keys meet in them.
+    let groups = MaxParallelism::new(3).unwrap_or(MaxParallelism::DEFAULT);
+    let codec = KeyCodec::new(vec![ColumnType::Text], groups);
+    let state = KeyedState::new(codec, make(slots()), slots(), Arc::new(CLOCKS), StateLimits::default());
+    Box::new(state.with_timer_names(["soon", "by the clock"]))
+}
+
+/// The keys of these numbers.
+fn keys_of(state: &mut KeyedState, numbers: &[i64]) -> Result<KeyBatch, String> {
+    let column: ArrayRef = Arc::new(StringArray::from_iter_values(numbers.iter().map(|number| format!("key-{number}"))));
+    let mut keys = KeyBatch::default();
+    state.keys_of(&[column], numbers.len(), &mut keys).map_err(text)?;
+    Ok(keys)
+}
+
+/// An error as the suite tells it.
+#[allow(clippy::needless_pass_by_value)] // as `map_err` has it
+fn text(error: StateError) -> String {
+    error.to_string()
+}
+
+/// A state, and what should be in it.
+struct Suite<'m> {
+    make: MakeBackend<'m>,
+    state: Box<KeyedState>,
+    reference: Reference,
+    watermark: i64,
+    random: Random,
+    checkpoints: Checkpoints,
+}
+
+impl Suite<'_> {
+    fn step(&mut self) -> Result<(), String> {
+        self.watermark += self.random.below(4);
+        self.call()?;
+        if self.random.below(4) == 0 {
+            self.fire()?;
+        }
+        if self.random.below(3) == 0 {
+            self.state.sweep(EventTime::from_micros(self.watermark));
+        }
+        compare_timers(&self.state, &self.reference)?;
+        match self.random.below(8) {
+            0 | 1 => self.checkpoint(),
+            2 => self.restore(),
+            _ => Ok(()),
+        }
+    }
+
+    /// A call on some rows.
+    fn call(&mut self) -> Result<(), String> {
+        let numbers: Vec<i64> = (0..=self.random.below(8)).map(|_| self.random.below(KEYS)).collect();
+        let (watermark, random) = (self.watermark, &mut self.random);
+        // Late rows are dated before what is there.
+        let written = watermark + random.below(12) - 8;
+        let mut state = std::mem::replace(&mut self.state, new_state(self.make));
+        let keys = keys_of(&mut state, &numbers)?;
+        let mut call = state.begin(&keys, 0..numbers.len(), EventTime::from_micros(watermark), |_| written).map_err(text)?;
+        let mut after = self.reference.clone();
+        compare(&mut call, &after, watermark, random)?;
+        for _ in 0..random.below(12) {
+            reference::write(&mut call, &mut after, (watermark, written), random)?;
+        }
+        // Reads see the call's own writes to lists and maps; values are those that came with the call.
+        compare_collections(&mut call, &after, watermark, random)?;
+        if random.below(2) == 0 {
+            self.state = call.abort();
+        } else {
+            self.state = call.commit().map_err(text)?;
+            self.reference = after;
+        }
+        Ok(())
+    }
+
+    /// A call on timers.
+    fn fire(&mut self) -> Result<(), String> {
+        let at = self.random.index(CLOCKS.len());
+        let (Some(clock), Ok(timer)) = (CLOCKS.get(at), u32::try_from(at)) else { return Ok(()) };
+        let state = std::mem::replace(&mut self.state, new_state(self.make));
+        let begun = state.begin_timers(*clock, self.watermark, 3, EventTime::from_micros(self.watermark)).map_err(text)?;
+        self.state = match begun {
+            Err(state) => state,
+            Ok(call) => {
+                for fired in call.fired() {
+                    self.reference.fire(timer, fired.at, call.keys().keys().get(fired.key as usize));
+                }
+                call.commit().map_err(text)?
+            }
+        };
+        Ok(())
+    }
+}
