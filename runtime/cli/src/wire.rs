@@ -238,7 +238,9 @@ impl Wiring<'_> {
                         slots.clone(),
                         clocks.clone(),
                         limits.clone(),
-                    ),
+                    )
+                    .with_timer_names(timers.iter().map(String::as_str))
+                    .living_by(if event_time.is_some() { TimerClock::EventTime } else { TimerClock::ProcessingTime }),
                     event_time,
                     outputs: outputs.clone(),
                     timers: timers.clone(),

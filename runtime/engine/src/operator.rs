@@ -124,7 +124,12 @@ pub trait Operator: Send {
     }
 
     /// Changes that a snapshot gave out came to nothing: they count as changes since again.
-    fn unsaved(&mut self, _section: &StateSection) {}
+    ///
+    /// # Errors
+    /// Ends the job.
+    fn unsaved(&mut self, _section: &StateSection) -> Result<(), OperatorError> {
+        Ok(())
+    }
 
     /// Takes back what a snapshot gave out, its own or another subtask's, before anything else; of a key group first what is whole, then
     /// changes in their order.

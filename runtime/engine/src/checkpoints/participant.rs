@@ -59,8 +59,16 @@ impl Shared {
 pub(crate) struct Participant {
     shared: Shared,
     pub(crate) task: TaskId,
-    /// Changes of the last snapshot, by the index of their stage.
-    unresolved: Option<(CheckpointId, Vec<(usize, Arc<StateSection>)>)>,
+    unresolved: Option<Unresolved>,
+}
+
+/// The last snapshot, until it is known what became of its checkpoint.
+struct Unresolved {
+    id: CheckpointId,
+    /// By the index of their stage.
+    changes: Vec<(usize, Arc<StateSection>)>,
+    /// Key groups of stages that were written whole.
+    bases: BTreeSet<(usize, KeyGroup)>,
 }
 
 /// What a task has taken at a barrier and not stored yet.
@@ -90,31 +98,35 @@ impl Participant {
         kept: impl Iterator<Item = Kept<'a>>,
     ) -> Result<Taken, JobError> {
         let committed = self.shared.outcomes.committed();
-        let lost = self.unresolved.take().filter(|(of, _)| *of != committed.id).map(|(_, sections)| sections).unwrap_or_default();
-        let (mut taken, mut changes) = (Taken::default(), Vec::new());
+        let lost = self.unresolved.take().filter(|unresolved| unresolved.id != committed.id);
+        let mut taken = Taken::default();
+        let mut unresolved = Unresolved { id, changes: Vec::new(), bases: BTreeSet::new() };
         for (stage, Kept { node, operator }) in kept.enumerate() {
-            for (_, section) in lost.iter().filter(|(of, _)| *of == stage) {
-                operator.unsaved(section);
+            let lost_changes = lost.iter().flat_map(|lost| &lost.changes).filter(|(of, _)| *of == stage);
+            for (_, section) in lost_changes {
+                operator.unsaved(section).map_err(|source| JobError::Snapshot { operator: node.clone(), source: Box::new(source) })?;
             }
+            let lost_base = |group| lost.as_ref().is_some_and(|lost| lost.bases.contains(&(stage, group)));
             let before = committed.operators.get(node).map_or(&[][..], |state| &state.sections);
             let history = Histories::new(before, &self.shared.settings);
             let failed = |source| JobError::Snapshot { operator: node.clone(), source: Box::new(source) };
             let Snapshot { mut sections, complete, versions, accumulators } =
-                operator.snapshot(&|group| history.is_due(group)).map_err(failed)?;
+                operator.snapshot(&|group| history.is_due(group) || lost_base(group)).map_err(failed)?;
             if let Some(part) = complete {
                 sections.extend(history.emptied(part, &sections));
             }
             for section in sections {
                 let name = section.part.parse().map_err(|_| JobError::Wiring(format!("`{}` is no name of state", section.part)))?;
                 let section = Arc::new(section);
-                if section.kind == SectionKind::Change {
-                    changes.push((stage, Arc::clone(&section)));
+                match section.kind {
+                    SectionKind::Change => unresolved.changes.push((stage, Arc::clone(&section))),
+                    SectionKind::Base => drop(unresolved.bases.insert((stage, section.group))),
                 }
                 taken.sections.push((node.clone(), name, section));
             }
             taken.operators.insert(node.clone(), OperatorPart { state_versions: versions, accumulators, watermark });
         }
-        self.unresolved = Some((id, changes));
+        self.unresolved = Some(unresolved);
         Ok(taken)
     }
 
@@ -172,7 +184,8 @@ impl Participant {
 struct Histories {
     /// By part and group; those that are whole again now.
     groups: BTreeMap<(SectionName, KeyGroup), GroupHistory>,
-    due: BTreeSet<KeyGroup>,
+    /// Those of which a base is stored that is still good enough.
+    well: BTreeSet<KeyGroup>,
 }
 
 impl Histories {
@@ -180,13 +193,16 @@ impl Histories {
         let groups = GroupHistory::of(sections);
         let histories: Vec<GroupHistory> = groups.values().copied().collect();
         let writes = increments::plan(&histories, &settings.rebase);
-        let due = groups.keys().zip(writes).filter(|(_, write)| *write == Write::Base).map(|((_, group), _)| *group).collect();
-        Self { groups, due }
+        let due: BTreeSet<KeyGroup> =
+            groups.keys().zip(writes).filter(|(_, write)| *write == Write::Base).map(|((_, group), _)| *group).collect();
+        let stored = groups.iter().filter(|(_, history)| history.base.is_some()).map(|((_, group), _)| *group);
+        let well = stored.filter(|group| !due.contains(group)).collect();
+        Self { groups, well }
     }
 
     /// Whether a group is to be written whole: it never was, or its changes have become too many.
     fn is_due(&self, group: KeyGroup) -> bool {
-        self.due.contains(&group) || !self.groups.iter().any(|((_, of), history)| *of == group && history.base.is_some())
+        !self.well.contains(&group)
     }
 
     /// Empty bases of a part for groups that were stored and of which nothing is held any more.

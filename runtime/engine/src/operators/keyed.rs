@@ -7,7 +7,7 @@
 use crate::metrics::Counters;
 use crate::operators::plugin::{apply, log, save_capture};
 use crate::poison::{Attempts, GivenUp, Poison};
-use crate::{CallContext, Dropped, Operator, OperatorError, Output, PoisonPolicy, SubtaskContext, dead_letters};
+use crate::{CallContext, Dropped, Operator, OperatorError, Output, PoisonPolicy, Snapshot, SubtaskContext, dead_letters};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
@@ -15,9 +15,9 @@ use arrow_schema::{Schema, SchemaRef};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use stygian_core::{EventTime, OperatorId, TimerClock};
+use stygian_core::{EventTime, KeyGroup, OperatorId, StateSection, TimerClock};
 use stygian_sandbox::{CallError, CallOutput, Capture, CaptureError, Captures, DeadRow, KeyedCall, KeyedOperator as Guest};
-use stygian_state::{FiredTimer, KeyBatch, KeyedState, StateCall};
+use stygian_state::{FiredTimer, KeyBatch, KeyedState, StateCall, VersionCount};
 
 /// How often timers may be called at one watermark: only timers that set timers without end reach it.
 const MOST_TIMER_CALLS: usize = 1_000_000;
@@ -409,6 +409,23 @@ impl Operator for Keyed {
 
     fn processing_time(&mut self, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
         self.fire(Due { clock: TimerClock::ProcessingTime, now: context.processing_time, context }, out)
+    }
+
+    fn snapshot(&mut self, whole: &dyn Fn(KeyGroup) -> bool) -> Result<Snapshot, OperatorError> {
+        let state = self.calls.state.as_mut().ok_or(OperatorError::StateLost)?;
+        let mut snapshot = Snapshot { sections: state.snapshot(whole)?, ..Snapshot::default() };
+        for VersionCount { slot, version, values } in state.versions() {
+            snapshot.versions.entry(slot).or_default().insert(version, values);
+        }
+        Ok(snapshot)
+    }
+
+    fn unsaved(&mut self, section: &StateSection) -> Result<(), OperatorError> {
+        Ok(self.calls.state.as_mut().ok_or(OperatorError::StateLost)?.mark_unsaved(section)?)
+    }
+
+    fn restore(&mut self, section: &StateSection) -> Result<(), OperatorError> {
+        Ok(self.calls.state.as_mut().ok_or(OperatorError::StateLost)?.restore(section)?)
     }
 
     fn end(&mut self) -> Dropped {
