@@ -1,11 +1,13 @@
 # Stygian: build, test and look. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup build plugins demo test lint bench fuzz audit
+.PHONY: help setup build plugins demo test lint bench chaos fuzz audit
 timed := $(abspath .ci/timed)
 target := $(or $(CARGO_TARGET_DIR),target)
 stygian := $(abspath $(target))/debug/stygian
 demo := $(abspath $(target))/demo
 FUZZ_MINUTES ?= 10
+FAULTS ?= 300
+SEED ?= 1
 
 help: ## this list
 	@grep -hE "^[a-z]+:.*##" $(MAKEFILE_LIST) | sed "s/:.*## /\t/" | expand -t 12
@@ -35,6 +37,9 @@ lint: setup ## formatting and clippy, warnings are errors; cargo deny where it i
 
 bench: ## figures, one JSON line each (release build; takes minutes)
 	@tests/bench/run
+
+chaos: plugins ## kill jobs at random moments and count what is lost or doubled; FAULTS=300 SEED=1
+	@$(abspath $(target))/debug/chaos $(FAULTS) $(SEED)
 
 fuzz: ## fuzz what guests hand over and pipeline files (needs nightly and cargo-fuzz); FUZZ_MINUTES=10
 	@tests/fuzz/run $(FUZZ_MINUTES)

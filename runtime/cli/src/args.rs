@@ -33,6 +33,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: PluginCommand,
     },
+    /// List, look into and verify the checkpoints of a job.
+    Checkpoints {
+        #[command(subcommand)]
+        command: CheckpointsCommand,
+    },
     /// Print the JSON Schema of the pipeline file, for editors.
     #[command(after_help = "Example:
   stygian schema > pipeline.schema.json
@@ -140,7 +145,8 @@ pub(crate) struct CasesArgs {
   stygian run pipeline.toml --set settings.parallelism=2 --metrics 127.0.0.1:9464
   stygian run pipeline.toml --output json > summary.json
 
-Ctrl-C stops reading, works off what was read, finishes and renames open files; a second Ctrl-C leaves at once.
+Ctrl-C stops reading, works off what was read, finishes and renames open files; a second Ctrl-C leaves at once. A job with `[checkpoint]`
+makes a last checkpoint then, and goes on from it when it is run again; so it does from its last one after a crash.
 Exit status: 0 done, 2 the pipeline is wrong, 1 it failed while running.")]
 pub(crate) struct RunArgs {
     #[command(flatten)]
@@ -149,8 +155,11 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) drain: bool,
     /// Start from nothing, whatever checkpoints there are. What was written before stays.
-    #[arg(long, conflicts_with = "recover_latest")]
+    #[arg(long, conflicts_with_all = ["recover_latest", "from_savepoint"])]
     pub(crate) fresh: bool,
+    /// Go on from what lies in this folder (a savepoint, or the checkpoints of a job that has stopped) instead of the job's own checkpoints.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "recover_latest")]
+    pub(crate) from_savepoint: Option<PathBuf>,
     /// Go on from the newest checkpoint that is whole where the newest one is damaged. What was written after it is not withdrawn.
     #[arg(long)]
     pub(crate) recover_latest: bool,
@@ -163,6 +172,36 @@ pub(crate) struct RunArgs {
     /// No live line and no summary.
     #[arg(long, short)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckpointsCommand {
+    /// One line a checkpoint.
+    #[command(after_help = "Example:
+  stygian checkpoints list ~/.local/state/stygian/checkpoints/my-job
+Exit status: 0, or 1 if one cannot be read.")]
+    List(FolderArgs),
+    /// What a checkpoint holds: the newest, or that of an id.
+    #[command(after_help = "Example:
+  stygian checkpoints inspect checkpoints 17 --output json")]
+    Inspect(FolderArgs),
+    /// Read every file that the checkpoints need and check every checksum.
+    #[command(after_help = "Example:
+  stygian checkpoints verify checkpoints
+Exit status: 0 all are whole, 1 something is damaged, which is told.")]
+    Verify(FolderArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct FolderArgs {
+    /// The checkpoints' folder: what `folder` of `[checkpoint]` says.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+    /// Only this checkpoint.
+    pub(crate) id: Option<u64>,
+    /// How to say what is found.
+    #[arg(long, value_enum, default_value_t = OutputStyle::Text)]
+    pub(crate) output: OutputStyle,
 }
 
 /// How output is written.

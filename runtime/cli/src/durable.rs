@@ -58,7 +58,7 @@ pub(crate) async fn take_over(
         max_parallelism: planned.max_parallelism,
         wall_micros: i64::try_from(wall.as_micros()).unwrap_or(i64::MAX),
     };
-    let from = start_from(&storage, args, terminal).await?;
+    let from = start_from(&storage, run.attempt, args, terminal).await?;
     if let Some(content) = content(&storage, &from).await? {
         fit(&content, &planned)?;
     }
@@ -73,7 +73,12 @@ pub(crate) async fn take_over(
     Ok(CheckpointSpec { storage: Arc::new(storage), settings: settings(wanted), attempt: run.attempt, plugins: facts, restore })
 }
 
-async fn start_from(storage: &CheckpointStorage, args: &RunArgs, terminal: &Terminal) -> Result<StartFrom, Failure> {
+async fn start_from(storage: &CheckpointStorage, attempt: AttemptId, args: &RunArgs, terminal: &Terminal) -> Result<StartFrom, Failure> {
+    if let Some(folder) = &args.from_savepoint {
+        let from = CheckpointStorage::local_for_reading(folder).map_err(Failure::input)?;
+        let content = storage.adopt(&from, attempt).await.map_err(Failure::input)?;
+        return Ok(StartFrom::Savepoint(Box::new(content)));
+    }
     if args.fresh {
         return Ok(StartFrom::Nothing);
     }

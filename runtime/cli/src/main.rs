@@ -5,6 +5,7 @@
 
 mod args;
 mod cases;
+mod checkpoints;
 mod connectors;
 mod durable;
 mod failure;
@@ -48,6 +49,7 @@ fn dispatch(command: Command, terminal: &Terminal) -> Result<ExitCode, Failure> 
         Command::Plugin { command: PluginCommand::Test(options) } => plugin::test(&options, terminal)?,
         Command::Plugin { command: PluginCommand::Inspect(options) } => plugin::inspect(&options, terminal)?,
         Command::Plugin { command: PluginCommand::Replay(options) } => return plugin::replay(&options, terminal),
+        Command::Checkpoints { command } => return checkpoints::run(&command, terminal),
         Command::Schema => schema::print(terminal)?,
         Command::Connectors { name } => connectors::print(name.as_deref(), terminal)?,
         Command::Completions { shell } => {

@@ -38,6 +38,40 @@ cases! { "":
     top
 }
 
+/// Every case once more with checkpoints, killed a few times on its way.
+macro_rules! killed {
+    ($($name:ident)*) => {
+        mod killed {
+            use stygian_e2e::Case;
+            $(
+                #[test]
+                fn $name() {
+                    for (parallelism, seed) in [(1, 1), (3, 2)] {
+                        let checked = Case::named(stringify!($name)).and_then(|case| case.check_killed(parallelism, seed, 3));
+                        checked.unwrap_or_else(|error| panic!("{} at parallelism {parallelism}: {error:#}", stringify!($name)));
+                    }
+                }
+            )*
+        }
+    };
+}
+
+killed! {
+    aircraft
+    behaviour
+    dedup
+    flights
+    formats
+    fraud
+    late
+    poison
+    processing
+    routes
+    sessions
+    sliding
+    top
+}
+
 /// Which results are replaced depends on when the watermark comes by, and beside a subtask that reads the file others have nothing to read and
 /// hold the watermark until they have said so.
 #[test]
