@@ -7,7 +7,7 @@ use crate::distinct::DistinctKeys;
 use crate::slot::SlotId;
 use crate::values::VarBytes;
 use crate::writes::{CallWrites, Stored};
-use crate::{Entry, SectionWriter, StateError};
+use crate::{Entry, OtherVersions, SectionWriter, StateError};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use stygian_core::{ByteSize, EventTime, KeyGroup};
@@ -20,7 +20,7 @@ pub struct ListPage {
     /// Where the next page begins; `None`: these were the last.
     pub next: Option<u64>,
     /// Which of the entries, ascending, are of another version than the slot is declared with, and of which.
-    pub other_versions: Vec<(usize, u32)>,
+    pub other_versions: OtherVersions,
 }
 
 /// Entries of a map, from some map key on.
@@ -33,7 +33,7 @@ pub struct MapPage {
     /// Whether there are entries behind the last one.
     pub more: bool,
     /// Which of the entries, ascending, are of another version than the slot is declared with, and of which.
-    pub other_versions: Vec<(usize, u32)>,
+    pub other_versions: OtherVersions,
 }
 
 /// What is kept.
@@ -135,6 +135,7 @@ pub trait StateBackend: Send + Debug {
     /// not dropped yet count.
     fn versions(&self, slot: SlotId) -> BTreeMap<u32, u64>;
 
-    /// Gives back what room it can; called when restored state seems too large.
+    /// Gives back what room it can, so that the size depends on what is held and not on how it came; called when restored state seems too
+    /// large.
     fn shrink(&mut self);
 }

@@ -4,6 +4,10 @@
 //! looked up once ([`KeyedState::begin`]), the call reads and writes through a [`StateCall`], which buffers every write and shows it to later
 //! reads of the same call, and [`StateCall::commit`] applies the writes when the call went well. A call that is dropped has changed nothing.
 //!
+//! For a checkpoint, [`KeyedState::snapshot`] writes each key group into sections, all of it or what has changed since the last snapshot;
+//! [`KeyedState::restore`] takes them in, in whichever subtask the group has come to, and [`KeyedState::mark_unsaved`] takes back those of a
+//! checkpoint that has failed. The bytes are told in `section`.
+//!
 //! Keys are bytes ([`KeyCodec`]), values are bytes of the plugin's own making with the version of their slot beside them. A
 //! [`StateBackend`] stores them; every backend must pass the suite in [`conformance`]. Watermarks come from the caller: nothing here
 //! knows a clock or a stream.
@@ -29,7 +33,7 @@ mod varint;
 mod writes;
 
 pub use backend::{ListPage, MapPage, StateBackend, StateSize};
-pub use call::{Entries, StateCall, Written};
+pub use call::{Entries, OtherVersions, StateCall, Written};
 pub use cell::Cell;
 pub use distinct::DistinctKeys;
 pub use error::StateError;

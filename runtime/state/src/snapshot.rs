@@ -71,7 +71,7 @@ impl KeyedState {
         let origin = Origin { keys: codec.columns(), groups: codec.groups(), lives_by: *lives_by, time: *time };
         let group = section.group;
         match section.part {
-            PART_KEYED => read_keyed(section, &origin, slots, &mut |entry| backend.restore(group, &entry))?,
+            PART_KEYED => *time = read_keyed(section, &origin, slots, &mut |entry| backend.restore(group, &entry))?.max(*time),
             PART_TIMERS => read_timers(section, &origin, timer_names, &mut |entry| {
                 match entry {
                     TimerEntry::Anew => timers.restore_anew(group),
@@ -98,7 +98,7 @@ impl KeyedState {
         let origin = Origin { keys: codec.columns(), groups: codec.groups(), lives_by: *lives_by, time: *time };
         let group = section.group;
         match section.part {
-            PART_KEYED => read_keyed(section, &origin, slots, &mut |entry| backend.mark_unsaved(group, &entry)),
+            PART_KEYED => read_keyed(section, &origin, slots, &mut |entry| backend.mark_unsaved(group, &entry)).map(drop),
             PART_TIMERS => read_timers(section, &origin, timer_names, &mut |entry| {
                 match entry {
                     TimerEntry::Anew => timers.lose(group),
@@ -124,3 +124,6 @@ impl KeyedState {
         self.slots.iter().enumerate().flat_map(of_slot).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

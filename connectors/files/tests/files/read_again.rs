@@ -14,6 +14,7 @@ use stygian_core::{Offset, SplitId};
 use stygian_formats::{AvroCodec, AvroWriter, CsvEncoder, CsvOptions, JsonEncoder, ParquetWriter, ParquetWriterOptions};
 
 type Encode = fn(&RecordBatch) -> Vec<u8>;
+type Compress = fn(&[u8]) -> Vec<u8>;
 
 fn json(rows: &RecordBatch) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -46,7 +47,7 @@ fn plain(bytes: &[u8]) -> Vec<u8> {
     bytes.to_vec()
 }
 
-const WAYS: [(&str, Encode, &str, fn(&[u8]) -> Vec<u8>); 8] = [
+const WAYS: [(&str, Encode, &str, Compress); 8] = [
     ("json", json, "jsonl", plain),
     ("json", json, "jsonl.gz", gzip),
     ("json", json, "jsonl.zst", zstd),
@@ -84,7 +85,7 @@ proptest! {
     fn every_line_is_read_once_from_large_texts(lengths in prop::collection::vec(0..90_000_usize, 1..40), seed: u64, at_once in 1..20_usize) {
         let lines: Vec<String> = lengths.iter().enumerate().map(|(n, length)| format!("{n}:{}", "x".repeat(*length))).collect();
         let text = lines.join("\n");
-        for (ending, compress) in [("log", plain as fn(&[u8]) -> Vec<u8>), ("log.gz", gzip), ("log.zst", zstd)] {
+        for (ending, compress) in [("log", plain as Compress), ("log.gz", gzip), ("log.zst", zstd)] {
             let folder = tempfile::tempdir().expect("a folder");
             put(folder.path(), &format!("a.{ending}"), compress(text.as_bytes()));
             let options = format!("path = \"a.{ending}\"\nformat = \"raw\"\nmax_row_bytes = \"80000 B\"");

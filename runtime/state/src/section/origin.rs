@@ -166,7 +166,7 @@ impl<'a> Source<'a> {
     /// The beginning of a section of slots.
     pub(crate) fn slots(&mut self, origin: &Origin<'_>, declared: &[Slot]) -> Result<SavedSlots, StateError> {
         let (lives_by, time) = self.origin(0, origin)?;
-        let mut saved = SavedSlots { slots: Vec::new(), time };
+        let mut saved = SavedSlots { slots: Vec::new(), lives_by, time };
         for _ in 0..self.number()? {
             let (name, kind, expires) = (self.text()?, self.kind()?, self.flag()?);
             let at = declared.iter().position(|slot| slot.name == name);
@@ -215,6 +215,8 @@ impl<'a> Source<'a> {
 /// The slots of a section, by their index in it.
 pub(crate) struct SavedSlots {
     pub(crate) slots: Vec<SavedSlot>,
+    /// The clock of all times.
+    pub(crate) lives_by: TimerClock,
     /// The time of values that have none.
     pub(crate) time: i64,
 }

@@ -57,16 +57,18 @@ pub enum Entry<'a> {
 
 type Visit<'v> = dyn FnMut(Entry<'_>) -> Result<(), StateError> + 'v;
 
-/// Visits what a section of keyed state says.
-pub(crate) fn read_keyed(section: &StateSection, origin: &Origin<'_>, slots: &[Slot], visit: &mut Visit<'_>) -> Result<(), StateError> {
+/// Visits what a section of keyed state says; the time that the state was at.
+pub(crate) fn read_keyed(section: &StateSection, origin: &Origin<'_>, slots: &[Slot], visit: &mut Visit<'_>) -> Result<i64, StateError> {
     let mut source = Source::new(section);
     let saved = source.slots(origin, slots)?;
+    let time = if saved.lives_by == origin.lives_by { saved.time } else { i64::MIN };
     let mut reader = Reader { cells: vec![None; slots.len()], source, saved, slots };
     if section.kind == SectionKind::Base {
         visit(Entry::Base)?;
     }
     while reader.entry(visit)? {}
-    reader.end()
+    reader.end()?;
+    Ok(time)
 }
 
 struct Reader<'a> {

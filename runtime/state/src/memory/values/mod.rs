@@ -81,8 +81,8 @@ impl ValueTable {
         if place == NOWHERE {
             return false;
         }
-        let (start, room) = (self.slots_start(place), self.room(place));
-        let Some(record) = self.arena.get_mut(start..start + room) else { return false };
+        let (start, flags) = (self.slots_start(place), flags(&self.arena, place as usize));
+        let Some(record) = self.arena.get_mut(start..start + (flags & ROOM) as usize) else { return false };
         let mut at = 0;
         for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.is_value()) {
             let mut rest = record.get(at..).unwrap_or_default();
@@ -102,12 +102,13 @@ impl ValueTable {
             }
             at = next;
         }
-        self.mark(place);
+        if flags & CHANGED == 0 {
+            self.mark(place);
+        }
         true
     }
 
     /// Notes that a record has changed.
-    #[inline]
     fn mark(&mut self, place: u32) {
         // The room is the first number of the record.
         if let Some(room) = self.arena.get_mut(place as usize..).and_then(|record| record.first_chunk_mut()) {
