@@ -44,6 +44,22 @@ impl ConnectorError {
         Self::Io { doing, what: what.into(), source: source.into() }
     }
 
+    /// Whether it may go well if it is tried again: something outside failed in a way that can pass by itself (a disk that is full, a server that
+    /// is away). What is not there, not allowed or not what it should be stays so.
+    pub fn may_pass(&self) -> bool {
+        use std::io::ErrorKind;
+        let Self::Io { source, .. } = self else { return false };
+        let mut cause: Option<&(dyn Error + 'static)> = Some(source.as_ref());
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<std::io::Error>() {
+                let lasting = [ErrorKind::NotFound, ErrorKind::PermissionDenied, ErrorKind::InvalidInput, ErrorKind::InvalidData];
+                return !lasting.contains(&error.kind());
+            }
+            cause = error.source();
+        }
+        true
+    }
+
     /// A [`ConnectorError::Refused`].
     pub fn refused(what: impl Into<String>, reason: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Refused { what: what.into(), reason: reason.into(), hint: hint.into() }

@@ -129,7 +129,8 @@ fn described(manifest: &Manifest) -> Value {
         splits.iter().map(split).collect()
     };
     let sources = manifest.sources.iter().map(|(id, of)| json!({ "source": id, "splits": splits(of) }));
-    let pending = manifest.pending.iter().map(|(id, of)| json!({ "sink": id, "outputs": of.iter().map(|p| &p.output).collect::<Vec<_>>() }));
+    let pending =
+        manifest.pending.iter().map(|(id, of)| json!({ "sink": id, "outputs": of.iter().map(|p| &p.output).collect::<Vec<_>>() }));
     json!({
         "id": manifest.id, "job": manifest.job, "uuid": manifest.uuid, "attempt": manifest.attempt, "kind": kind(manifest),
         "made": made(manifest), "max_parallelism": manifest.max_parallelism.get(), "operators": operators.collect::<Vec<_>>(),

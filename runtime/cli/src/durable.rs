@@ -3,6 +3,7 @@
 use crate::args::RunArgs;
 use crate::failure::Failure;
 use crate::folders;
+use crate::load::Loaded;
 use crate::terminal::Terminal;
 use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use stygian_checkpoint::{
     AttemptId, CheckpointSettings, CheckpointStorage, ExpectedUuid, JobUuid, Kind, Manifest, PlannedJob, PluginFacts, RestorePlan,
     StartFrom, StartingRun, restore,
 };
-use stygian_core::OperatorId;
+use stygian_core::{CheckpointId, OperatorId};
 use stygian_engine::{CheckpointSpec, JobSpec};
 use stygian_pipeline::Checkpoint;
 
@@ -25,52 +26,87 @@ pub(crate) struct UsedPlugin {
     pub(crate) component: Arc<[u8]>,
 }
 
-/// Where a job's checkpoints lie.
-///
-/// # Errors
-/// When the pipeline does not say, and there is no user's folder.
-pub(crate) fn folder(wanted: &Checkpoint, job: &str, base: &Path) -> anyhow::Result<PathBuf> {
-    match &wanted.folder {
-        // The folder is only used where nobody else can reach it, so by its real path.
-        Some(folder) => Ok(std::fs::canonicalize(base).unwrap_or_else(|_| base.to_owned()).join(folder)),
-        None => folders::checkpoints(job).context("there is no place for checkpoints: set `folder` of `[checkpoint]`, or HOME"),
-    }
+/// A job's checkpoints, over all starts of it in this process.
+pub(crate) struct Durable {
+    storage: Arc<CheckpointStorage>,
+    settings: CheckpointSettings,
+    folder: PathBuf,
+    /// Where the present start has taken over.
+    taken: Option<CheckpointId>,
+    /// Whether what was asked for on the command line has been done.
+    started: bool,
 }
 
-/// Takes over the job's checkpoints: from now on no other process can commit one.
-///
-/// # Errors
-/// When another process runs the job, when the checkpoints are damaged, or when they do not fit the pipeline; nothing has been changed then.
-pub(crate) async fn take_over(
-    spec: &JobSpec,
-    (wanted, folder): (&Checkpoint, &Path),
-    plugins: BTreeMap<OperatorId, UsedPlugin>,
-    args: &RunArgs,
-    terminal: &Terminal,
-) -> Result<CheckpointSpec, Failure> {
-    let planned = spec.planned(args.drop_state.iter().map(OperatorId::new).collect());
-    let storage = CheckpointStorage::local(folder).map_err(Failure::input)?;
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let run = StartingRun {
-        job: spec.name.clone(),
-        uuid: ExpectedUuid::New(JobUuid::from_random(random()?)),
-        attempt: AttemptId::from_random(random()?),
-        max_parallelism: planned.max_parallelism,
-        wall_micros: i64::try_from(wall.as_micros()).unwrap_or(i64::MAX),
-    };
-    let from = start_from(&storage, run.attempt, args, terminal).await?;
-    if let Some(content) = content(&storage, &from).await? {
-        fit(&content, &planned)?;
+impl Durable {
+    /// Opens and locks the folder of a pipeline's checkpoints; `None`: it makes none.
+    ///
+    /// # Errors
+    /// When there is no place for them, or another process has it.
+    pub(crate) fn open(loaded: &Loaded) -> Result<Option<Self>, Failure> {
+        let Some(wanted) = &loaded.plan.checkpoint else { return Ok(None) };
+        let base = &loaded.base;
+        let folder = match &wanted.folder {
+            // The folder is only used where nobody else can reach it, so by its real path.
+            Some(folder) => std::fs::canonicalize(base).unwrap_or_else(|_| base.clone()).join(folder),
+            None => folders::checkpoints(&loaded.plan.name)
+                .context("there is no place for checkpoints: set `folder` of `[checkpoint]`, or HOME")
+                .map_err(Failure::input)?,
+        };
+        let storage = Arc::new(CheckpointStorage::local(&folder).map_err(Failure::input)?);
+        Ok(Some(Self { storage, settings: settings(wanted), folder, taken: None, started: false }))
     }
-    let manifest = storage.take_over(&run, &from).await.map_err(Failure::input)?;
-    let mut facts = BTreeMap::new();
-    for (operator, UsedPlugin { name, version, component }) in plugins {
-        let digest = storage.keep_plugin(&component).await?;
-        facts.insert(operator, PluginFacts { name, version, digest });
+
+    /// Takes over the job's checkpoints: from now on no other process can commit one.
+    ///
+    /// # Errors
+    /// When the checkpoints are damaged, or do not fit the pipeline; nothing has been changed then.
+    pub(crate) async fn take_over(
+        &mut self,
+        spec: &JobSpec,
+        plugins: BTreeMap<OperatorId, UsedPlugin>,
+        args: &RunArgs,
+        terminal: &Terminal,
+    ) -> Result<CheckpointSpec, Failure> {
+        let dropped = args.drop_state.iter().filter(|_| !self.started);
+        let planned = spec.planned(dropped.map(OperatorId::new).collect());
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let run = StartingRun {
+            job: spec.name.clone(),
+            uuid: ExpectedUuid::New(JobUuid::from_random(random()?)),
+            attempt: AttemptId::from_random(random()?),
+            max_parallelism: planned.max_parallelism,
+            wall_micros: i64::try_from(wall.as_micros()).unwrap_or(i64::MAX),
+        };
+        let from = if self.started { StartFrom::Newest } else { start_from(&self.storage, run.attempt, args, terminal).await? };
+        if let Some(content) = content(&self.storage, &from).await? {
+            fit(&content, &planned)?;
+        }
+        let manifest = self.storage.take_over(&run, &from).await.map_err(Failure::input)?;
+        let mut facts = BTreeMap::new();
+        for (operator, UsedPlugin { name, version, component }) in plugins {
+            let digest = self.storage.keep_plugin(&component).await?;
+            facts.insert(operator, PluginFacts { name, version, digest });
+        }
+        if !args.quiet {
+            tell(&manifest, &self.folder, terminal);
+        }
+        self.taken = Some(manifest.id);
+        let restore = fit(&manifest, &planned)?;
+        Ok(CheckpointSpec { storage: self.storage.clone(), settings: self.settings, attempt: run.attempt, plugins: facts, restore })
     }
-    tell(&manifest, folder, terminal);
-    let restore = fit(&manifest, &planned)?;
-    Ok(CheckpointSpec { storage: Arc::new(storage), settings: settings(wanted), attempt: run.attempt, plugins: facts, restore })
+
+    /// Whether a checkpoint was committed since the job was started last.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub(crate) async fn came_on(&self) -> Result<bool, Failure> {
+        Ok(self.storage.list().await?.last().copied() > self.taken)
+    }
+
+    /// The next start goes on from the newest checkpoint, whatever was asked for on the command line.
+    pub(crate) fn go_on(&mut self) {
+        self.started = true;
+    }
 }
 
 async fn start_from(storage: &CheckpointStorage, attempt: AttemptId, args: &RunArgs, terminal: &Terminal) -> Result<StartFrom, Failure> {

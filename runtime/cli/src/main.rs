@@ -15,6 +15,7 @@ mod load;
 mod metrics;
 mod plugin;
 mod registry;
+mod restart;
 mod run;
 mod schema;
 mod show;

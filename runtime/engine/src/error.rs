@@ -139,6 +139,9 @@ pub enum JobError {
     /// A checkpoint could not be made or gone on from.
     #[error("{0}")]
     Checkpoint(String),
+    /// Another process has taken the job over; this one must not go on.
+    #[error("{0}")]
+    Fenced(String),
     /// What an operator keeps could not be read out.
     #[error("the state of operator `{operator}` could not be read for a checkpoint")]
     Snapshot {
@@ -184,6 +187,16 @@ impl JobError {
     /// Whether this is only the echo of another failure.
     pub fn is_echo(&self) -> bool {
         matches!(self, Self::Severed)
+    }
+
+    /// Whether the same job may come further if it is started again: what failed is outside, and may be well again by then. What depends on
+    /// rows and code only fails the same way again.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Source { source, .. } | Self::Sink { source, .. } => source.may_pass(),
+            Self::Checkpoint(_) => true,
+            _ => false,
+        }
     }
 
     /// The message with all its causes, for logs.

@@ -5,6 +5,7 @@
 use crate::captures::CapturesKeys;
 use crate::checkpoint::CheckpointKeys;
 use crate::keys::{OperatorKeys, SinkKeys, SourceKeys};
+use crate::restart::RestartKeys;
 use crate::settings::SettingsKeys;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -35,6 +36,7 @@ pub fn json_schema(sources: &[ConnectorDoc<'_>], sinks: &[ConnectorDoc<'_>], lim
     let settings = closed(part(document::<SettingsKeys>(), "settings", &mut defs));
     let captures = closed(part(document::<CapturesKeys>(), "captures", &mut defs));
     let checkpoint = closed(part(document::<CheckpointKeys>(), "checkpoint", &mut defs));
+    let restart = closed(part(document::<RestartKeys>(), "restart", &mut defs));
     let mut schema = json!({
         "$defs": defs,
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -48,6 +50,7 @@ pub fn json_schema(sources: &[ConnectorDoc<'_>], sinks: &[ConnectorDoc<'_>], lim
             "limits": limits,
             "captures": captures,
             "checkpoint": checkpoint,
+            "restart": restart,
             "source": nodes("Where rows come from: `[source.NAME]`.", &source),
             "operator": nodes("What is done with them: `[operator.NAME]`.", &operator),
             "sink": nodes("Where they go: `[sink.NAME]`.", &sink),

@@ -19,6 +19,7 @@ mod parse_operator;
 mod pipeline;
 mod reader;
 mod render;
+mod restart;
 mod set;
 mod settings;
 mod top;
@@ -34,6 +35,7 @@ pub use nodes::{
 };
 pub use pipeline::{DEAD_LETTERS, LATE, MAX_FILE_BYTES, OTHER, Pipeline};
 pub use render::{Severity, render, render_warnings};
+pub use restart::{Restart, RestartStrategy};
 pub use set::apply_set;
 pub use settings::Settings;
 pub use toml::Spanned;

@@ -10,6 +10,7 @@ use crate::keys::{SinkKeys, SourceKeys};
 use crate::nodes::{InputRef, SinkNode, SourceNode};
 use crate::pipeline::{MAX_FILE_BYTES, Pipeline};
 use crate::reader::{Others, Reading, property_names, sort};
+use crate::restart::{Restart, RestartKeys};
 use crate::settings::{Settings, SettingsKeys};
 use schemars::JsonSchema;
 use std::ops::Range;
@@ -22,7 +23,7 @@ use toml::de::{DeTable, DeValue};
 /// The most nodes of a pipeline.
 const MAX_NODES: usize = 1_000;
 const DEFAULT_WATERMARK_DELAY: Span = Span::secs(5);
-pub(crate) const ROOT_KEYS: [&str; 8] = ["name", "settings", "limits", "captures", "checkpoint", "source", "operator", "sink"];
+pub(crate) const ROOT_KEYS: [&str; 9] = ["name", "settings", "limits", "captures", "checkpoint", "restart", "source", "operator", "sink"];
 
 /// Reads and checks a file: what of it is sound, and every problem. `Err` where it is no TOML or too large.
 pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
@@ -39,6 +40,7 @@ pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
     let limits = limits(root, &shared, &mut reading);
     let captures = captures(root, &mut reading);
     let checkpoint = checkpoint(root, &mut reading);
+    let restart = restart(root, checkpoint.is_some(), &mut reading);
     if !check_size(root, &mut reading) {
         return Err(Problems(reading.take_problems()));
     }
@@ -49,7 +51,7 @@ pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
     let (problems, mut warnings) = (reading.take_problems(), std::mem::take(&mut reading.warnings));
     sort(&mut warnings);
     let name = name.unwrap_or_default();
-    Ok((Pipeline { name, text: shared, settings, limits, captures, checkpoint, sources, operators, sinks, warnings }, problems))
+    Ok((Pipeline { name, text: shared, settings, limits, captures, checkpoint, restart, sources, operators, sinks, warnings }, problems))
 }
 
 /// The table of a file that is TOML and not too large.
@@ -100,6 +102,17 @@ fn checkpoint(root: &DeTable<'_>, reading: &mut Reading<'_>) -> Option<Checkpoin
     let table = reading.as_table("checkpoint", value, "write `[checkpoint]`")?;
     let keys: CheckpointKeys = reading.table(table, value.span(), Others::None);
     Some(keys.check(reading))
+}
+
+fn restart(root: &DeTable<'_>, checkpoints: bool, reading: &mut Reading<'_>) -> Restart {
+    let Some(value) = root.get("restart") else { return Restart::default() };
+    let Some(table) = reading.as_table("restart", value, "write `[restart]`") else { return Restart::default() };
+    if !checkpoints {
+        let hint = "add `[checkpoint]`, or leave `[restart]` out";
+        reading.problem(value.span(), "a job without checkpoints has nothing to be started again from", Some(hint.into()));
+    }
+    let keys: RestartKeys = reading.table(table, value.span(), Others::None);
+    keys.check(reading)
 }
 
 fn limits(root: &DeTable<'_>, text: &Arc<str>, reading: &mut Reading<'_>) -> Options {

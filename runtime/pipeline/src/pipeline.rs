@@ -4,6 +4,7 @@ use crate::captures::Captures;
 use crate::checkpoint::Checkpoint;
 use crate::nodes::{OperatorNode, SinkNode, SourceNode};
 use crate::parse;
+use crate::restart::Restart;
 use crate::settings::Settings;
 use std::sync::Arc;
 use stygian_api::{Options, Problem, Problems};
@@ -33,6 +34,8 @@ pub struct Pipeline {
     pub captures: Captures,
     /// Its checkpoints; `None`: it makes none.
     pub checkpoint: Option<Checkpoint>,
+    /// When it is started again after a failure; without checkpoints it never is.
+    pub restart: Restart,
     /// Where rows come from, in the order of the file.
     pub sources: Vec<SourceNode>,
     /// What is done with them, in the order of the file.

@@ -41,6 +41,7 @@ pub fn plan(pipeline: &Pipeline, facts: &Facts) -> Result<Plan, Problems> {
         settings: pipeline.settings.clone(),
         captures: pipeline.captures.clone(),
         checkpoint: pipeline.checkpoint.clone(),
+        restart: pipeline.restart.clone(),
         nodes,
         chains,
         warnings,

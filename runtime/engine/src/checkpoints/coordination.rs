@@ -46,6 +46,8 @@ pub(crate) struct Coordination {
     committers: BTreeMap<OperatorId, Commits>,
     stop: Stop,
     began: Instant,
+    /// Another process has the job.
+    fenced: bool,
 }
 
 /// A sink's committer, and what it has to make visible.
@@ -102,6 +104,7 @@ impl Coordination {
             committers,
             stop,
             began,
+            fenced: false,
         }
     }
 
@@ -169,6 +172,7 @@ impl Coordination {
                 return Err(JobError::Checkpoint(format!("savepoint `{request}` was never asked for")));
             }
             Decision::Finish => return Ok(Next::Finished),
+            Decision::Fail { reason } if self.fenced => return Err(JobError::Fenced(reason)),
             Decision::Fail { reason } => return Err(JobError::Checkpoint(reason)),
         }
         Ok(Next::GoOn)
@@ -177,7 +181,10 @@ impl Coordination {
     /// What something that was carried out is to the coordinator.
     fn done(&mut self, done: Done, work: &FuturesUnordered<BoxFuture<'static, Done>>) -> Result<Option<Fact>, JobError> {
         match done {
-            Done::Wrote(id, outcome) => Ok(Some(Fact::Wrote { id, outcome: written(outcome) })),
+            Done::Wrote(id, outcome) => {
+                self.fenced |= matches!(outcome, CommitOutcome::Fenced { .. });
+                Ok(Some(Fact::Wrote { id, outcome: written(outcome) }))
+            }
             Done::Visible { sink, committer, through, result } => {
                 result.map_err(|source| JobError::Sink { sink: sink.clone(), source })?;
                 if let Some(commits) = self.committers.get_mut(&sink) {
