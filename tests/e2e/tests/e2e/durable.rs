@@ -1,0 +1,244 @@
+//! What a job with checkpoints does when it is stopped, killed, started twice, or started on what somebody has damaged or changed.
+
+use crate::process::{end, signal, start, wait_for};
+use serde_json::Value;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use stygian_e2e::{Ended, Program, components, read_output};
+
+/// Running totals by user of files that may be added to.
+const TOTALS: &str = r#"
+name = "totals"
+
+[checkpoint]
+folder = "checkpoints"
+interval = "50ms"
+
+[restart]
+delay = "100ms"
+
+[source.sales]
+connector = "files"
+path = "sales/*.jsonl"
+format = "json"
+schema = { user = "text not null", amount = "float64" }
+follow = true
+poll_interval = "10ms"
+
+[operator.totals]
+input = "sales"
+plugin = "totals@0.1"
+key_by = ["user"]
+
+[sink.running]
+input = "totals"
+connector = "files"
+path = "out/running"
+format = "json"
+"#;
+
+struct Place {
+    folder: tempfile::TempDir,
+    sold: u64,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("sales")).expect("made");
+        Self { folder, sold: 0 }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Sells to three users in turn.
+    fn sell(&mut self, rows: u64) {
+        let file = self.path().join("sales/a.jsonl");
+        let mut file = std::fs::File::options().append(true).create(true).open(file).expect("opened");
+        for row in self.sold..self.sold + rows {
+            writeln!(file, "{{\"user\":\"u{}\",\"amount\":{}}}", row % 3, row).expect("written");
+        }
+        self.sold += rows;
+    }
+
+    fn args(&self) -> Vec<&'static str> {
+        vec!["--plugins", components().to_str().expect("text")]
+    }
+
+    fn run(&self, pipeline: &str, args: &[&str]) -> Ended {
+        std::fs::write(self.path().join("pipeline.toml"), pipeline).expect("written");
+        let args: Vec<&str> = ["run", "pipeline.toml"].into_iter().chain(self.args()).chain(args.iter().copied()).collect();
+        Program::find().expect("built").run(self.path(), &args).expect("runs")
+    }
+
+    /// The counts of each user's rows that are visible, if none is there twice and none is left out.
+    fn visible(&self) -> u64 {
+        let out = self.path().join("out/running");
+        let rows = if out.is_dir() { read_output(&out).expect("whole files") } else { Vec::new() };
+        for user in 0..3 {
+            let of_user = rows.iter().filter(|row| row["user"] == format!("u{user}"));
+            let mut counts: Vec<u64> = of_user.filter_map(|row| row["count"].as_u64()).collect();
+            counts.sort_unstable();
+            let expected: Vec<u64> = (1..=counts.len() as u64).collect();
+            assert_eq!(counts, expected, "user {user}");
+        }
+        rows.len() as u64
+    }
+
+    fn wait_for_all(&self) {
+        wait_for("all rows", || (self.visible() == self.sold).then_some(()));
+    }
+
+    fn manifests(&self) -> Vec<PathBuf> {
+        let folder = std::fs::read_dir(self.path().join("checkpoints/checkpoints")).expect("there");
+        let mut all: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
+        all.sort();
+        all
+    }
+
+    /// Runs until everything sold is visible, then ends the run by a signal.
+    fn run_until_visible(&self, kill: &str) -> (String, String, Option<i32>) {
+        let mut args = self.args();
+        args.extend(["--output", "json"]);
+        let child = start(self.path(), TOTALS, &args);
+        self.wait_for_all();
+        signal(&child, kill);
+        end(child)
+    }
+}
+
+fn flip(file: &Path, at: usize) {
+    let mut bytes = std::fs::read(file).expect("read");
+    bytes[at] ^= 1;
+    std::fs::write(file, bytes).expect("written");
+}
+
+#[test]
+fn a_stopped_job_goes_on_where_it_was() {
+    let mut place = Place::new();
+    for round in 1..=3 {
+        place.sell(round * 100);
+        let (out, err, status) = place.run_until_visible("-INT");
+        assert_eq!(status, Some(0), "{err}");
+        let summary: Value = serde_json::from_str(&out).expect("a JSON summary");
+        assert_eq!((&summary["status"], &summary["dropped_rows"]), (&"stopped".into(), &0.into()));
+        // Each round has read what was new and nothing else.
+        assert_eq!(summary["nodes"][0]["rows_out"], round * 100);
+        place.sell(7);
+        let (_, err, status) = place.run_until_visible("-KILL");
+        assert_eq!((status, err.contains("error")), (None, false), "{err}");
+        assert!(err.contains("going on from checkpoint"), "{err}");
+    }
+}
+
+#[test]
+fn a_second_process_is_told_who_has_the_job() {
+    let mut place = Place::new();
+    place.sell(10);
+    let child = start(place.path(), TOTALS, &place.args());
+    place.wait_for_all();
+    let second = place.run(TOTALS, &[]);
+    assert_eq!(second.status, Some(2), "{}", second.err);
+    assert!(second.err.contains(&format!("process {}", child.id())) && second.err.contains("checkpoints"), "{}", second.err);
+    place.sell(10);
+    place.wait_for_all();
+    signal(&child, "-INT");
+    assert_eq!(end(child).2, Some(0));
+}
+
+#[test]
+fn a_damaged_manifest_is_never_a_start_from_nothing() {
+    let mut place = Place::new();
+    place.sell(10);
+    place.run_until_visible("-INT");
+    let newest = place.manifests().pop().expect("a manifest");
+    flip(&newest, 200);
+    let refused = place.run(TOTALS, &[]);
+    assert_eq!(refused.status, Some(2), "{}", refused.err);
+    for word in [newest.file_name().expect("a name").to_str().expect("text"), "--recover-latest", "--fresh", "--from-savepoint"] {
+        assert!(refused.err.contains(word), "{word}: {}", refused.err);
+    }
+    let verified = Program::find().expect("built").run(place.path(), &["checkpoints", "verify", "checkpoints"]).expect("runs");
+    assert_eq!(verified.status, Some(1));
+    assert!(verified.out.contains("whole") && verified.out.contains(newest.file_name().expect("a name").to_str().expect("text")));
+    // Somebody puts it back.
+    flip(&newest, 200);
+    place.sell(5);
+    place.run_until_visible("-INT");
+}
+
+#[test]
+fn a_flipped_bit_in_a_state_file_is_named() {
+    let mut place = Place::new();
+    place.sell(30);
+    place.run_until_visible("-INT");
+    let states = std::fs::read_dir(place.path().join("checkpoints/state")).expect("there");
+    let files: Vec<PathBuf> = states.map(|entry| entry.expect("an entry").path()).collect();
+    assert!(!files.is_empty());
+    files.iter().for_each(|file| flip(file, 60));
+    let refused = place.run(TOTALS, &[]);
+    assert_eq!(refused.status, Some(1), "{}", refused.err);
+    let named = |file: &PathBuf| refused.err.contains(file.file_name().expect("a name").to_str().expect("text"));
+    assert!(files.iter().any(named) && refused.err.contains("--fresh"), "{}", refused.err);
+    assert_eq!(place.visible(), place.sold, "nothing was changed");
+}
+
+#[test]
+fn what_cannot_be_restored_is_refused_before_anything_runs() {
+    let mut place = Place::new();
+    place.sell(30);
+    place.run_until_visible("-INT");
+    let without = TOTALS.replace("[operator.totals]", "[operator.sums]").replace("input = \"totals\"", "input = \"sums\"");
+    let manifests = place.manifests();
+    let refused = place.run(&without, &[]);
+    assert_eq!(refused.status, Some(2), "{}", refused.err);
+    assert!(refused.err.contains("totals") && refused.err.contains("--drop-state totals"), "{}", refused.err);
+    assert_eq!(place.manifests(), manifests, "nothing was committed");
+    let groups = place.run(TOTALS, &["--set", "settings.max_parallelism=64"]);
+    assert_eq!(groups.status, Some(2), "{}", groups.err);
+    assert!(groups.err.contains("max_parallelism") && groups.err.contains("128"), "{}", groups.err);
+    // At another parallelism it goes on.
+    place.sell(30);
+    let mut args = place.args();
+    args.extend(["--set", "settings.parallelism=3"]);
+    let child = start(place.path(), TOTALS, &args);
+    place.wait_for_all();
+    signal(&child, "-INT");
+    assert_eq!(end(child).2, Some(0));
+}
+
+#[test]
+fn a_failure_that_may_pass_starts_the_job_again() {
+    let mut place = Place::new();
+    place.sell(30);
+    let child = start(place.path(), TOTALS, &place.args());
+    place.wait_for_all();
+    let (out, aside) = (place.path().join("out"), place.path().join("aside"));
+    std::fs::rename(&out, &aside).expect("moved");
+    std::fs::write(&out, "in the way").expect("written");
+    place.sell(30);
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    std::fs::remove_file(&out).expect("removed");
+    std::fs::rename(&aside, &out).expect("moved back");
+    place.wait_for_all();
+    signal(&child, "-INT");
+    let (_, err, status) = end(child);
+    assert_eq!(status, Some(0), "{err}");
+    assert!(err.contains("started again from its last checkpoint"), "{err}");
+}
+
+#[test]
+fn fresh_starts_from_nothing() {
+    let mut place = Place::new();
+    place.sell(30);
+    place.run_until_visible("-INT");
+    std::fs::remove_dir_all(place.path().join("out")).expect("removed");
+    let mut args = place.args();
+    args.push("--fresh");
+    let child = start(place.path(), TOTALS, &args);
+    place.wait_for_all();
+    signal(&child, "-INT");
+    assert_eq!(end(child).2, Some(0));
+}
