@@ -6,6 +6,7 @@
 use crate::aggregate::Arguments;
 use crate::{Aggregate, ExprError, WindowAggregatorSpec};
 use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array};
+use arrow_select::interleave::interleave;
 use arrow_select::take::take;
 use datafusion_expr::{EmitTo, GroupsAccumulator};
 
@@ -40,7 +41,8 @@ impl Accumulators {
         Ok(())
     }
 
-    /// Adds each row of the states to the group that it is given; there are `total` groups now.
+    /// Adds each row of the states to the group that it is given; there are `total` groups now. Every group below `total` must have had
+    /// rows or be given some now: accumulators take one that is passed over for one that has seen values, and its null is lost.
     pub(crate) fn merge(&mut self, spec: &WindowAggregatorSpec, states: &States, groups: &[usize], total: usize) -> Result<(), ExprError> {
         for (((_, aggregate), accumulator), states) in spec.aggregates.iter().zip(&mut self.0).zip(&states.0) {
             accumulator.merge_batch(states, groups, total).map_err(|error| aggregate.failed(&error))?;
@@ -53,6 +55,14 @@ impl Accumulators {
         let states = spec.aggregates.iter().zip(&mut self.0);
         let states = states.map(|((_, aggregate), a)| a.state(EmitTo::All).map_err(|error| aggregate.failed(&error)));
         states.collect::<Result<_, _>>().map(States)
+    }
+
+    /// What all `total` groups hold; all is left as it was.
+    pub(crate) fn read(&mut self, spec: &WindowAggregatorSpec, total: usize) -> Result<States, ExprError> {
+        let states = self.drain(spec)?;
+        let groups: Vec<usize> = (0..total).collect();
+        self.merge(spec, &states, &groups, total)?;
+        Ok(states)
     }
 
     /// The result of each aggregate for all groups; nothing is left.
@@ -75,6 +85,36 @@ impl States {
             states.iter().map(|array| take(array, rows, None).map_err(fault)).collect::<Result<Vec<_>, _>>()
         };
         self.0.iter().zip(&spec.aggregates).map(of_aggregate).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Rows of several states, in this order: each by the number of the state and of its row.
+    pub(crate) fn gather(spec: &WindowAggregatorSpec, parts: &[&Self], rows: &[(usize, usize)]) -> Result<Self, ExprError> {
+        let of_aggregate = |(place, (_, aggregate)): (usize, &(String, Aggregate))| {
+            let columns = parts.first().map_or(0, |part| part.0[place].len());
+            let gathered = (0..columns).map(|column| {
+                let arrays: Vec<&dyn Array> = parts.iter().map(|part| part.0[place][column].as_ref()).collect();
+                interleave(&arrays, rows).map_err(|error| ExprError::arrow(aggregate.sql(), &error))
+            });
+            gathered.collect::<Result<Vec<_>, _>>()
+        };
+        spec.aggregates.iter().enumerate().map(of_aggregate).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// All columns, by aggregate.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &ArrayRef> {
+        self.0.iter().flatten()
+    }
+
+    /// The states that these columns are, see [`States::columns`].
+    pub(crate) fn from_columns(spec: &WindowAggregatorSpec, columns: &[ArrayRef]) -> Result<Self, ExprError> {
+        let mut rest = columns;
+        let mut of = |aggregate: &Aggregate| {
+            let count = aggregate.state_fields()?.len();
+            let (these, others) = rest.split_at_checked(count).ok_or_else(|| ExprError::window("too few columns of states"))?;
+            rest = others;
+            Ok(these.to_vec())
+        };
+        spec.aggregates.iter().map(|(_, aggregate)| of(aggregate)).collect::<Result<_, _>>().map(Self)
     }
 
     /// Bytes on the heap.

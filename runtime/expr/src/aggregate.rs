@@ -11,7 +11,7 @@ use crate::external::ExternalAccumulator;
 use crate::{ExprError, ExternalFunction, expression};
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
-use arrow_schema::{DataType, SchemaRef};
+use arrow_schema::{DataType, Field, FieldRef, SchemaRef};
 use datafusion_common::DataFusionError;
 use datafusion_expr::GroupsAccumulator;
 use datafusion_physical_expr::aggregate::AggregateFunctionExpr;
@@ -129,6 +129,14 @@ impl Aggregate {
                 let function = function.clone();
                 Ok(Box::new(GroupsAccumulatorAdapter::new(move || function.create_accumulator())))
             }
+        }
+    }
+
+    /// The columns of an accumulator's state.
+    pub(crate) fn state_fields(&self) -> Result<Vec<FieldRef>, ExprError> {
+        match &self.function {
+            Function::External(_) => Ok(vec![Arc::new(Field::new("accumulator", DataType::Binary, true))]),
+            Function::Native(function) => function.state_fields().map_err(|error| self.failed(&error)),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::keys::KeyCodec;
 use crate::pane::Prepared;
 use crate::panes::Panes;
 use crate::sessions::Sessions;
+use crate::stored::{self, Layout, Writer};
 use crate::window::WindowKind;
 use crate::{ExprError, WindowAggregatorSpec, expression};
 use arrow_array::cast::AsArray;
@@ -20,7 +21,7 @@ use arrow_schema::SchemaRef;
 use arrow_select::take::take_record_batch;
 use std::fmt;
 use std::sync::Arc;
-use stygian_core::EventTime;
+use stygian_core::{EventTime, MaxParallelism, StateSection};
 
 /// The open windows of one subtask.
 pub struct WindowAggregator {
@@ -100,6 +101,7 @@ impl WindowAggregator {
     /// As [`WindowAggregator::push`].
     pub fn push_at(&mut self, rows: &RecordBatch, now: EventTime) -> Result<Option<RecordBatch>, ExprError> {
         expression::check_rows(&self.frame.spec.input, rows)?;
+        self.settle()?;
         if rows.num_rows() == 0 {
             return Ok(None);
         }
@@ -130,6 +132,7 @@ impl WindowAggregator {
     /// # Errors
     /// When a result cannot be computed; the aggregator is then of no further use.
     pub fn advance(&mut self, watermark: EventTime) -> Result<Vec<RecordBatch>, ExprError> {
+        self.settle()?;
         let mut results = Vec::new();
         let passed = self.frame.watermark;
         self.frame.watermark = passed.max(watermark.micros());
@@ -146,6 +149,7 @@ impl WindowAggregator {
     /// # Errors
     /// As [`WindowAggregator::advance`].
     pub fn early(&mut self) -> Result<Vec<RecordBatch>, ExprError> {
+        self.settle()?;
         let mut results = Vec::new();
         if let Windows::Panes(panes) = &mut self.windows
             && self.frame.spec.early
@@ -155,6 +159,56 @@ impl WindowAggregator {
         }
         self.changed = false;
         Ok(results)
+    }
+
+    /// All that it holds: a section for each key group that has something, all of them whole. Nothing changes: results are those without
+    /// a snapshot, but for the last bits of floats and approximate aggregates.
+    ///
+    /// Costs a pass over all keys: their accumulators are drained, written, and filled again. The watermark is not in it; it must be kept
+    /// beside it.
+    ///
+    /// # Errors
+    /// When the accumulators cannot be drained, or Arrow cannot write them; the aggregator is then of no further use.
+    pub fn snapshot(&mut self, groups: MaxParallelism) -> Result<Vec<StateSection>, ExprError> {
+        self.settle()?;
+        let mut writer = Writer::new(Layout::of_windows(&self.frame.spec)?, groups);
+        match &mut self.windows {
+            Windows::Panes(panes) => panes.store(&self.frame, &mut writer)?,
+            Windows::Sessions(sessions) => sessions.store(&self.frame, &mut writer)?,
+        }
+        writer.finish(self.changed)
+    }
+
+    /// Adds what a section holds. Called before anything else, once for each section that is to be restored: all that this subtask gave
+    /// out, or those of some key groups of several subtasks, all of one snapshot. A section without bytes holds nothing.
+    ///
+    /// What comes then is what would have come without the interruption. Where all sections of one subtask are restored into one, it also
+    /// comes in the same order. Where they come from several, it is the order by their own counts, then by which section was first: the
+    /// same whenever the same sections are restored in the same order.
+    ///
+    /// # Errors
+    /// When the section is of other windows, keys or aggregates, of another version, or damaged. The aggregator is then of no further use.
+    pub fn restore(&mut self, section: &StateSection) -> Result<(), ExprError> {
+        let layout = Layout::of_windows(&self.frame.spec)?;
+        let Some(stored) = stored::read(&layout, section)? else { return Ok(()) };
+        self.changed |= stored.changed;
+        match &mut self.windows {
+            Windows::Panes(panes) => panes.restore(&self.frame, &layout, section.group, stored),
+            Windows::Sessions(sessions) => sessions.restore(&self.frame, &layout, section.group, stored),
+        }
+    }
+
+    /// Sets the watermark that it had at the snapshot: what was late is late, and windows that have fired stay so. Without it, windows
+    /// that are kept for late rows fire again. Never moves it back.
+    pub fn restore_watermark(&mut self, watermark: EventTime) {
+        self.frame.watermark = self.frame.watermark.max(watermark.micros());
+    }
+
+    fn settle(&mut self) -> Result<(), ExprError> {
+        match &mut self.windows {
+            Windows::Panes(panes) => panes.settle(&self.frame),
+            Windows::Sessions(_) => Ok(()),
+        }
     }
 
     /// Whether rows came since [`WindowAggregator::early`].

@@ -6,7 +6,7 @@
 use arrow_schema::{ArrowError, DataType};
 use datafusion_common::DataFusionError;
 use std::ops::Range;
-use stygian_core::type_name;
+use stygian_core::{KeyGroup, type_name};
 
 /// An expression, aggregate or window that cannot be compiled or evaluated.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +116,41 @@ pub enum ExprError {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// State that was stored of something else than there is now.
+    #[error(
+        "the stored state is of another {what}: it was `{stored}`, now it is `{now}`; put back what it was, or give the operator a new name \
+         so that it starts empty and leave the old state out with `--drop-state`"
+    )]
+    OtherState {
+        /// What differs.
+        what: &'static str,
+        /// What it was, escaped.
+        stored: String,
+        /// What the pipeline has, escaped.
+        now: String,
+    },
+    /// State in a format of another version of Stygian.
+    #[error("the stored state is in format {found}, this Stygian reads {known}; use the one that wrote it")]
+    StateVersion {
+        /// The version it is of.
+        found: u16,
+        /// The version that is read.
+        known: u16,
+    },
+    /// Stored state that cannot be read.
+    #[error("the stored state of key group {} is damaged: {reason}; restore another checkpoint or savepoint", group.0)]
+    DamagedState {
+        /// The key group.
+        group: KeyGroup,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// State that cannot be written.
+    #[error("the state cannot be stored: {reason}")]
+    Unstorable {
+        /// Why.
+        reason: String,
+    },
     /// Rows of another schema than the one compiled for.
     #[error("column {column} is {found}, the expression was compiled for {expected}")]
     WrongRows {
@@ -140,7 +175,13 @@ impl ExprError {
             | Self::Plan { sql, .. }
             | Self::NotBoolean { sql, .. }
             | Self::Evaluate { sql, .. } => Some(sql),
-            Self::ResultTooLarge { .. } | Self::Window { .. } | Self::WrongRows { .. } => None,
+            Self::ResultTooLarge { .. }
+            | Self::Window { .. }
+            | Self::OtherState { .. }
+            | Self::StateVersion { .. }
+            | Self::DamagedState { .. }
+            | Self::Unstorable { .. }
+            | Self::WrongRows { .. } => None,
         }
     }
 

@@ -41,6 +41,18 @@ pub(crate) enum EncodedKeys {
     Rows(Rows),
 }
 
+impl EncodedKeys {
+    /// The key of a row, by which it is found; `None` is a null of a single column.
+    pub(crate) fn get(&self, row: usize) -> Option<&[u8]> {
+        match self {
+            Self::None => Some(&[]),
+            Self::Text(keys) => keys.is_valid(row).then(|| keys.value(row).as_bytes()),
+            Self::Binary(keys) => keys.is_valid(row).then(|| keys.value(row)),
+            Self::Rows(keys) => Some(keys.row(row).data()),
+        }
+    }
+}
+
 impl KeyCodec {
     /// For key columns of these types.
     pub(crate) fn new(types: &[DataType]) -> Result<Self, ExprError> {
@@ -243,6 +255,21 @@ impl KeyIndex {
             Some(key) => self.group_of(key, other.hashes[group]),
         };
         here as usize
+    }
+
+    /// The same keys, first those that another index has, in its order, then the others.
+    pub(crate) fn in_order_of(self, other: &Self) -> Self {
+        let place = |group| (other.find(&self, group).unwrap_or(usize::MAX), group);
+        let mut order: Vec<(usize, usize)> = (0..self.len()).map(place).collect();
+        if order.is_sorted() {
+            return self;
+        }
+        order.sort_unstable();
+        let mut ordered = Self::default();
+        for (_, group) in order {
+            ordered.adopt(&self, group);
+        }
+        ordered
     }
 
     /// The key columns of a range of groups.

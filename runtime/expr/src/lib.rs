@@ -28,6 +28,7 @@ mod planners;
 mod predicate;
 mod sessions;
 mod span;
+mod stored;
 mod suggest;
 mod top;
 mod window;
@@ -43,6 +44,7 @@ pub use functions::{aggregate_names, function_names};
 pub use output::MAX_OUTPUT_ROWS;
 pub use parse::{MAX_DEPTH, MAX_SQL_BYTES, MAX_TOKENS};
 pub use predicate::Predicate;
+pub use stored::accumulators_version;
 pub use top::{MAX_TOP, OrderBy, Top, TopSpec, TopWindows};
 pub use window::{MAX_WINDOW_MICROS, WindowAggregatorSpec, WindowKind, WindowSpec};
 

@@ -1,7 +1,7 @@
 //! One pane: the distinct keys of its rows and what the aggregates hold for each.
 //!
 //! Rows go into the *live* part. When a window gives out a result that is not its last, the live part is drained into states (a *frozen*
-//! part), which results merge; rows that come afterwards begin a new live part. A frozen part is also what a snapshot would hold.
+//! part), which results merge; rows that come afterwards begin a new live part. A snapshot drains the live part too, but merges it back.
 
 use crate::accumulators::{Accumulators, States};
 use crate::aggregate::Arguments;
@@ -72,20 +72,35 @@ impl Part {
         self.accumulators.merge(spec, &frozen.states, groups, self.keys.len())
     }
 
-    /// Adds what a frozen part holds of the keys of this one.
-    pub(crate) fn merge_known(&mut self, spec: &WindowAggregatorSpec, frozen: &Frozen) -> Result<(), ExprError> {
+    /// Adds what frozen parts hold of the keys of this one, all of which are in some of them; nothing has been added before.
+    pub(crate) fn merge_known<'a>(
+        &mut self,
+        spec: &WindowAggregatorSpec,
+        parts: impl Iterator<Item = &'a Frozen>,
+    ) -> Result<(), ExprError> {
         let here = &self.keys;
-        let (rows, groups): (Vec<u32>, Vec<usize>) = if here.len() < frozen.keys.len() {
-            let there = |group: usize| Some((u32::try_from(frozen.keys.find(here, group)?).ok()?, group));
-            (0..here.len()).filter_map(there).unzip()
-        } else {
-            (0_u32..).take(frozen.keys.len()).filter_map(|row| Some((row, here.find(&frozen.keys, row as usize)?))).unzip()
-        };
-        if rows.is_empty() {
-            return Ok(());
+        let (mut states, mut rows, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+        for (part, frozen) in parts.enumerate() {
+            let mut add = |row: usize, group: usize| {
+                rows.push((part, row));
+                groups.push(group);
+            };
+            if here.len() < frozen.keys.len() {
+                (0..here.len()).for_each(|group| frozen.keys.find(here, group).into_iter().for_each(|row| add(row, group)));
+            } else {
+                (0..frozen.keys.len()).for_each(|row| here.find(&frozen.keys, row).into_iter().for_each(|group| add(row, group)));
+            }
+            states.push(&frozen.states);
         }
-        let states = frozen.states.take(spec, &UInt32Array::from(rows))?;
+        let states = States::gather(spec, &states, &rows)?;
         self.accumulators.merge(spec, &states, &groups, self.keys.len())
+    }
+
+    /// Merges states, one a group, and makes results of them, which nobody wants.
+    pub(crate) fn try_merge(&mut self, spec: &WindowAggregatorSpec, states: &States, total: usize) -> Result<(), ExprError> {
+        let groups: Vec<usize> = (0..total).collect();
+        self.accumulators.merge(spec, states, &groups, total)?;
+        self.accumulators.finish(spec).map(drop)
     }
 
     /// Drains the accumulators into their states.
@@ -130,6 +145,13 @@ impl Frozen {
         self.keys.memory() + self.states.memory() + changed
     }
 }
+
+/// The number of the live part, behind all others.
+const LIVE: u32 = u32::MAX;
+
+/// In which round a group was drained.
+pub(crate) type RoundOf<'a> = &'a dyn Fn(usize) -> Option<u32>;
+type Shown = Result<(), ExprError>;
 
 /// One pane of time.
 #[derive(Default)]
@@ -176,6 +198,40 @@ impl Pane {
     /// What it holds as states, all of it after [`Pane::freeze`].
     pub(crate) fn frozen(&self) -> &[Frozen] {
         &self.frozen
+    }
+
+    /// Shows each part: its number, keys and states, and the round in which each group was drained (of the live part: none).
+    pub(crate) fn read(
+        &mut self,
+        spec: &WindowAggregatorSpec,
+        mut show: impl FnMut(u32, &KeyIndex, &States, RoundOf<'_>) -> Shown,
+    ) -> Shown {
+        for (number, frozen) in (0_u32..).zip(&self.frozen) {
+            show(number, &frozen.keys, &frozen.states, &|group| Some(frozen.changed(group)))?;
+        }
+        if let Some(live) = &mut self.live {
+            let states = live.accumulators.read(spec, live.keys.len())?;
+            show(LIVE, &live.keys, &states, &|_| None)?;
+        }
+        Ok(())
+    }
+
+    /// Takes back a part that [`Pane::read`] has shown; the numbers must ascend.
+    pub(crate) fn put_back(&mut self, spec: &WindowAggregatorSpec, number: u32, keys: KeyIndex, states: States, rounds: Vec<u32>) -> Shown {
+        if number == LIVE {
+            let mut live = Part::with_keys(spec, keys)?;
+            let groups: Vec<usize> = (0..live.keys.len()).collect();
+            live.accumulators.merge(spec, &states, &groups, groups.len())?;
+            self.live = Some(live);
+        } else {
+            self.frozen.push(Frozen { keys, states, changed: Changed::Each(rounds) });
+        }
+        Ok(())
+    }
+
+    /// Counts rows that are there.
+    pub(crate) fn add_rows(&mut self, rows: usize) {
+        self.rows = self.rows.saturating_add(rows);
     }
 
     /// Rows added so far.

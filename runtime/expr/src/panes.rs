@@ -3,7 +3,10 @@
 //! A window fires when the watermark reaches its end, and closes `allowed_lateness` later: until then rows still change it. Where results
 //! can change (lateness, early results) each row of a result carries a revision, the number of times that its window and key have given
 //! one before. A window that has fired gives out again, at the next watermark, the keys whose rows have come since; one that has not
-//! fired does so at every early call, and gives out all of its keys when it fires.
+//! fired does so at every early call, and gives out all of its keys when it fires. Keys come as the window first gave them out, then as they
+//! were first seen, however often results or snapshots were taken.
+
+mod stored;
 
 use crate::aggregator::Frame;
 use crate::keys::KeyIndex;
@@ -14,6 +17,8 @@ use crate::{ExprError, WindowSpec};
 use arrow_array::{RecordBatch, TimestampMicrosecondArray, UInt32Array};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use stored::Restored;
+pub(crate) use stored::try_states;
 
 /// The panes of one subtask.
 #[derive(Default)]
@@ -24,6 +29,11 @@ pub(crate) struct Panes {
     revised: BTreeMap<i64, Revised>,
     /// Grows with every round of results, so that one can tell what came since.
     round: u32,
+    /// The round in which all windows last gave out early results.
+    last_early: u32,
+    /// The round in which all windows that had fired last gave out results.
+    last_advance: u32,
+    restored: Restored,
     /// Kept between batches, so that pushing allocates little.
     groups: Vec<usize>,
 }
@@ -73,6 +83,7 @@ impl Panes {
     pub(crate) fn advance(&mut self, frame: &Frame, passed: i64, to: &mut Vec<RecordBatch>) -> Result<(), ExprError> {
         let window = frame.spec.window;
         self.round += 1;
+        self.last_advance = self.round;
         // Windows that closed before have no rows to tell of.
         let mut next = first_open(window, horizon(frame, passed));
         while let Some(start) = self.next_window(window, next) {
@@ -113,6 +124,7 @@ impl Panes {
     pub(crate) fn early(&mut self, frame: &Frame, to: &mut Vec<RecordBatch>) -> Result<(), ExprError> {
         let window = frame.spec.window;
         self.round += 1;
+        self.last_early = self.round;
         let mut next = first_open(window, horizon(frame, frame.watermark));
         while let Some(start) = self.next_window(window, next) {
             self.give(frame, start, false, to)?;
@@ -173,10 +185,11 @@ impl Panes {
                 if keys.len() == 0 {
                     return Ok(None);
                 }
-                let mut part = Part::with_keys(spec, keys)?;
-                for frozen in frozen() {
-                    part.merge_known(spec, frozen)?;
+                if let Some(known) = self.revised.get(&panes.start) {
+                    keys = keys.in_order_of(&known.keys);
                 }
+                let mut part = Part::with_keys(spec, keys)?;
+                part.merge_known(spec, frozen())?;
                 Ok(Some(part))
             }
         }
@@ -207,7 +220,7 @@ impl Panes {
 
     /// Keys, counted once a pane.
     pub(crate) fn keys(&self) -> usize {
-        self.panes.values().map(Pane::keys).sum()
+        self.panes.values().map(Pane::keys).sum::<usize>() + self.restored.keys()
     }
 
     /// Bytes on the heap.
@@ -215,6 +228,7 @@ impl Panes {
         let revised = |revised: &Revised| revised.keys.memory() + revised.results.capacity() * 4;
         self.panes.values().map(Pane::memory).sum::<usize>()
             + self.revised.values().map(revised).sum::<usize>()
+            + self.restored.memory()
             + self.groups.capacity() * size_of::<usize>()
     }
 }

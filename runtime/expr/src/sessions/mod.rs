@@ -9,9 +9,10 @@
 //! into it once the watermark has come to the old bucket. A session that goes on for long thus holds two or three groups at a time.
 
 mod part;
+mod stored;
 pub(crate) mod table;
 
-use crate::accumulators::Accumulators;
+use crate::accumulators::{Accumulators, States};
 use crate::aggregator::Frame;
 use crate::keys::{EncodedKeys, seed};
 use crate::output::{Bounds, Fired};
@@ -240,13 +241,18 @@ impl Sessions {
             leaving.push((part, self.leave(part, frame.watermark)));
         }
         let fired = self.fire(leaving.iter().flat_map(|(_, leaving)| &leaving.fired).map(|(_, id)| *id).collect());
-        let mut results = Accumulators::new(&frame.spec)?;
+        let results = self.results(frame, &leaving, fired.len())?;
         for (part, leaving) in leaving {
-            self.hand_over(frame, part, leaving, &mut results, fired.len())?;
+            self.hand_over(frame, part, leaving)?;
         }
         self.parts.retain(|_, part| !part.is_done());
-        let aggregates = results.finish(&frame.spec)?;
-        self.give_out(frame, fired, aggregates, to)
+        match results {
+            Some(mut results) => {
+                let aggregates = results.finish(&frame.spec)?;
+                self.give_out(frame, fired, aggregates, to)
+            }
+            None => Ok(()),
+        }
     }
 
     /// The live part that is due, if it is the only one, and all of its sessions are due and have no rows in other parts: what it holds are
@@ -295,9 +301,6 @@ impl Sessions {
 
     /// Makes rows of the sessions that have fired, and forgets them.
     fn give_out(&mut self, frame: &Frame, fired: Vec<Id>, aggregates: Vec<ArrayRef>, to: &mut Vec<RecordBatch>) -> Result<(), ExprError> {
-        if fired.is_empty() {
-            return Ok(());
-        }
         let bounds = fired.iter().map(|id| self.table.get(*id)).map(|session| (session.start, session.last + self.gap)).collect();
         let keys = |rows: Range<usize>| frame.codec.decode(fired[rows].iter().map(|id| self.table.key(*id)));
         Fired { rows: fired.len(), bounds: Bounds::Each(bounds), keys: &keys, revisions: None, aggregates }.into_batches(frame, to)?;
@@ -352,9 +355,9 @@ impl Sessions {
     fn fire(&mut self, sessions: Vec<Id>) -> Vec<Id> {
         let order = |id: Id| {
             let session = self.table.get(id);
-            (session.last, session.start, id)
+            (session.last, session.start, session.born, id)
         };
-        let mut fired: Vec<(i64, i64, Id)> = sessions.into_iter().map(order).collect();
+        let mut fired: Vec<(i64, i64, u32, Id)> = sessions.into_iter().map(order).collect();
         fired.sort_unstable();
         fired.dedup();
         let fired: Vec<Id> = fired.into_iter().map(|(.., id)| id).collect();
@@ -364,14 +367,27 @@ impl Sessions {
         fired
     }
 
-    /// Merges what leaves a part into the result and into other parts.
-    fn hand_over(&mut self, frame: &Frame, id: u32, leaving: Leaving, results: &mut Accumulators, fired: usize) -> Result<(), ExprError> {
-        let Some(Part { content: Content::Drained { states, .. }, .. }) = self.parts.get(&id) else { return Ok(()) };
-        if !leaving.fired.is_empty() {
-            let groups: Vec<usize> = leaving.fired.iter().map(|(_, id)| self.table.get(*id).place.slot as usize).collect();
-            let slots: UInt32Array = leaving.fired.iter().map(|(slot, _)| *slot).collect();
-            results.merge(&frame.spec, &states.take(&frame.spec, &slots)?, &groups, fired)?;
+    /// What the sessions that fire hold, by row of the result, from all parts at once: see [`Accumulators::merge`]. `None`: none fires,
+    /// and some accumulators cannot make results of no groups.
+    fn results(&self, frame: &Frame, leaving: &[(u32, Leaving)], fired: usize) -> Result<Option<Accumulators>, ExprError> {
+        let (mut parts, mut rows, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, leaving) in leaving {
+            let Some(Part { content: Content::Drained { states, .. }, .. }) = self.parts.get(id) else { continue };
+            rows.extend(leaving.fired.iter().map(|(slot, _)| (parts.len(), *slot as usize)));
+            groups.extend(leaving.fired.iter().map(|(_, id)| self.table.get(*id).place.slot as usize));
+            parts.push(states);
         }
+        if groups.is_empty() {
+            return Ok(None);
+        }
+        let mut results = Accumulators::new(&frame.spec)?;
+        results.merge(&frame.spec, &States::gather(&frame.spec, &parts, &rows)?, &groups, fired)?;
+        Ok(Some(results))
+    }
+
+    /// Merges what leaves a part into other parts.
+    fn hand_over(&mut self, frame: &Frame, id: u32, leaving: Leaving) -> Result<(), ExprError> {
+        let Some(Part { content: Content::Drained { states, .. }, .. }) = self.parts.get(&id) else { return Ok(()) };
         let mut taken = Vec::new();
         for (target, (slots, groups)) in leaving.moved {
             taken.push((target, states.take(&frame.spec, &UInt32Array::from(slots))?, groups));

@@ -2,7 +2,8 @@
 //!
 //! A key has a chain of open sessions, nearly always of one. The hash table holds the number of the first; the key's bytes lie in the
 //! session itself where they are short, so that a row of a session that goes on touches two places in memory and allocates nothing.
-//! Numbers are given out in the order of rows and taken back in the order of firing, so nothing depends on the hash.
+//! Numbers are given out in the order of rows and taken back in the order of firing, so nothing depends on the hash. They are used again,
+//! so how old a session is has a number of its own.
 
 use hashbrown::HashTable;
 use stygian_core::short;
@@ -40,6 +41,8 @@ pub(crate) struct Session {
     pub(crate) partials: u32,
     /// Rows, for people.
     pub(crate) rows: u32,
+    /// Grows from one session to the next, in the order in which they began (but after four billion of them).
+    pub(crate) born: u32,
 }
 
 /// The bytes of a key.
@@ -117,13 +120,15 @@ pub(crate) struct Table {
     /// Numbers to give out again.
     free: Vec<Id>,
     seed: u64,
+    /// [`Session::born`] of the next.
+    next_born: u32,
     /// Bytes of long keys.
     long_keys: usize,
 }
 
 impl Table {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { entries: HashTable::new(), sessions: Vec::new(), free: Vec::new(), seed, long_keys: 0 }
+        Self { entries: HashTable::new(), sessions: Vec::new(), free: Vec::new(), seed, next_born: 0, long_keys: 0 }
     }
 
     pub(crate) fn seed(&self) -> u64 {
@@ -152,7 +157,8 @@ impl Table {
         let key = Key::new(key);
         self.long_keys += key.memory();
         let place = Place { part: FIRED, slot: 0 };
-        let session = Session { start: time, last: time, key, place, next: NONE, partials: 0, rows: 0 };
+        let session = Session { start: time, last: time, key, place, next: NONE, partials: 0, rows: 0, born: self.next_born };
+        self.next_born = self.next_born.wrapping_add(1);
         let id = match self.free.pop() {
             Some(id) => {
                 self.sessions[id as usize] = session;
@@ -175,6 +181,12 @@ impl Table {
             self.get_mut(id).next = first;
         }
         id
+    }
+
+    /// Says when the session began, of one that is taken back; others begin after it.
+    pub(crate) fn set_born(&mut self, id: Id, born: u32) {
+        self.get_mut(id).born = born;
+        self.next_born = self.next_born.max(born.saturating_add(1));
     }
 
     /// The sessions of a key.
@@ -235,7 +247,7 @@ impl Table {
         self.free.push(id);
         if self.free.len() == self.sessions.len() {
             // Nobody is here: after a burst of keys the memory goes back.
-            *self = Self::new(self.seed);
+            *self = Self { next_born: self.next_born, ..Self::new(self.seed) };
         }
     }
 

@@ -7,6 +7,8 @@ mod hostile;
 mod refusals;
 mod revisions;
 mod sessions;
+mod snapshots;
+mod stored;
 mod top;
 mod windows;
 

@@ -40,9 +40,9 @@ fn batch(rows: &[Row]) -> RecordBatch {
 
 /// The least and the largest value, as a user would write it: an accumulator is two numbers.
 #[derive(Debug)]
-struct Extremes(Fields);
+pub(super) struct Extremes(Fields);
 
-fn extremes() -> Arc<Extremes> {
+pub(super) fn extremes() -> Arc<Extremes> {
     Arc::new(Extremes(["least", "most"].map(|name| Field::new(name, DataType::Int64, true)).to_vec().into()))
 }
 

@@ -1,0 +1,1 @@
+//! Sections that are of something else, or damaged.
