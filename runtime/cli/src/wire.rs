@@ -195,7 +195,7 @@ impl Wiring<'_> {
             }
             NodeKind::Window(windows, spec) => {
                 let (spec, early) = (spec.clone(), windows.early.map(|early| early.0));
-                factory(move |context| Window::new(spec.clone(), early, context.counters.clone()))
+                factory(move |context| Window::new(spec.clone(), early, context))
             }
             NodeKind::Top(spec) => {
                 let spec = spec.clone();

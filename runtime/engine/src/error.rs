@@ -139,6 +139,9 @@ pub enum JobError {
     /// A checkpoint could not be made or gone on from.
     #[error("{0}")]
     Checkpoint(String),
+    /// What a checkpoint holds cannot be read: it is damaged, or of a version that is not known.
+    #[error("{0}")]
+    Damaged(String),
     /// Another process has taken the job over; this one must not go on.
     #[error("{0}")]
     Fenced(String),

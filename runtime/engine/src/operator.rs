@@ -5,7 +5,7 @@ use crate::metrics::Counters;
 use arrow_array::RecordBatch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use stygian_core::{EventTime, KeyGroup, OperatorId, StateSection, SubtaskId};
+use stygian_core::{EventTime, KeyGroup, MaxParallelism, OperatorId, StateSection, SubtaskId};
 
 /// The circumstances of a call.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,8 @@ pub struct SubtaskContext {
     pub node: OperatorId,
     /// Which of its parallel copies.
     pub subtask: SubtaskId,
+    /// The job's key groups.
+    pub groups: MaxParallelism,
     /// Where the operator counts what only it knows (late rows, dead letters, log lines).
     pub counters: Arc<Counters>,
 }

@@ -133,9 +133,10 @@ impl Wiring {
     }
 
     fn stages(&mut self, stages: &[StageSpec], subtask: SubtaskId) -> Result<Vec<Stage>, JobError> {
+        let groups = self.settings.max_parallelism;
         let build = |stage: &StageSpec| {
             let counters = self.metrics.subtask(&stage.node, NodeKind::Operator);
-            let context = SubtaskContext { node: stage.node.clone(), subtask, counters: counters.clone() };
+            let context = SubtaskContext { node: stage.node.clone(), subtask, groups, counters: counters.clone() };
             let operator = stage.operator.build(&context).map_err(|source| JobError::Operator {
                 operator: stage.node.clone(),
                 subtask,

@@ -9,7 +9,7 @@ use crate::source_task::SplitPosition;
 use crate::wiring::{Committing, Wired};
 use std::collections::BTreeMap;
 use stygian_api::{Committer, Mark, Pending, Source, SplitProgress};
-use stygian_checkpoint::{Part, SplitState, StateReader, SubtaskRestore};
+use stygian_checkpoint::{CheckpointError, Part, SplitState, StateReader, SubtaskRestore};
 use stygian_core::{OperatorId, SectionKind, StateSection};
 
 /// The splits that a source's task begins with.
@@ -59,6 +59,11 @@ pub(crate) async fn recover(spec: &CheckpointSpec, wired: &mut Wired) -> Result<
     Ok(())
 }
 
+fn unreadable(error: CheckpointError) -> JobError {
+    let text = causes(&error);
+    if matches!(error, CheckpointError::Storage { .. }) { JobError::Checkpoint(text) } else { JobError::Damaged(text) }
+}
+
 async fn recover_sink(spec: &CheckpointSpec, job: &str, sink: &OperatorId, committer: &mut dyn Committer) -> Result<(), JobError> {
     let pending = spec.restore.pending.get(sink).map(Vec::as_slice).unwrap_or_default();
     let pending: Vec<Pending> = pending.iter().map(|pending| Pending(pending.output.clone())).collect();
@@ -80,7 +85,7 @@ async fn restore_chain(spec: &CheckpointSpec, chain: &mut Chain) -> Result<(), J
         let restore = spec.restore.operators.get(node).and_then(|subtasks| subtasks.get(subtask.index()));
         let Some(SubtaskRestore { sections, watermark, .. }) = restore else { continue };
         for section in sections.iter().filter(|section| section.length > 0) {
-            let bytes = reader.read(section).await.map_err(|error| JobError::Checkpoint(causes(&error)))?;
+            let bytes = reader.read(section).await.map_err(unreadable)?;
             let part = crate::operator::PARTS.into_iter().find(|part| *part == section.name.as_str());
             let part = part.ok_or_else(|| JobError::Checkpoint(format!("the checkpoint has `{}` state of `{node}`", section.name)))?;
             let kind = match section.part {

@@ -2,11 +2,11 @@
 //! when the clock does; early results come by the clock. At the end of the data everything fires.
 
 use crate::metrics::Counters;
-use crate::{CallContext, Dropped, Operator, OperatorError, Output};
+use crate::{CallContext, Dropped, Operator, OperatorError, Output, Snapshot, SubtaskContext};
 use arrow_array::RecordBatch;
 use std::sync::Arc;
 use std::time::Duration;
-use stygian_core::EventTime;
+use stygian_core::{EventTime, KeyGroup, MaxParallelism, StateSection};
 use stygian_expr::{WindowAggregator, WindowAggregatorSpec};
 
 /// Two outputs: the results, and the rows that came after all their windows had closed.
@@ -15,6 +15,7 @@ pub struct Window {
     /// By processing time rather than event time.
     by_clock: bool,
     early: Option<Early>,
+    groups: MaxParallelism,
     counters: Arc<Counters>,
 }
 
@@ -30,11 +31,12 @@ impl Window {
     ///
     /// # Errors
     /// When an aggregate cannot be made.
-    pub fn new(spec: Arc<WindowAggregatorSpec>, early: Option<Duration>, counters: Arc<Counters>) -> Result<Self, OperatorError> {
+    pub fn new(spec: Arc<WindowAggregatorSpec>, early: Option<Duration>, context: &SubtaskContext) -> Result<Self, OperatorError> {
         let by_clock = spec.event_time.is_none();
         let interval = early.map(|early| i64::try_from(early.as_micros()).unwrap_or(i64::MAX).max(1));
         let early = interval.map(|interval| Early { interval, due: None });
-        Ok(Self { aggregator: WindowAggregator::new(spec)?, by_clock, early, counters })
+        let (groups, counters) = (context.groups, context.counters.clone());
+        Ok(Self { aggregator: WindowAggregator::new(spec)?, by_clock, early, groups, counters })
     }
 
     fn advance(&mut self, to: EventTime, out: &mut Output) -> Result<(), OperatorError> {
@@ -89,6 +91,25 @@ impl Operator for Window {
             }
         }
         Ok(())
+    }
+
+    fn snapshot(&mut self, _whole: &dyn Fn(KeyGroup) -> bool) -> Result<Snapshot, OperatorError> {
+        Ok(Snapshot { sections: self.aggregator.snapshot(self.groups)?, complete: Some("windows"), ..Snapshot::default() })
+    }
+
+    fn restore(&mut self, section: &StateSection) -> Result<(), OperatorError> {
+        self.aggregator.restore(section)?;
+        if let Some(early) = self.early.as_mut().filter(|_| self.aggregator.has_changed()) {
+            // Results that are due since, at once.
+            early.due = Some(i64::MIN);
+        }
+        Ok(())
+    }
+
+    fn restore_watermark(&mut self, watermark: EventTime) {
+        if !self.by_clock {
+            self.aggregator.restore_watermark(watermark);
+        }
     }
 
     fn end(&mut self) -> Dropped {

@@ -41,7 +41,7 @@ impl Clocked {
         });
         let fixed = Fixed { endless: true, ..Fixed::of(vec![vec![batch(rows)]]) };
         let window = stage("totals", vec![vec![Target::Outlet(0)], vec![]], move |context| {
-            Window::new(spec.clone(), early, context.counters.clone())
+            Window::new(spec.clone(), early, context)
         });
         let mut spec = job(vec![
             task("events", 1, source(fixed, vec![Target::Outlet(0)]), vec![], vec![to(1, Partitioning::Hash(vec![0]))]),

@@ -25,7 +25,7 @@ fn window_spec(size: i64) -> Arc<WindowAggregatorSpec> {
 pub(crate) fn windowed(parallelism: u16, fixed: Fixed, size: i64, results: &Collect, late: &Collect) -> Vec<TaskSpec> {
     let spec = window_spec(size);
     let outputs = vec![vec![Target::Outlet(0)], vec![Target::Outlet(1)]];
-    let window = stage("totals", outputs, move |context| Window::new(spec.clone(), None, context.counters.clone()));
+    let window = stage("totals", outputs, move |context| Window::new(spec.clone(), None, context));
     vec![
         task("events", parallelism, source(fixed, vec![Target::Outlet(0)]), vec![], vec![to(1, Partitioning::Hash(vec![0]))]),
         task("totals", parallelism, stygian_engine::Head::Exchange, vec![window], vec![sink("results", results), sink("late", late)]),
