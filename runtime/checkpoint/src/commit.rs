@@ -5,8 +5,9 @@
 //! that slept long enough could create one that others have created and deleted again. So a manifest counts as committed only when, after
 //! its creation, none of a higher id is there: manifests are deleted only when there is a higher one.
 //!
-//! Why that is enough: whoever creates n (after it saw n - 1 as the newest) and then sees nothing above n was the first to create n, because
-//! the first one's n could only be gone after an n + 1 was committed, and of all that were committed since, the highest is still there.
+//! Why that is enough: whoever creates n (after it saw n - 1 as the newest) and then sees nothing above n was the first to create n,
+//! because the first one's n could only be gone after an n + 1 was committed, and of all that were committed since, the highest is still
+//! there.
 
 use crate::codec::MAX_MANIFEST_BYTES;
 use crate::coordinator::Written;
@@ -57,8 +58,8 @@ fn with_cause(error: &CheckpointError) -> String {
 
 impl CheckpointStorage {
     /// Commits `manifest`, which follows the newest one. `skipped` are the manifests that fill the ids between the two, in order (see
-    /// [`crate::Kind::Skipped`]); they may be there already if this was tried before. Trying again after [`CommitOutcome::Unknown`] with the same
-    /// arguments is safe.
+    /// [`crate::Kind::Skipped`]); they may be there already if this was tried before. Trying again after [`CommitOutcome::Unknown`] with
+    /// the same arguments is safe.
     pub async fn commit(&self, skipped: &[Manifest], manifest: &Manifest) -> CommitOutcome {
         for manifest in skipped.iter().chain([manifest]) {
             match self.create(manifest).await {
@@ -74,8 +75,8 @@ impl CheckpointStorage {
         }
     }
 
-    /// The newest checkpoint, if it is a later one than `own`, the last that this run has committed: then another run has the job. To be asked
-    /// before a file that is gone is called damage: the other one may have deleted it.
+    /// The newest checkpoint, if it is a later one than `own`, the last that this run has committed: then another run has the job. To be
+    /// asked before a file that is gone is called damage: the other one may have deleted it.
     ///
     /// # Errors
     /// When the storage cannot be listed.
@@ -109,8 +110,8 @@ impl CheckpointStorage {
         }
     }
 
-    /// There is a higher manifest: another process went on from ours, or went past it long ago. Which of the two it is cannot be told, so ours
-    /// stays where it is: garbage below the newest one, which nobody starts from.
+    /// There is a higher manifest: another process went on from ours, or went past it long ago. Which of the two it is cannot be told, so
+    /// ours stays where it is: garbage below the newest one, which nobody starts from.
     async fn fenced(&self, newest: CheckpointId) -> CommitOutcome {
         let attempt = self.open(newest).await.ok().map(|manifest| manifest.attempt);
         CommitOutcome::Fenced { by: newest, attempt }

@@ -31,7 +31,8 @@ pub enum CheckpointError {
     },
     /// Another process writes checkpoints into the folder.
     #[error(
-        "the checkpoint folder {} is in use by {holder}; one job has one running process: stop that one, or give this job a folder of its own",
+        "the checkpoint folder {} is in use by {holder}; one job has one running process: stop that one, or give this job a folder \
+         of its own",
         path.display()
     )]
     InUse {

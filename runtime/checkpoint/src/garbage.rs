@@ -1,8 +1,9 @@
-//! Garbage: what no committed checkpoint needs that is to be kept. The choice is pure; [`CheckpointStorage::collect_garbage`] carries it out.
+//! Garbage: what no committed checkpoint needs that is to be kept. The choice is pure; [`CheckpointStorage::collect_garbage`] carries it
+//! out.
 //!
-//! Never deleted are: the newest manifests up to the number that is kept; every manifest above the newest committed one; every file that one of
-//! these names; every file that was written for a checkpoint above the newest committed one, as it may be about to be named. Manifests
-//! go before files, so that no manifest names a file that is gone, whenever the process is killed; files go by what is left.
+//! Never deleted are: the newest manifests up to the number that is kept; every manifest above the newest committed one; every file that
+//! one of these names; every file that was written for a checkpoint above the newest committed one, as it may be about to be named.
+//! Manifests go before files, so that no manifest names a file that is gone, whenever the process is killed; files go by what is left.
 
 use crate::error::CheckpointError;
 use crate::layout;
@@ -88,8 +89,8 @@ pub fn garbage(there: &Inventory, committed: CheckpointId, retained: NonZeroU16,
 }
 
 impl CheckpointStorage {
-    /// Deletes what is garbage once this run has committed `committed`. Nothing is deleted when a manifest that stays cannot be read, or when
-    /// another run has taken over.
+    /// Deletes what is garbage once this run has committed `committed`. Nothing is deleted when a manifest that stays cannot be read, or
+    /// when another run has taken over.
     ///
     /// # Errors
     /// When something cannot be read or deleted; what is left is garbage for the next time.

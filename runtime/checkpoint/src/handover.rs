@@ -61,8 +61,8 @@ pub(crate) struct Stamp {
     pub(crate) created_micros: i64,
 }
 
-/// The manifest after `last`, of what all subtasks have handed over. An error is a fault of the engine: a subtask that says less, or something
-/// else, than it must.
+/// The manifest after `last`, of what all subtasks have handed over. An error is a fault of the engine: a subtask that says less, or
+/// something else, than it must.
 pub(crate) fn next_manifest<'h>(
     last: &Manifest,
     stamp: Stamp,

@@ -16,8 +16,8 @@ use stygian_core::KeyGroup;
 /// When to rebase.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RebasePolicy {
-    /// A group whose changes have this share of its base's bytes may be rebased. Default: 0.5. Lower it for faster restores, raise it for smaller
-    /// checkpoints.
+    /// A group whose changes have this share of its base's bytes may be rebased. Default: 0.5. Lower it for faster restores, raise it for
+    /// smaller checkpoints.
     pub ratio: f64,
     /// A group with this many changes may be rebased, whatever their size. Default: 100. Each is an entry of the manifest.
     pub changes: u32,
@@ -113,8 +113,8 @@ fn plan_alone(group: &GroupHistory) -> Write {
     }
 }
 
-/// The sections of an operator in the next manifest: those of the last committed one, with what was written now. A base takes the place of all
-/// sections of its name and key group; a change follows them.
+/// The sections of an operator in the next manifest: those of the last committed one, with what was written now. A base takes the place of
+/// all sections of its name and key group; a change follows them.
 pub(crate) fn carry_over(before: &[Section], now: Vec<Section>) -> Vec<Section> {
     let rebased: BTreeSet<(SectionName, KeyGroup)> =
         now.iter().filter(|section| section.part == Part::Base).map(|section| (section.name.clone(), section.group)).collect();

@@ -1,7 +1,7 @@
 //! The manifest: all that a checkpoint is, in one value. How it is laid out in bytes is in `FORMAT.md`.
 //!
-//! A manifest is complete in itself: it names every file it needs, also those that earlier checkpoints wrote, and everything a restart has to
-//! know. Its parts are the host's words, except `pending` and the `mark` of splits, whose values are the connectors' own.
+//! A manifest is complete in itself: it names every file it needs, also those that earlier checkpoints wrote, and everything a restart has
+//! to know. Its parts are the host's words, except `pending` and the `mark` of splits, whose values are the connectors' own.
 
 use crate::names::{AttemptId, Digest, FileSum, JobUuid, SectionName, StateFileName};
 use semver::Version;
@@ -48,8 +48,8 @@ pub enum Kind {
     Savepoint,
     /// A new run took the job over: the content of the checkpoint before it.
     Takeover,
-    /// Takes the place of an id whose checkpoint was aborted: the content of the checkpoint before it. Manifests follow each other without a
-    /// gap, or their exclusive creation would keep nobody out.
+    /// Takes the place of an id whose checkpoint was aborted: the content of the checkpoint before it. Manifests follow each other without
+    /// a gap, or their exclusive creation would keep nobody out.
     Skipped,
 }
 

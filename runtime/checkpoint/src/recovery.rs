@@ -1,7 +1,7 @@
 //! Recovery: what a starting run goes on from. The decisions are pure; [`CheckpointStorage::take_over`] carries them out.
 //!
-//! A run begins by committing a manifest of its own, with which it keeps every older run of the job from committing: checkpoint 0 at a first
-//! start, else the newest manifest's content under the next id. What it must not do is start from anything but the newest manifest by
+//! A run begins by committing a manifest of its own, with which it keeps every older run of the job from committing: checkpoint 0 at a
+//! first start, else the newest manifest's content under the next id. What it must not do is start from anything but the newest manifest by
 //! itself: readers may have seen output of it. So a newest manifest that is there but damaged is an error, and so are state files without
 //! any manifest. (A manifest that was never completed is not there.)
 

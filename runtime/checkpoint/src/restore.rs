@@ -147,16 +147,8 @@ fn operator_refusals(state: &OperatorState, planned: &PlannedOperator) -> Vec<St
         ));
     }
     for (slot, versions) in &state.state_versions {
-        for (version, count) in versions.iter().filter(|(_, count)| **count > 0) {
-            match planned.slots.get(slot) {
-                Some(reads) if reads.contains(version) => {}
-                Some(reads) => {
-                    let reads: Vec<String> = reads.iter().map(ToString::to_string).collect();
-                    reasons.push(format!("has {count} values of version {version} in slot `{slot}`, and reads versions {}; use a plugin that migrates them", reads.join(", ")));
-                }
-                None => reasons.push(format!("has {count} values in slot `{slot}`, which its plugin no longer declares; use one that does, or drop the operator's state")),
-            }
-        }
+        let kept = versions.iter().filter(|(_, count)| **count > 0);
+        reasons.extend(kept.filter_map(|(version, count)| uncovered(slot, *version, *count, planned.slots.get(slot))));
     }
     if !state.sections.is_empty() && state.accumulators != planned.accumulators {
         let name = |accumulators: &Option<String>| accumulators.clone().unwrap_or_else(|| "none".into());
@@ -166,4 +158,21 @@ fn operator_refusals(state: &OperatorState, planned: &PlannedOperator) -> Vec<St
         ));
     }
     reasons
+}
+
+/// Why values of this version cannot be read by an operator that reads these of the slot.
+fn uncovered(slot: &str, version: u32, count: u64, reads: Option<&BTreeSet<u32>>) -> Option<String> {
+    match reads {
+        Some(reads) if reads.contains(&version) => None,
+        Some(reads) => {
+            let reads: Vec<String> = reads.iter().map(ToString::to_string).collect();
+            let reads = reads.join(", ");
+            let hint = "use a plugin that migrates them";
+            Some(format!("has {count} values of version {version} in slot `{slot}`, and reads versions {reads}; {hint}"))
+        }
+        None => {
+            let hint = "use one that does, or drop the operator's state";
+            Some(format!("has {count} values in slot `{slot}`, which its plugin no longer declares; {hint}"))
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Savepoints: a checkpoint copied so that it stands alone, and taken from there into a job's storage.
 //!
-//! What is copied is what the manifest needs, section by section and checked on the way, not whole files with the garbage in them. The manifest
-//! is written last: a folder without one is no savepoint, whatever is in it.
+//! What is copied is what the manifest needs, section by section and checked on the way, not whole files with the garbage in them. The
+//! manifest is written last: a folder without one is no savepoint, whatever is in it.
 
 use crate::commit::CommitOutcome;
 use crate::error::CheckpointError;
@@ -22,8 +22,8 @@ impl CheckpointStorage {
     /// [`crate::Decision::CopySavepoint`]. Returns the savepoint's manifest.
     ///
     /// # Errors
-    /// [`CheckpointError::NoSavepoint`] when `to` has checkpoints already or something is pending; otherwise when something cannot be read or
-    /// written, or is damaged. There is no savepoint in `to` then.
+    /// [`CheckpointError::NoSavepoint`] when `to` has checkpoints already or something is pending; otherwise when something cannot be read
+    /// or written, or is damaged. There is no savepoint in `to` then.
     pub async fn copy_savepoint(&self, manifest: &Manifest, to: &Self) -> Result<Manifest, CheckpointError> {
         refuse_pending(manifest, to)?;
         if !to.list().await?.is_empty() {
@@ -42,8 +42,8 @@ impl CheckpointStorage {
     /// job may be at work.
     ///
     /// # Errors
-    /// [`CheckpointError::NoSavepoint`] when there is none in `from`, or it is a job's storage with output yet to be made visible; otherwise
-    /// when something cannot be read or written, or is damaged.
+    /// [`CheckpointError::NoSavepoint`] when there is none in `from`, or it is a job's storage with output yet to be made visible;
+    /// otherwise when something cannot be read or written, or is damaged.
     pub async fn adopt(&self, from: &Self, attempt: AttemptId) -> Result<Manifest, CheckpointError> {
         let newest = from.list().await?.last().copied().ok_or_else(|| no_savepoint(from, "there is no complete one in it"))?;
         let manifest = from.open(newest).await?;

@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-/// Reads sections of the files that a manifest names. A file's length, beginning and end are checked when it is first touched: that it is the file
-/// the manifest was made with, not yet that every byte of it is well; a section's bytes are checked when they are read.
+/// Reads sections of the files that a manifest names. A file's length, beginning and end are checked when it is first touched: that it is
+/// the file the manifest was made with, not yet that every byte of it is well; a section's bytes are checked when they are read.
 #[derive(Debug)]
 pub struct StateReader<'s> {
     storage: &'s CheckpointStorage,
@@ -38,8 +38,8 @@ impl<'s> StateReader<'s> {
         Ok(bytes.pop().unwrap_or_default())
     }
 
-    /// The bytes of these sections, in their order, all in memory: the caller says by the batch how much that is. Sections that lie near each
-    /// other in a file are read at once.
+    /// The bytes of these sections, in their order, all in memory: the caller says by the batch how much that is. Sections that lie near
+    /// each other in a file are read at once.
     ///
     /// # Errors
     /// [`CheckpointError::Damaged`], naming the first file that is.

@@ -25,7 +25,8 @@ use stygian_core::CheckpointId;
 pub struct CheckpointStorage {
     store: Arc<dyn ObjectStore>,
     what: String,
-    /// An error of a write means that nothing was written and nothing will be: true of a local folder, not of a server that may still be at it.
+    /// An error of a write means that nothing was written and nothing will be: true of a local folder, not of a server that may still be at
+    /// it.
     pub(crate) settled: bool,
     files: AtomicU32,
     _lock: Option<FolderLock>,
@@ -95,7 +96,8 @@ impl CheckpointStorage {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// [`CheckpointError::NoSuchCheckpoint`]; [`CheckpointError::Damaged`] or [`CheckpointError::Version`] when it is there and cannot be read.
+    /// [`CheckpointError::NoSuchCheckpoint`]; [`CheckpointError::Damaged`] or [`CheckpointError::Version`] when it is there and cannot be
+    /// read.
     pub async fn open(&self, id: CheckpointId) -> Result<Manifest, CheckpointError> {
         self.find(id).await?.ok_or_else(|| CheckpointError::NoSuchCheckpoint { id, storage: self.what.clone() })
     }

@@ -10,7 +10,8 @@ use stygian_core::CheckpointId;
 pub(crate) const MAX_PLUGIN_BYTES: u64 = 32 * 1024 * 1024;
 
 impl CheckpointStorage {
-    /// Reads every file of a checkpoint and checks every checksum: of files, of sections, of plugins. Returns all damages; none: it is whole.
+    /// Reads every file of a checkpoint and checks every checksum: of files, of sections, of plugins. Returns all damages; none: it is
+    /// whole.
     ///
     /// # Errors
     /// When the manifest itself cannot be read, or the storage does not answer: then nothing can be said.

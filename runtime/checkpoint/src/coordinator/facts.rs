@@ -104,8 +104,8 @@ pub enum Decision {
         /// Sources stop reading behind it (they stay, in case it is aborted and another comes).
         last: bool,
     },
-    /// Tell the subtasks that this checkpoint will not be: their next changes are since the last committed one, and what was written for it is
-    /// garbage.
+    /// Tell the subtasks that this checkpoint will not be: their next changes are since the last committed one, and what was written for it
+    /// is garbage.
     Abort {
         /// The checkpoint.
         id: CheckpointId,

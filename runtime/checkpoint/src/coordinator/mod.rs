@@ -3,8 +3,8 @@
 //! One checkpoint at a time: barriers are injected, every subtask hands over what it has, the manifest is written, and when it is committed
 //! the committers make visible what was finished before the barriers. The next one does not begin before that manifest is settled, so
 //! n + 1 is committed only after n. Invariants:
-//! - What a sink has finished is in every manifest from the first one committed after it until its committer has confirmed it; also what was
-//!   finished for a checkpoint that was aborted, for its rows are before every later barrier.
+//! - What a sink has finished is in every manifest from the first one committed after it until its committer has confirmed it; also
+//!   what was finished for a checkpoint that was aborted, for its rows are before every later barrier.
 //! - Nothing is made visible before the manifest that holds it is committed.
 //! - An id is never used twice: that of an aborted checkpoint is filled (see [`Kind::Skipped`]) when the next manifest is written.
 //! - A manifest of which it is not known whether it was written is tried again or ends the run; it is never passed over.
@@ -59,8 +59,8 @@ pub struct Coordinator {
 
 impl Coordinator {
     /// The coordinator of a run with these subtasks; `plugins` says what each operator runs. `committed` is what the run was restored from
-    /// ([`crate::RestorePlan::base`]); its pending outputs were given to the committers, and [`Fact::MadeVisible`] is still to be told of each
-    /// sink that has some. The first checkpoint begins an interval after `now`.
+    /// ([`crate::RestorePlan::base`]); its pending outputs were given to the committers, and [`Fact::MadeVisible`] is still to be told of
+    /// each sink that has some. The first checkpoint begins an interval after `now`.
     pub fn new(
         settings: CheckpointSettings,
         attempt: AttemptId,

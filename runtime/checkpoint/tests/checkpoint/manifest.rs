@@ -219,8 +219,8 @@ fn what_could_not_be_read_again_is_not_written() {
     assert!(Manifest { max_parallelism: groups, ..sample() }.encode().is_err());
 }
 
-/// The bytes of version 1 are what they were. Where this fails, either give them back or make version 2; `fixtures/v1/README.md` tells how the
-/// files came to be.
+/// The bytes of version 1 are what they were. Where this fails, either give them back or make version 2; `fixtures/v1/README.md` tells how
+/// the files came to be.
 #[test]
 fn version_1_is_written_as_it_was() {
     let (storage, store) = memory_and_store();

@@ -1,8 +1,9 @@
 //! Two processes run one job on one store, are stopped for any time and killed at any point, and only the exclusive creation of manifests
 //! stands between them. What must hold all the same: what readers see is the rows of the source, each once, in order.
 //!
-//! The code under test is the real one: coordinator, storage, recovery, over a store in memory. Every operation of the store is a step before
-//! and a step after it; a schedule says whose step is next, and who is killed. The source is the numbers from 0 on, and so is the right output.
+//! The code under test is the real one: coordinator, storage, recovery, over a store in memory. Every operation of the store is a step
+//! before and a step after it; a schedule says whose step is next, and who is killed. The source is the numbers from 0 on, and so is the
+//! right output.
 
 use crate::common::*;
 use crate::stepped::{SteppedStore, step};
@@ -97,8 +98,8 @@ impl World {
         }
     }
 
-    /// What must hold at every moment, whoever is in the middle of what: readers see each row once and none that the newest manifest does not
-    /// know of, and all that the newest manifest needs is there.
+    /// What must hold at every moment, whoever is in the middle of what: readers see each row once and none that the newest manifest does
+    /// not know of, and all that the newest manifest needs is there.
     fn check(&self) {
         let visible = self.sink.borrow().rows();
         let store = self.store.inner();

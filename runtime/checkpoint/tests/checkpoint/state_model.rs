@@ -1,4 +1,5 @@
-//! Keyed state that changes at random, is checkpointed in increments, aborted, and restored at any parallelism: what comes back is what was.
+//! Keyed state that changes at random, is checkpointed in increments, aborted, and restored at any parallelism: what comes back is what
+//! was.
 
 use crate::common::*;
 use proptest::prelude::*;
