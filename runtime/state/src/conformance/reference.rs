@@ -71,7 +71,8 @@ pub(super) fn write(
     let index = random.index(call.keys().len());
     let (key, number) = (call.keys().keys().get(index).to_vec(), u32::try_from(index).unwrap_or(0));
     let value = random.bytes();
-    let map_key = random.bytes();
+    // Few, so that they meet.
+    let map_key = if random.below(8) == 0 { random.bytes() } else { vec![b'a'; random.index(4)] };
     let failed = |error: crate::StateError| error.to_string();
     match random.below(9) {
         0..=2 => {
