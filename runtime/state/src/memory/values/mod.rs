@@ -11,6 +11,7 @@ mod saved;
 
 use crate::StateError;
 use crate::cell::{self, Cell};
+use crate::memory::Place;
 use crate::memory::versions::Versions;
 use crate::seed;
 use crate::slot::Slot;
@@ -30,6 +31,13 @@ pub(crate) struct ValueTable {
     garbage: usize,
     /// How often records have moved: places from before are void.
     compactions: u32,
+    /// Apart, as tables lie side by side and every key of a call comes by.
+    saving: Box<Saving>,
+}
+
+/// What is remembered for the next snapshot.
+#[derive(Debug, Default)]
+struct Saving {
     /// Where the flag of a change was set; not all of these are records still.
     changed: Vec<u32>,
     /// Keys that are gone.
@@ -66,11 +74,11 @@ impl ValueTable {
 
     /// Visits the value of every value slot of a record.
     #[inline]
-    pub(crate) fn read<'a>(&'a self, place: u32, slots: &[Slot], watermark: EventTime, mut visit: impl FnMut(usize, Option<Cell<'a>>)) {
+    pub(crate) fn read<'a>(&'a self, place: u32, slots: &[Slot], watermark: EventTime, mut visit: impl FnMut(Place<'_>, Option<Cell<'a>>)) {
         let mut rest = self.slots(place);
         for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.is_value()) {
             let cell = take_cell(&mut rest, slot);
-            visit(index, cell.filter(|cell| !slot.is_expired(cell.written, watermark)));
+            visit(Place { index, slot }, cell.filter(|cell| !slot.is_expired(cell.written, watermark)));
         }
     }
 
@@ -115,7 +123,7 @@ impl ValueTable {
             let flags = u32::from_le_bytes(*room);
             if flags & CHANGED == 0 {
                 *room = (flags | CHANGED).to_le_bytes();
-                self.changed.push(place);
+                self.saving.changed.push(place);
             }
         }
     }
@@ -181,7 +189,7 @@ impl ValueTable {
         }
         match slots {
             Some(slots) => self.append((key, hash), slots, changed)?,
-            None if changed => self.touched.push((key, None), self.arena.len() / 2),
+            None if changed => self.saving.touched.push((key, None), self.arena.len() / 2),
             None => {}
         }
         self.compact();
@@ -205,7 +213,7 @@ impl ValueTable {
         for place in dead {
             let key = key(&self.arena, place);
             let hash = seed::hash(key, seed);
-            self.touched.push((key, None), self.arena.len() / 2);
+            self.saving.touched.push((key, None), self.arena.len() / 2);
             self.uncount(place, slots, versions);
             self.forget(place, hash);
         }
@@ -222,7 +230,7 @@ impl ValueTable {
 
     /// Counts the values of a record no more.
     fn uncount(&self, place: u32, slots: &[Slot], versions: &mut Versions) {
-        self.read(place, slots, EventTime::MIN, |slot, cell| versions.replace(slot, cell.map(|cell| cell.version), None));
+        self.read(place, slots, EventTime::MIN, |place, cell| versions.replace(place.index, cell.map(|cell| cell.version), None));
     }
 
     fn room(&self, place: u32) -> usize {
@@ -255,8 +263,8 @@ impl ValueTable {
             // A quarter more, not twice as much: there are many groups, and the room of each counts.
             self.arena.reserve_exact(need.max(self.arena.len() / 4).max(64));
         }
-        if changed && self.touched.is_tracked() {
-            self.changed.push(place);
+        if changed && self.saving.touched.is_tracked() {
+            self.saving.changed.push(place);
         }
         let flagged = room | if changed { CHANGED } else { 0 };
         // The key fits, as the sum does.
@@ -289,7 +297,7 @@ impl ValueTable {
     /// Moves the records together, into a new arena of this capacity; of each its slots keep so many bytes.
     fn compact_to(&mut self, capacity: usize, keep: impl Fn(&[u8]) -> usize) {
         let mut arena = Vec::with_capacity(capacity);
-        self.changed.clear();
+        self.saving.changed.clear();
         for place in &mut self.places {
             let start = *place as usize;
             let (header, slots) = (flags(&self.arena, start), start + HEADER + number(&self.arena, start + 4));
@@ -297,8 +305,8 @@ impl ValueTable {
             // No larger than before, so both fit.
             *place = u32::try_from(arena.len()).unwrap_or(NOWHERE);
             // Those of a table that is to be written whole are all flagged, and none is noted.
-            if self.touched.is_tracked() && header & CHANGED != 0 {
-                self.changed.push(*place);
+            if self.saving.touched.is_tracked() && header & CHANGED != 0 {
+                self.saving.changed.push(*place);
             }
             arena.extend_from_slice(&(header & !ROOM | u32::try_from(room).unwrap_or(0)).to_le_bytes());
             arena.extend_from_slice(self.arena.get(start + 4..slots + room).unwrap_or_default());
