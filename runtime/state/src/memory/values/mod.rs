@@ -19,6 +19,7 @@ use crate::touched::Touched;
 use crate::varint;
 use crate::writes::Change;
 use hashbrown::HashTable;
+use std::ops::Range;
 use stygian_core::{EventTime, short};
 
 /// A record that does not exist.
@@ -28,16 +29,17 @@ pub(crate) const NOWHERE: u32 = u32::MAX;
 pub(crate) struct ValueTable {
     arena: Vec<u8>,
     places: HashTable<u32>,
-    garbage: usize,
     /// How often records have moved: places from before are void.
     compactions: u32,
     /// Apart, as tables lie side by side and every key of a call comes by.
     saving: Box<Saving>,
 }
 
-/// What is remembered for the next snapshot.
+/// What is remembered for the next snapshot and for compaction.
 #[derive(Debug, Default)]
 struct Saving {
+    /// Bytes of the arena that are no records any more.
+    garbage: usize,
     /// Where the flag of a change was set; not all of these are records still.
     changed: Vec<u32>,
     /// Keys that are gone.
@@ -89,8 +91,8 @@ impl ValueTable {
         if place == NOWHERE {
             return false;
         }
-        let (start, flags) = (self.slots_start(place), flags(&self.arena, place as usize));
-        let Some(record) = self.arena.get_mut(start..start + (flags & ROOM) as usize) else { return false };
+        let Header { flags, slots: range } = Header::of(&self.arena, place);
+        let Some(record) = self.arena.get_mut(range) else { return false };
         let mut at = 0;
         for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.is_value()) {
             let mut rest = record.get(at..).unwrap_or_default();
@@ -251,8 +253,7 @@ impl ValueTable {
         if place == NOWHERE {
             return &[];
         }
-        let start = self.slots_start(place);
-        self.arena.get(start..start + self.room(place)).unwrap_or_default()
+        self.arena.get(Header::of(&self.arena, place).slots).unwrap_or_default()
     }
 
     fn append(&mut self, (key, hash): (&[u8], u64), slots: &[u8], changed: bool) -> Result<(), StateError> {
@@ -279,7 +280,7 @@ impl ValueTable {
     }
 
     fn forget(&mut self, place: u32, hash: u64) {
-        self.garbage += self.slots_start(place) - place as usize + self.room(place);
+        self.saving.garbage += self.slots_start(place) - place as usize + self.room(place);
         if let Some(room) = self.arena.get_mut(place as usize..).and_then(|record| record.first_chunk_mut()) {
             *room = (u32::from_le_bytes(*room) | DEAD).to_le_bytes();
         }
@@ -289,8 +290,8 @@ impl ValueTable {
     }
 
     fn compact(&mut self) {
-        if self.garbage >= 4096 && self.garbage * 2 >= self.arena.len() {
-            self.compact_to((self.arena.len() - self.garbage) * 9 / 8, <[u8]>::len);
+        if self.saving.garbage >= 4096 && self.saving.garbage * 2 >= self.arena.len() {
+            self.compact_to((self.arena.len() - self.saving.garbage) * 9 / 8, <[u8]>::len);
         }
     }
 
@@ -312,8 +313,27 @@ impl ValueTable {
             arena.extend_from_slice(self.arena.get(start + 4..slots + room).unwrap_or_default());
         }
         self.arena = arena;
-        self.garbage = 0;
+        self.saving.garbage = 0;
         self.compactions = self.compactions.wrapping_add(1);
+    }
+}
+
+/// The beginning of a record.
+struct Header {
+    /// The room of the slots, and its flags.
+    flags: u32,
+    /// Where in the arena the slots are.
+    slots: Range<usize>,
+}
+
+impl Header {
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)] // the lower half
+    fn of(arena: &[u8], place: u32) -> Self {
+        let start = place as usize;
+        let both = arena.get(start..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let (flags, slots) = (both as u32, start + HEADER + (both >> 32) as usize);
+        Self { flags, slots: slots..slots + (flags & ROOM) as usize }
     }
 }
 
