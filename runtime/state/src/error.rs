@@ -27,14 +27,14 @@ pub enum StateError {
     },
     /// More bytes than the operator may keep.
     #[error(
-        "the state of {keys} keys takes {size}, over the limit of {limit} a subtask (`state.bytes`), when slot `{slot}` was written; give the slot a time to live, key by something coarser, or raise the limit"
+        "the state of {keys} keys, with the timers that wait, takes {size}, over the limit of {limit} a subtask (`state.bytes`), when slot `{slot}` was written; give the slot a time to live, key by something coarser, or raise the limit"
     )]
     TooManyBytes {
         /// The slot that was written last.
         slot: String,
         /// Keys that are kept.
         keys: u64,
-        /// Bytes that they take.
+        /// Bytes that they and the timers that wait take.
         size: ByteSize,
         /// The limit.
         limit: ByteSize,

@@ -194,7 +194,9 @@ impl KeyedState {
         watermark: EventTime,
         find: impl FnOnce(&mut KeyCodec, &mut DistinctKeys) -> Result<(), KeyCodecError>,
     ) -> Result<(), StateError> {
-        self.time = self.time.max(watermark.micros());
+        if watermark != EventTime::MAX {
+            self.time = self.time.max(watermark.micros());
+        }
         // Shared with nobody by now, unless somebody kept what a call began with: then that stays, and this is a copy.
         let loaded = Arc::make_mut(&mut self.loaded);
         find(&mut self.codec, &mut loaded.keys)?;

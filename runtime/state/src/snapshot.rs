@@ -35,7 +35,8 @@ impl KeyedState {
 
     /// Writes the state of key groups into sections, part `keyed` and part `timers`, ascending by group. Of a group that is `whole` a base with
     /// all it holds, if it holds anything or was ever saved; of others a change with what was written or removed since the last
-    /// snapshot, if anything was. To be called between calls; from here on all of it counts as saved.
+    /// snapshot, if anything was. To be called between calls; from here on all of it counts as saved. `whole` is asked of every key group of
+    /// the job.
     ///
     /// # Errors
     /// When stored state cannot be read.
@@ -89,7 +90,8 @@ impl KeyedState {
     }
 
     /// Takes what a section says as not saved, since the checkpoint that it was taken for has failed: the next snapshot contains it again as it
-    /// stands then. After a base has failed, that is all of its group.
+    /// stands then. After a base has failed, that is all of its group. Sections that were taken after it go on top of it: they are no use
+    /// without it and have to be marked too, but for bases.
     ///
     /// # Errors
     /// When the section is not one of this state, or stored state cannot be read.

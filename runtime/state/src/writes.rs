@@ -173,8 +173,10 @@ impl CallWrites {
         }
         for (index, key) in (first..).zip(keys) {
             if let Some(of_key) = writes.of_key.get_mut(*key as usize) {
-                let anew = *of_key != UNTOUCHED && (*of_key & ANEW != 0 || writes.values.get(*of_key as usize).is_none());
-                *of_key = index | if anew { ANEW } else { 0 };
+                let before = std::mem::replace(of_key, index);
+                if before != UNTOUCHED && (before & ANEW != 0 || writes.values.get(before as usize).is_none()) {
+                    *of_key |= ANEW;
+                }
             }
         }
     }

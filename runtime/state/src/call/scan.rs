@@ -184,6 +184,9 @@ impl StateCall {
     }
 }
 
+/// The value of an entry, if it is not removed, and its version, if it is another one than the slot's.
+type Merged<'a> = (Option<&'a [u8]>, Option<u32>);
+
 /// What a call has written to a map entry: `None` if nothing.
 fn written<'a>(writes: &'a MapWrites, map_key: &[u8]) -> Option<Option<&'a [u8]>> {
     match writes.entries.get(map_key) {
@@ -206,7 +209,7 @@ fn merge(stored: &MapPage, writes: &MapWrites, after: Option<&[u8]>, most: usize
         }
     }
     let stored_values = stored.values.iter().map(Some).zip(versions_of);
-    let mut all: BTreeMap<&[u8], (Option<&[u8]>, Option<u32>)> = stored.keys.iter().zip(stored_values).collect();
+    let mut all: BTreeMap<&[u8], Merged<'_>> = stored.keys.iter().zip(stored_values).collect();
     all.extend(own.map(|(map_key, value)| (map_key.as_slice(), (value.as_deref(), None))));
     let (mut page, mut last) = (Page::default(), None);
     for (map_key, (value, other_version)) in &all {

@@ -108,6 +108,9 @@ impl Suite<'_> {
         if self.random.below(3) == 0 {
             self.state.sweep(EventTime::from_micros(self.watermark));
         }
+        if self.random.below(8) == 0 {
+            self.state.backend.shrink();
+        }
         compare_timers(&self.state, &self.reference)?;
         match self.random.below(8) {
             0 | 1 => self.checkpoint(),

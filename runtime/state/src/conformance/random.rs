@@ -16,7 +16,7 @@ impl Random {
     }
 
     pub(super) fn bytes(&mut self) -> Vec<u8> {
-        let length = if self.below(20) == 0 { 300 } else { self.index(6) };
+        let length = if self.below(20) == 0 { 1000 } else { self.index(6) };
         (0..length).map(|_| u8::try_from(self.below(256)).unwrap_or(0)).collect()
     }
 }

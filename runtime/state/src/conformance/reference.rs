@@ -71,7 +71,8 @@ pub(super) fn write(
     let index = random.index(call.keys().len());
     let (key, number) = (call.keys().keys().get(index).to_vec(), u32::try_from(index).unwrap_or(0));
     let value = random.bytes();
-    let map_key = random.bytes();
+    // Few, so that they meet.
+    let map_key = if random.below(8) == 0 { random.bytes() } else { vec![b'a'; random.index(4)] };
     let failed = |error: crate::StateError| error.to_string();
     match random.below(9) {
         0..=2 => {
@@ -103,16 +104,7 @@ pub(super) fn write(
             call.remove(MAP, number, Some(&VarBytes::from_iter([known.as_slice()])));
             reference.maps.remove(&(key, known));
         }
-        7 => {
-            let (timer, at) = (u32::try_from(random.below(2)).unwrap_or(0), watermark + random.below(10));
-            if random.below(3) > 0 {
-                call.set_timers(timer, &[number], &[at]);
-                reference.timers.insert((timer, at, key));
-            } else {
-                call.clear_timers(timer, &[number], &[at]);
-                reference.timers.remove(&(timer, at, key));
-            }
-        }
+        7 => write_timer(call, reference, (key, number), watermark, random),
         _ if random.below(2) == 0 => {
             call.remove(LIST, number, None);
             reference.lists.remove(&key);
@@ -123,4 +115,15 @@ pub(super) fn write(
         }
     }
     Ok(())
+}
+
+fn write_timer(call: &mut StateCall, reference: &mut Reference, (key, number): (Key, u32), watermark: i64, random: &mut Random) {
+    let (timer, at) = (u32::try_from(random.below(2)).unwrap_or(0), watermark + random.below(10));
+    if random.below(3) > 0 {
+        call.set_timers(timer, &[number], &[at]);
+        reference.timers.insert((timer, at, key));
+    } else {
+        call.clear_timers(timer, &[number], &[at]);
+        reference.timers.remove(&(timer, at, key));
+    }
 }

@@ -240,7 +240,7 @@ fn count(mut entries: &[u8], mut visit: impl FnMut(u32)) {
     }
 }
 
-/// Whether one of the entries ends there, or the first begins.
+/// Whether one of the entries ends there, or the first begins: never behind the last.
 fn is_end(entries: &[u8], at: usize) -> bool {
     let mut rest = entries;
     // All that is there stays, most often.

@@ -124,14 +124,12 @@ impl StateBackend for MemoryBackend {
             let (table, place) = (table(key), into.places.get(key).copied().unwrap_or_default());
             // The lower half.
             #[allow(clippy::cast_possible_truncation)]
-            table.read(place as u32, &self.slots, watermark, |slot, cell| {
-                if let Some(values) = into.values.get_mut(slot) {
+            table.read(place as u32, &self.slots, watermark, |place, cell| {
+                if let Some(values) = into.values.get_mut(place.index) {
                     values.push(cell.map(|cell| cell.bytes));
                 }
-                if let Some(cell) = cell
-                    && self.slots.get(slot).is_some_and(|slot| slot.version != cell.version)
-                {
-                    into.other_versions.push(OtherVersion { slot: SlotId(slot), key, version: cell.version });
+                if let Some(cell) = cell.filter(|cell| cell.version != place.slot.version) {
+                    into.other_versions.push(OtherVersion { slot: place.id(), key, version: cell.version });
                 }
             });
         }

@@ -1,6 +1,7 @@
 //! Key groups in memory on their way into sections and out of them.
 //!
 //! Each table of a group (values, lists and maps by slot) tells by itself whether its changes are enough or all of it has to be written.
+//! Entries come from a reader that has found their slots among the declared ones, so there is a table at each of their indices.
 
 use crate::StateError;
 use crate::memory::others::Others;

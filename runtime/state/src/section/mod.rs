@@ -65,3 +65,86 @@ const MAP: u8 = 6;
 const TIMERS_ANEW: u8 = 1;
 const TIMER_SET: u8 = 2;
 const TIMER_CLEARED: u8 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::{self, Cell};
+    use crate::slot::{Slot, SlotId};
+    use proptest::prelude::*;
+    use std::sync::Arc;
+    use stygian_core::{ColumnType, KeyGroup, MaxParallelism, SectionKind, SlotKind, StateSection, TimerClock};
+
+    type Value = Option<(u32, i64, Vec<u8>)>;
+
+    fn value() -> impl Strategy<Value = Value> {
+        proptest::option::of((any::<u32>(), any::<i64>(), proptest::collection::vec(any::<u8>(), 0..200)))
+    }
+
+    fn key() -> impl Strategy<Value = Vec<u8>> {
+        proptest::collection::vec(any::<u8>(), 0..140)
+    }
+
+    fn slots() -> Arc<[Slot]> {
+        let slot = |name: &str, kind, ttl_micros| Slot { name: name.into(), kind, version: 1, ttl_micros };
+        [
+            slot("map", SlotKind::Map, Some(1)),
+            slot("value", SlotKind::Value, None),
+            slot("list", SlotKind::List, Some(1)),
+            slot("mortal", SlotKind::Value, Some(1)),
+        ]
+        .into()
+    }
+
+    fn cell(value: &Value, expires: bool) -> Option<Cell<'_>> {
+        value.as_ref().map(|(version, written, bytes)| Cell {
+            version: *version,
+            written: if expires { *written } else { i64::MIN },
+            bytes,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            keys in proptest::collection::vec((key(), value(), value()), 0..4),
+            list in (key(), any::<i64>(), any::<u64>(), proptest::collection::vec(value(), 0..4)),
+            map in (key(), any::<bool>(), proptest::collection::vec((key(), value()), 0..4)),
+            (base, group) in (any::<bool>(), 0_u16..300),
+        ) {
+            let columns = [ColumnType::Decimal { precision: 10, scale: 2 }, ColumnType::Text];
+            let origin = Origin { keys: &columns, groups: MaxParallelism::new(300).expect("few"), lives_by: TimerClock::ProcessingTime, time: -7 };
+            let (slots, group, kind) = (slots(), KeyGroup(group), if base { SectionKind::Base } else { SectionKind::Change });
+            let (mut into, mut expected) = (SectionWriter::new(&origin, kind, group, &slots), Vec::new());
+            expected.extend(base.then(|| format!("{:?}", Entry::Base)));
+            for table in [Table::Values, Table::Lists(SlotId(2)), Table::Maps(SlotId(0))] {
+                into.anew(table);
+                expected.push(format!("{:?}", Entry::Anew(table)));
+            }
+            for (key, one, other) in &keys {
+                let (one, other) = (cell(one, false), cell(other, true));
+                into.key(key, [one, other].into_iter());
+                expected.push(format!("{:?}", Entry::Key { key, cells: &[None, one, None, other] }));
+            }
+            let (key, written, stay, entries) = &list;
+            let mut more = Vec::new();
+            entries.iter().filter(|entry| entry.is_some()).for_each(|entry| cell::push(&mut more, false, cell(entry, false).as_ref()));
+            into.list(SlotId(2), key, *written, *stay, &more);
+            expected.push(format!("{:?}", Entry::List { slot: SlotId(2), key, written: *written, stay: *stay, more: &more }));
+            let (key, anew, entries) = &map;
+            into.map(SlotId(0), key, *anew, entries.iter().map(|(map_key, value)| (map_key.as_slice(), cell(value, true))));
+            expected.extend(anew.then(|| format!("{:?}", Entry::MapAnew { slot: SlotId(0), key })));
+            expected.extend(entries.iter().map(|(map_key, value)| {
+                format!("{:?}", Entry::MapEntry { slot: SlotId(0), key, map_key, cell: cell(value, true) })
+            }));
+            let section = StateSection { part: PART_KEYED, group, kind, bytes: into.finish() };
+            let mut found = Vec::new();
+            let time = read_keyed(&section, &origin, &slots, &mut |entry| {
+                found.push(format!("{entry:?}"));
+                Ok(())
+            });
+            prop_assert_eq!(time, Ok(-7));
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

@@ -11,6 +11,7 @@ mod saved;
 
 use crate::StateError;
 use crate::cell::{self, Cell};
+use crate::memory::Place;
 use crate::memory::versions::Versions;
 use crate::seed;
 use crate::slot::Slot;
@@ -18,6 +19,7 @@ use crate::touched::Touched;
 use crate::varint;
 use crate::writes::Change;
 use hashbrown::HashTable;
+use std::ops::Range;
 use stygian_core::{EventTime, short};
 
 /// A record that does not exist.
@@ -27,9 +29,17 @@ pub(crate) const NOWHERE: u32 = u32::MAX;
 pub(crate) struct ValueTable {
     arena: Vec<u8>,
     places: HashTable<u32>,
-    garbage: usize,
     /// How often records have moved: places from before are void.
     compactions: u32,
+    /// Apart, as tables lie side by side and every key of a call comes by.
+    saving: Box<Saving>,
+}
+
+/// What is remembered for the next snapshot and for compaction.
+#[derive(Debug, Default)]
+struct Saving {
+    /// Bytes of the arena that are no records any more.
+    garbage: usize,
     /// Where the flag of a change was set; not all of these are records still.
     changed: Vec<u32>,
     /// Keys that are gone.
@@ -66,11 +76,11 @@ impl ValueTable {
 
     /// Visits the value of every value slot of a record.
     #[inline]
-    pub(crate) fn read<'a>(&'a self, place: u32, slots: &[Slot], watermark: EventTime, mut visit: impl FnMut(usize, Option<Cell<'a>>)) {
+    pub(crate) fn read<'a>(&'a self, place: u32, slots: &[Slot], watermark: EventTime, mut visit: impl FnMut(Place<'_>, Option<Cell<'a>>)) {
         let mut rest = self.slots(place);
         for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.is_value()) {
             let cell = take_cell(&mut rest, slot);
-            visit(index, cell.filter(|cell| !slot.is_expired(cell.written, watermark)));
+            visit(Place { index, slot }, cell.filter(|cell| !slot.is_expired(cell.written, watermark)));
         }
     }
 
@@ -81,8 +91,8 @@ impl ValueTable {
         if place == NOWHERE {
             return false;
         }
-        let (start, flags) = (self.slots_start(place), flags(&self.arena, place as usize));
-        let Some(record) = self.arena.get_mut(start..start + (flags & ROOM) as usize) else { return false };
+        let Header { flags, slots: range } = Header::of(&self.arena, place);
+        let Some(record) = self.arena.get_mut(range) else { return false };
         let mut at = 0;
         for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.is_value()) {
             let mut rest = record.get(at..).unwrap_or_default();
@@ -115,7 +125,7 @@ impl ValueTable {
             let flags = u32::from_le_bytes(*room);
             if flags & CHANGED == 0 {
                 *room = (flags | CHANGED).to_le_bytes();
-                self.changed.push(place);
+                self.saving.changed.push(place);
             }
         }
     }
@@ -181,7 +191,7 @@ impl ValueTable {
         }
         match slots {
             Some(slots) => self.append((key, hash), slots, changed)?,
-            None if changed => self.touched.push((key, None), self.arena.len() / 2),
+            None if changed => self.saving.touched.push((key, None), self.arena.len() / 2),
             None => {}
         }
         self.compact();
@@ -205,7 +215,7 @@ impl ValueTable {
         for place in dead {
             let key = key(&self.arena, place);
             let hash = seed::hash(key, seed);
-            self.touched.push((key, None), self.arena.len() / 2);
+            self.saving.touched.push((key, None), self.arena.len() / 2);
             self.uncount(place, slots, versions);
             self.forget(place, hash);
         }
@@ -222,7 +232,7 @@ impl ValueTable {
 
     /// Counts the values of a record no more.
     fn uncount(&self, place: u32, slots: &[Slot], versions: &mut Versions) {
-        self.read(place, slots, EventTime::MIN, |slot, cell| versions.replace(slot, cell.map(|cell| cell.version), None));
+        self.read(place, slots, EventTime::MIN, |place, cell| versions.replace(place.index, cell.map(|cell| cell.version), None));
     }
 
     fn room(&self, place: u32) -> usize {
@@ -243,8 +253,7 @@ impl ValueTable {
         if place == NOWHERE {
             return &[];
         }
-        let start = self.slots_start(place);
-        self.arena.get(start..start + self.room(place)).unwrap_or_default()
+        self.arena.get(Header::of(&self.arena, place).slots).unwrap_or_default()
     }
 
     fn append(&mut self, (key, hash): (&[u8], u64), slots: &[u8], changed: bool) -> Result<(), StateError> {
@@ -255,8 +264,8 @@ impl ValueTable {
             // A quarter more, not twice as much: there are many groups, and the room of each counts.
             self.arena.reserve_exact(need.max(self.arena.len() / 4).max(64));
         }
-        if changed && self.touched.is_tracked() {
-            self.changed.push(place);
+        if changed && self.saving.touched.is_tracked() {
+            self.saving.changed.push(place);
         }
         let flagged = room | if changed { CHANGED } else { 0 };
         // The key fits, as the sum does.
@@ -271,7 +280,7 @@ impl ValueTable {
     }
 
     fn forget(&mut self, place: u32, hash: u64) {
-        self.garbage += self.slots_start(place) - place as usize + self.room(place);
+        self.saving.garbage += self.slots_start(place) - place as usize + self.room(place);
         if let Some(room) = self.arena.get_mut(place as usize..).and_then(|record| record.first_chunk_mut()) {
             *room = (u32::from_le_bytes(*room) | DEAD).to_le_bytes();
         }
@@ -281,15 +290,15 @@ impl ValueTable {
     }
 
     fn compact(&mut self) {
-        if self.garbage >= 4096 && self.garbage * 2 >= self.arena.len() {
-            self.compact_to((self.arena.len() - self.garbage) * 9 / 8, <[u8]>::len);
+        if self.saving.garbage >= 4096 && self.saving.garbage * 2 >= self.arena.len() {
+            self.compact_to((self.arena.len() - self.saving.garbage) * 9 / 8, <[u8]>::len);
         }
     }
 
     /// Moves the records together, into a new arena of this capacity; of each its slots keep so many bytes.
     fn compact_to(&mut self, capacity: usize, keep: impl Fn(&[u8]) -> usize) {
         let mut arena = Vec::with_capacity(capacity);
-        self.changed.clear();
+        self.saving.changed.clear();
         for place in &mut self.places {
             let start = *place as usize;
             let (header, slots) = (flags(&self.arena, start), start + HEADER + number(&self.arena, start + 4));
@@ -297,15 +306,34 @@ impl ValueTable {
             // No larger than before, so both fit.
             *place = u32::try_from(arena.len()).unwrap_or(NOWHERE);
             // Those of a table that is to be written whole are all flagged, and none is noted.
-            if self.touched.is_tracked() && header & CHANGED != 0 {
-                self.changed.push(*place);
+            if self.saving.touched.is_tracked() && header & CHANGED != 0 {
+                self.saving.changed.push(*place);
             }
             arena.extend_from_slice(&(header & !ROOM | u32::try_from(room).unwrap_or(0)).to_le_bytes());
             arena.extend_from_slice(self.arena.get(start + 4..slots + room).unwrap_or_default());
         }
         self.arena = arena;
-        self.garbage = 0;
+        self.saving.garbage = 0;
         self.compactions = self.compactions.wrapping_add(1);
+    }
+}
+
+/// The beginning of a record.
+struct Header {
+    /// The room of the slots, and its flags.
+    flags: u32,
+    /// Where in the arena the slots are.
+    slots: Range<usize>,
+}
+
+impl Header {
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)] // the lower half
+    fn of(arena: &[u8], place: u32) -> Self {
+        let start = place as usize;
+        let both = arena.get(start..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let (flags, slots) = (both as u32, start + HEADER + (both >> 32) as usize);
+        Self { flags, slots: slots..slots + (flags & ROOM) as usize }
     }
 }
 

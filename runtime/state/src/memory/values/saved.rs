@@ -2,7 +2,7 @@
 
 use crate::StateError;
 use crate::cell::{self, Cell};
-use crate::memory::values::{CHANGED, DEAD, Found, HEADER, NOWHERE, ValueTable, filled, flags, key, number, room};
+use crate::memory::values::{CHANGED, DEAD, Found, HEADER, NOWHERE, Saving, ValueTable, filled, flags, key, number, room};
 use crate::memory::versions::Versions;
 use crate::section::{SectionWriter, Table};
 use crate::slot::Slot;
@@ -11,12 +11,12 @@ use crate::touched::Touched;
 impl ValueTable {
     /// Whether a snapshot has something to say.
     pub(crate) fn is_unsaved(&self) -> bool {
-        self.touched.is_unsaved(self.places.is_empty()) || !self.changed.is_empty()
+        self.saving.touched.is_unsaved(self.places.is_empty()) || !self.saving.changed.is_empty()
     }
 
     /// Whether a snapshot may have said something.
     pub(crate) fn is_saved(&self) -> bool {
-        self.touched.is_saved()
+        self.saving.touched.is_saved()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -25,8 +25,8 @@ impl ValueTable {
 
     /// Writes all keys, or those that have changed or are gone since the last snapshot; `whole`: of a base.
     pub(crate) fn snapshot(&mut self, whole: bool, slots: &[Slot], into: &mut SectionWriter) {
-        let mut changed = std::mem::take(&mut self.changed);
-        let (tracked, gone) = (self.touched.is_tracked(), self.touched.take());
+        let mut changed = std::mem::take(&mut self.saving.changed);
+        let (tracked, gone) = (self.saving.touched.is_tracked(), self.saving.touched.take());
         if whole || !tracked {
             if !whole {
                 into.anew(Table::Values);
@@ -65,24 +65,24 @@ impl ValueTable {
 
     /// The next snapshot has to say what becomes of a key.
     pub(crate) fn mark_unsaved(&mut self, key: &[u8]) {
-        if !self.touched.is_tracked() {
+        if !self.saving.touched.is_tracked() {
             return;
         }
         match self.find(key, crate::seed::hash(key, crate::seed::seed())) {
-            NOWHERE => self.touched.push((key, None), self.arena.len() / 2),
+            NOWHERE => self.saving.touched.push((key, None), self.arena.len() / 2),
             place => self.mark(place),
         }
     }
 
     /// The next snapshot has to say everything.
     pub(crate) fn lose(&mut self) {
-        self.touched.lose();
+        self.saving.touched.lose();
     }
 
     /// There is nothing: what follows is what was saved.
     pub(crate) fn restore_anew(&mut self, slots: &[Slot], versions: &mut Versions) {
         self.places.iter().for_each(|place| self.uncount(*place, slots, versions));
-        *self = Self { touched: Touched::restored(), ..Self::default() };
+        *self = Self { saving: Box::new(Saving { touched: Touched::restored(), ..Saving::default() }), ..Self::default() };
     }
 
     /// Gives a key the values that were saved, one a slot.
