@@ -109,7 +109,7 @@ impl States {
     pub(crate) fn from_columns(spec: &WindowAggregatorSpec, columns: &[ArrayRef]) -> Result<Self, ExprError> {
         let mut rest = columns;
         let mut of = |aggregate: &Aggregate| {
-            let count = aggregate.state_fields()?.len();
+            let count = aggregate.state_types()?.len();
             let (these, others) = rest.split_at_checked(count).ok_or_else(|| ExprError::window("too few columns of states"))?;
             rest = others;
             Ok(these.to_vec())

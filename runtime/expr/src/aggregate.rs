@@ -11,9 +11,9 @@ use crate::external::ExternalAccumulator;
 use crate::{ExprError, ExternalFunction, expression};
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
-use arrow_schema::{DataType, Field, FieldRef, SchemaRef};
+use arrow_schema::{DataType, SchemaRef};
 use datafusion_common::DataFusionError;
-use datafusion_expr::GroupsAccumulator;
+use datafusion_expr::{EmitTo, GroupsAccumulator};
 use datafusion_physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion_physical_expr::expressions::Column;
 use datafusion_physical_expr::utils::collect_columns;
@@ -132,12 +132,17 @@ impl Aggregate {
         }
     }
 
-    /// The columns of an accumulator's state.
-    pub(crate) fn state_fields(&self) -> Result<Vec<FieldRef>, ExprError> {
-        match &self.function {
-            Function::External(_) => Ok(vec![Arc::new(Field::new("accumulator", DataType::Binary, true))]),
-            Function::Native(function) => function.state_fields().map_err(|error| self.failed(&error)),
-        }
+    /// The columns of an accumulator's state: those of one that has seen nothing. What functions announce is not always what they give
+    /// (`bit_or(distinct n)` announces a list).
+    pub(crate) fn state_types(&self) -> Result<Vec<DataType>, ExprError> {
+        let arguments = self.arguments(&RecordBatch::new_empty(self.input.clone()))?;
+        let state = || {
+            let mut accumulator = self.accumulator()?;
+            accumulator.update_batch(&arguments.values, &[], arguments.filter.as_ref(), 1)?;
+            accumulator.state(EmitTo::All)
+        };
+        let state = state().map_err(|error| self.failed(&error))?;
+        Ok(state.iter().map(|column| column.data_type().clone()).collect())
     }
 
     pub(crate) fn failed(&self, error: &DataFusionError) -> ExprError {

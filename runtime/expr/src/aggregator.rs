@@ -194,7 +194,7 @@ impl WindowAggregator {
         self.changed |= stored.changed;
         match &mut self.windows {
             Windows::Panes(panes) => panes.restore(&self.frame, &layout, section.group, stored),
-            Windows::Sessions(sessions) => sessions.restore(&self.frame, &layout, section.group, stored),
+            Windows::Sessions(sessions) => sessions.restore(&self.frame, &layout, section.group, &stored),
         }
     }
 

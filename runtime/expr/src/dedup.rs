@@ -4,6 +4,8 @@
 //! watermark is `within` past it: no row in time can repeat it then. A row behind the watermark that repeats nothing known may repeat what
 //! was forgotten; it is late, and neither kept nor dropped.
 
+mod stored;
+
 use crate::keys::{EncodedKeys, KeyCodec, seed};
 use crate::sessions::table::{self, NONE, Table};
 use crate::window::MAX_TIME;

@@ -129,7 +129,7 @@ impl WindowSpec {
 
     /// The case of a batch that falls into one open pane.
     fn assign_whole(&self, times: &TimestampMicrosecondArray, horizon: i64) -> Option<Assigned> {
-        if times.null_count() > 0 {
+        if times.null_count() > 0 || times.is_empty() {
             return None;
         }
         let values = times.values();

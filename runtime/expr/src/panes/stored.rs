@@ -12,7 +12,7 @@ use crate::aggregator::Frame;
 use crate::keys::KeyIndex;
 use crate::pane::Part;
 use crate::stored::windows::{PANES, REVISED};
-use crate::stored::{Layout, Stored, Stream, Writer, damaged, guarded};
+use crate::stored::{CHUNK_ROWS, Layout, Stored, Stream, Writer, damaged, guarded, runs};
 use crate::window::MAX_TIME;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt8Type, UInt32Type};
@@ -66,30 +66,37 @@ impl Panes {
         for (start, pane) in &mut self.panes {
             let mut fact = Some([*start, i64::try_from(pane.rows()).unwrap_or(i64::MAX), 0]);
             pane.read(&frame.spec, |number, keys, states, round| {
-                let rows = keys.len();
-                let levels = (0..rows).map(|group| round(group).map_or(DIRTY, level));
-                let mut columns: Vec<ArrayRef> = vec![
-                    Arc::new(Int64Array::from_value(*start, rows)),
-                    Arc::new(UInt32Array::from_value(number, rows)),
-                    places(rows),
-                    Arc::new(UInt8Array::from_iter_values(levels)),
-                ];
-                columns.extend(keys.columns(&frame.codec, 0..rows)?);
-                columns.extend(states.columns().cloned());
-                writer.add(PANES, columns, rows, fact.take())
+                for from in (0..keys.len()).step_by(CHUNK_ROWS) {
+                    let groups = from..keys.len().min(from + CHUNK_ROWS);
+                    let rows = groups.len();
+                    let levels = groups.clone().map(|group| round(group).map_or(DIRTY, level));
+                    let mut columns: Vec<ArrayRef> = vec![
+                        Arc::new(Int64Array::from_value(*start, rows)),
+                        Arc::new(UInt32Array::from_value(number, rows)),
+                        places(&groups),
+                        Arc::new(UInt8Array::from_iter_values(levels)),
+                    ];
+                    columns.extend(keys.columns(&frame.codec, groups)?);
+                    columns.extend(states.columns().map(|state| state.slice(from, rows)));
+                    writer.add(PANES, columns, rows, fact.take())?;
+                }
+                Ok(())
             })?;
         }
         for (start, revised) in &self.revised {
-            let rows = revised.keys.len();
             let fired = start + frame.spec.window.size() <= frame.watermark;
-            let mut columns: Vec<ArrayRef> = vec![
-                Arc::new(Int64Array::from_value(*start, rows)),
-                Arc::new(BooleanArray::from(vec![fired; rows])),
-                places(rows),
-                Arc::new(UInt32Array::from(revised.results.clone())),
-            ];
-            columns.extend(revised.keys.columns(&frame.codec, 0..rows)?);
-            writer.add(REVISED, columns, rows, None)?;
+            for from in (0..revised.keys.len()).step_by(CHUNK_ROWS) {
+                let groups = from..revised.keys.len().min(from + CHUNK_ROWS);
+                let rows = groups.len();
+                let mut columns: Vec<ArrayRef> = vec![
+                    Arc::new(Int64Array::from_value(*start, rows)),
+                    Arc::new(BooleanArray::from(vec![fired; rows])),
+                    places(&groups),
+                    Arc::new(UInt32Array::from(revised.results[groups.clone()].to_vec())),
+                ];
+                columns.extend(revised.keys.columns(&frame.codec, groups)?);
+                writer.add(REVISED, columns, rows, None)?;
+            }
         }
         Ok(())
     }
@@ -151,20 +158,9 @@ impl Panes {
     }
 }
 
-fn places(rows: usize) -> ArrayRef {
-    Arc::new((0_u32..).take(rows).collect::<UInt32Array>())
-}
-
-/// Rows next to each other that are of the same.
-fn runs<T: PartialEq>(rows: usize, of: impl Fn(usize) -> T) -> Vec<Range<usize>> {
-    let mut runs: Vec<Range<usize>> = Vec::new();
-    for row in 0..rows {
-        match runs.last_mut().filter(|run| of(run.start) == of(row)) {
-            Some(run) => run.end = row + 1,
-            None => runs.push(row..row + 1),
-        }
-    }
-    runs
+/// The places of these groups. There are fewer than four billion.
+fn places(groups: &Range<usize>) -> ArrayRef {
+    Arc::new(groups.clone().map(|group| u32::try_from(group).unwrap_or(u32::MAX)).collect::<UInt32Array>())
 }
 
 /// The rows by their place and their keys, which are distinct.

@@ -229,7 +229,7 @@ impl Sessions {
     /// Fires the sessions whose end the watermark has reached: by end, then by start, then as they began.
     pub(crate) fn advance(&mut self, frame: &Frame, to: &mut Vec<RecordBatch>) -> Result<(), ExprError> {
         if let Some((owners, accumulators)) = self.take_whole(frame.watermark) {
-            return self.fire_whole(frame, owners, accumulators, to);
+            return self.fire_whole(frame, &owners, accumulators, to);
         }
         self.drain_due(frame)?;
         let due: Vec<u32> = self.parts.iter().filter(|(_, part)| part.next_due(self.gap) <= frame.watermark).map(|(id, _)| *id).collect();
@@ -243,7 +243,7 @@ impl Sessions {
         let fired = self.fire(leaving.iter().flat_map(|(_, leaving)| &leaving.fired).map(|(_, id)| *id).collect());
         let results = self.results(frame, &leaving, fired.len())?;
         for (part, leaving) in leaving {
-            self.hand_over(frame, part, leaving)?;
+            self.hand_over(frame, part, leaving.moved)?;
         }
         self.parts.retain(|_, part| !part.is_done());
         match results {
@@ -280,15 +280,15 @@ impl Sessions {
     fn fire_whole(
         &mut self,
         frame: &Frame,
-        owners: Vec<Id>,
+        owners: &[Id],
         mut accumulators: Accumulators,
         to: &mut Vec<RecordBatch>,
     ) -> Result<(), ExprError> {
         let mut aggregates = accumulators.finish(&frame.spec)?;
-        let fired = self.fire(owners.clone());
+        let fired = self.fire(owners.to_vec());
         if fired != owners {
             let mut slot_of_row: Vec<u32> = vec![0; fired.len()];
-            for (slot, id) in (0_u32..).zip(&owners) {
+            for (slot, id) in (0_u32..).zip(owners) {
                 slot_of_row[self.table.get(*id).place.slot as usize] = slot;
             }
             let order = UInt32Array::from(slot_of_row);
@@ -386,10 +386,10 @@ impl Sessions {
     }
 
     /// Merges what leaves a part into other parts.
-    fn hand_over(&mut self, frame: &Frame, id: u32, leaving: Leaving) -> Result<(), ExprError> {
+    fn hand_over(&mut self, frame: &Frame, id: u32, moved: BTreeMap<u32, (Vec<u32>, Vec<usize>)>) -> Result<(), ExprError> {
         let Some(Part { content: Content::Drained { states, .. }, .. }) = self.parts.get(&id) else { return Ok(()) };
         let mut taken = Vec::new();
-        for (target, (slots, groups)) in leaving.moved {
+        for (target, (slots, groups)) in moved {
             taken.push((target, states.take(&frame.spec, &UInt32Array::from(slots))?, groups));
         }
         for (target, states, groups) in taken {

@@ -47,7 +47,7 @@ impl Sessions {
     }
 
     /// Opens the sessions that a section holds.
-    pub(crate) fn restore(&mut self, frame: &Frame, layout: &Layout, group: KeyGroup, stored: Stored) -> Result<(), ExprError> {
+    pub(crate) fn restore(&mut self, frame: &Frame, layout: &Layout, group: KeyGroup, stored: &Stored) -> Result<(), ExprError> {
         let stream = &layout.streams[SESSIONS];
         for batch in stored.streams.iter().flatten() {
             guarded(group, || try_states(frame, stream, batch))?;

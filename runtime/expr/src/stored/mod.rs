@@ -44,6 +44,9 @@ use stygian_core::{KeyGroup, KeyHasher, MaxParallelism, SectionKind, StateSectio
 /// The version of DataFusion whose accumulators are stored.
 pub(crate) const DATAFUSION: &str = "55.2.0";
 
+/// As many rows are made columns of at a time, so that their keys stay within what one column can hold.
+pub(crate) const CHUNK_ROWS: usize = 65_536;
+
 /// What wrote the states of accumulators, and what alone reads them: "datafusion" and its version.
 pub fn accumulators_version() -> String {
     format!("datafusion {DATAFUSION}")
@@ -63,7 +66,9 @@ pub(crate) struct Layout {
 pub(crate) struct Stream {
     pub(crate) schema: SchemaRef,
     /// Which columns are the key, in its order.
-    pub(crate) keys: Range<usize>,
+    pub(crate) keys: Vec<usize>,
+    /// The first column of [`Stream::others`].
+    pub(crate) others: usize,
 }
 
 /// A number of a kind's own making.
@@ -84,19 +89,19 @@ impl Stream {
         let field = |(name, data_type): &(&str, DataType)| Arc::new(Field::new(*name, data_type.clone(), false));
         let keys = keys.iter().map(|key| Field::new(key.name(), crate::compile::stream_type(key.data_type()), true));
         let of_key: Vec<FieldRef> = keys.map(Arc::new).collect();
-        let keys = own.len()..own.len() + of_key.len();
+        let others_from = own.len() + of_key.len();
         let fields: Vec<FieldRef> = own.iter().map(field).chain(of_key).chain(others).collect();
-        Self { schema: Arc::new(Schema::new(fields)), keys }
+        Self { schema: Arc::new(Schema::new(fields)), keys: (own.len()..others_from).collect(), others: others_from }
     }
 
     /// The key columns of a batch.
     pub(crate) fn keys(&self, batch: &RecordBatch) -> Vec<ArrayRef> {
-        batch.columns()[self.keys.clone()].to_vec()
+        self.keys.iter().map(|key| batch.column(*key).clone()).collect()
     }
 
-    /// The columns behind the key.
+    /// The columns behind those of the kind's own and the key.
     pub(crate) fn others<'a>(&self, batch: &'a RecordBatch) -> &'a [ArrayRef] {
-        &batch.columns()[self.keys.end..]
+        &batch.columns()[self.others..]
     }
 }
 
@@ -142,6 +147,18 @@ fn check_groups(stream: &Stream, batch: &RecordBatch, groups: MaxParallelism, gr
         true => Ok(()),
         false => Err(damaged(group, "a key in it is of another group")),
     }
+}
+
+/// Rows next to each other that are of the same.
+pub(crate) fn runs<T: PartialEq>(rows: usize, of: impl Fn(usize) -> T) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for row in 0..rows {
+        match runs.last_mut().filter(|run| of(run.start) == of(row)) {
+            Some(run) => run.end = row + 1,
+            None => runs.push(row..row + 1),
+        }
+    }
+    runs
 }
 
 /// Does what may panic on bytes that only looked right.

@@ -2,7 +2,8 @@
 
 use super::{DATAFUSION, Header, Layout, Stream, storable};
 use crate::{Aggregate, ExprError, WindowAggregatorSpec, WindowKind, WindowSpec};
-use arrow_schema::{DataType, FieldRef, Schema};
+use arrow_schema::{DataType, Field, FieldRef, Schema};
+use std::sync::Arc;
 
 /// The part of an operator's state.
 const PART: &str = "windows";
@@ -29,12 +30,11 @@ impl Layout {
             .with("list of aggregates", aggregates(spec)?);
         let mut states = Vec::new();
         for (place, (_, aggregate)) in spec.aggregates.iter().enumerate() {
-            for (column, field) in aggregate.state_fields()?.iter().enumerate() {
-                let field = field.as_ref().clone().with_name(format!("state {place}.{column}")).with_nullable(true);
-                if !storable(field.data_type()) {
-                    return Err(ExprError::Unstorable { reason: format!("`{}` keeps {}", aggregate.sql(), field.data_type()) });
+            for (column, data_type) in aggregate.state_types()?.into_iter().enumerate() {
+                if !storable(&data_type) {
+                    return Err(ExprError::Unstorable { reason: format!("`{}` keeps {data_type}", aggregate.sql()) });
                 }
-                states.push(field.into());
+                states.push(Arc::new(Field::new(format!("state {place}.{column}"), data_type, true)));
             }
         }
         let streams = match spec.window.kind {
@@ -57,7 +57,8 @@ const REVISED_COLUMNS: [(&str, DataType); 4] =
 const SESSION_COLUMNS: [(&str, DataType); 4] =
     [("start", DataType::Int64), ("last", DataType::Int64), ("born", DataType::UInt32), ("rows", DataType::UInt32)];
 
-fn words(window: &WindowSpec) -> String {
+/// A window in words.
+pub(crate) fn words(window: &WindowSpec) -> String {
     let offset = if window.offset == 0 { String::new() } else { format!(", offset {} us", window.offset) };
     match window.kind {
         WindowKind::Tumbling { size } => format!("tumbling, {size} us{offset}"),
@@ -67,7 +68,7 @@ fn words(window: &WindowSpec) -> String {
 }
 
 /// Columns with their names and types.
-pub(super) fn columns<'a>(fields: impl Iterator<Item = &'a FieldRef>) -> String {
+pub(crate) fn columns<'a>(fields: impl Iterator<Item = &'a FieldRef>) -> String {
     let fields: Vec<String> = fields.map(|field| format!("{} {}", field.name(), field.data_type())).collect();
     if fields.is_empty() { "none".to_owned() } else { fields.join(", ") }
 }
@@ -75,7 +76,7 @@ pub(super) fn columns<'a>(fields: impl Iterator<Item = &'a FieldRef>) -> String 
 /// All aggregates with what their accumulators hold.
 fn aggregates(spec: &WindowAggregatorSpec) -> Result<String, ExprError> {
     let one = |(_, aggregate): &(String, Aggregate)| {
-        let states: Vec<String> = aggregate.state_fields()?.iter().map(|field| field.data_type().to_string()).collect();
+        let states: Vec<String> = aggregate.state_types()?.iter().map(ToString::to_string).collect();
         // Which columns a user's own aggregate reads is not in its text.
         let of = if aggregate.is_external() { format!(" of {}", arguments(aggregate, &spec.input)) } else { String::new() };
         Ok(format!("{}{of} [{}]", aggregate.sql(), states.join(", ")))

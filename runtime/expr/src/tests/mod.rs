@@ -8,6 +8,7 @@ mod refusals;
 mod revisions;
 mod sessions;
 mod snapshots;
+mod snapshots_of_rows;
 mod stored;
 mod top;
 mod windows;

@@ -104,7 +104,10 @@ fn restored(spec: &Arc<WindowAggregatorSpec>, sections: &[StateSection], waterma
 }
 
 pub(super) fn snapshot(windows: &mut [WindowAggregator]) -> Vec<StateSection> {
-    windows.iter_mut().flat_map(|windows| windows.snapshot(groups()).expect("a snapshot")).collect()
+    windows
+        .iter_mut()
+        .flat_map(|windows| windows.snapshot(groups()).unwrap_or_else(|error| panic!("{:?}: {error}", windows.spec().aggregates)))
+        .collect()
 }
 
 fn run(spec: &Arc<WindowAggregatorSpec>, steps: &[Step], begin_with: usize, at: usize, cut: Cut) -> Outcome {

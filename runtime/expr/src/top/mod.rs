@@ -5,6 +5,7 @@
 //! out does not depend on the order in which rows came (but for columns of types without an order).
 
 mod open;
+mod stored;
 
 use crate::keys::{KeyCodec, normalised};
 use crate::output::MAX_OUTPUT_ROWS;
@@ -154,6 +155,8 @@ pub struct Top {
     /// By end, then start.
     windows: BTreeMap<(i64, i64), Open>,
     watermark: i64,
+    /// Rows of sections, which wait for others of the same window, to be put in their order.
+    restored: BTreeMap<(i64, i64), Vec<RecordBatch>>,
 }
 
 /// How rows become bytes of the same order.
@@ -216,7 +219,7 @@ impl Top {
         spec.check()?;
         let types: Vec<_> = spec.keys.iter().map(|key| spec.input.field(*key).data_type().clone()).collect();
         let (codec, sorting, output) = (KeyCodec::new(&types)?, Sorting::new(&spec)?, spec.output_schema());
-        Ok(Self { spec, output, codec, sorting, windows: BTreeMap::new(), watermark: EventTime::MIN.micros() })
+        Ok(Self { spec, output, codec, sorting, windows: BTreeMap::new(), watermark: EventTime::MIN.micros(), restored: BTreeMap::new() })
     }
 
     /// Adds rows. Gives back those that are late, in their order: all of their windows have been given out, or a time is null or absurd
@@ -226,6 +229,7 @@ impl Top {
     /// When the columns cannot be compared.
     pub fn push(&mut self, rows: &RecordBatch) -> Result<Option<RecordBatch>, ExprError> {
         expression::check_rows(&self.spec.input, rows)?;
+        self.settle()?;
         let routed = self.route(rows);
         if !routed.windows.is_empty() {
             let keys: Vec<ArrayRef> = self.spec.keys.iter().map(|key| rows.column(*key).clone()).collect();
@@ -287,6 +291,7 @@ impl Top {
     /// # Errors
     /// When the rows do not fit together, which would be a fault of the host.
     pub fn advance(&mut self, watermark: EventTime) -> Result<Vec<RecordBatch>, ExprError> {
+        self.settle()?;
         self.watermark = self.watermark.max(watermark.micros());
         let mut results = Vec::new();
         while let Some(first) = self.windows.first_entry().filter(|first| first.key().0 <= self.watermark) {

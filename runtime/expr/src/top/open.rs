@@ -127,6 +127,37 @@ impl Open {
         })
     }
 
+    /// All live rows and the group of each: group by group, each by its order. `None`: there are none.
+    pub(super) fn all(&self) -> Result<Option<(RecordBatch, Vec<u32>)>, ExprError> {
+        let (mut places, mut groups) = (Vec::with_capacity(self.live), Vec::with_capacity(self.live));
+        for (group, heap) in (0_u32..).zip(&self.heaps) {
+            let mut entries: Vec<&Entry> = heap.iter().collect();
+            entries.sort_unstable();
+            for entry in entries {
+                places.push((entry.batch as usize, entry.row as usize));
+                groups.push(group);
+            }
+        }
+        let batches: Vec<&RecordBatch> = self.batches.iter().collect();
+        if places.is_empty() {
+            return Ok(None);
+        }
+        interleave_record_batch(&batches, &places).map(|rows| Some((rows, groups))).map_err(|error| fault(&error))
+    }
+
+    /// Takes rows back, with their whole order, that are not counted.
+    pub(super) fn put_back(&mut self, keys: &EncodedKeys, rows: RecordBatch, order: &Rows, n: usize) -> Result<(), ExprError> {
+        self.groups.clear();
+        self.keys.intern(keys, rows.num_rows(), None, &mut self.groups);
+        self.heaps.resize_with(self.keys.len(), BinaryHeap::new);
+        self.add(rows, order, n)
+    }
+
+    /// Counts rows that came.
+    pub(super) fn add_rows(&mut self, rows: usize) {
+        self.rows = self.rows.saturating_add(rows);
+    }
+
     /// How many rows came.
     pub(super) fn rows(&self) -> usize {
         self.rows
