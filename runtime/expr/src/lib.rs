@@ -2,7 +2,8 @@
 //!
 //! SQL text is parsed, checked against an allow-list, planned and compiled once ([`Expression`], [`Predicate`], [`Aggregate`]) and
 //! then evaluated a batch at a time. [`WindowAggregator`] keeps the open windows of a keyed stream, [`Top`] the first rows of each. What is allowed is
-//! deterministic: the same rows give the same result on every replay. Streams, watermarks and routing are the engine's.
+//! deterministic: the same rows give the same result on every replay. What windows hold can be written by key group and taken back, at any
+//! parallelism (`snapshot`, `restore` and `restore_watermark` of each). Streams, watermarks and routing are the engine's.
 
 mod accumulators;
 mod aggregate;

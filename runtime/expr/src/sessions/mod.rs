@@ -8,11 +8,12 @@
 //! bucket its end lies in. When its end moves on to the next bucket, the session gets a new group there, and the old one is merged
 //! into it once the watermark has come to the old bucket. A session that goes on for long thus holds two or three groups at a time.
 
+mod leaving;
 mod part;
 mod stored;
 pub(crate) mod table;
 
-use crate::accumulators::{Accumulators, States};
+use crate::accumulators::Accumulators;
 use crate::aggregator::Frame;
 use crate::keys::{EncodedKeys, seed};
 use crate::output::{Bounds, Fired};
@@ -66,13 +67,6 @@ impl Routed {
         rows.push(row);
         groups.push(place.slot as usize);
     }
-}
-
-/// Groups that leave a drained part: for the result, or for other parts.
-#[derive(Default)]
-struct Leaving {
-    fired: Vec<(u32, Id)>,
-    moved: BTreeMap<u32, (Vec<u32>, Vec<usize>)>,
 }
 
 impl Sessions {
@@ -323,34 +317,6 @@ impl Sessions {
         Ok(())
     }
 
-    /// The groups of a drained part that are due, and where they go.
-    fn leave(&mut self, id: u32, watermark: i64) -> Leaving {
-        let mut leaving = Leaving::default();
-        let Some(mut part) = self.parts.remove(&id) else { return leaving };
-        let mut later = Vec::new();
-        for slot in part.take_due(watermark) {
-            let Some(owner) = part.owners.get(slot as usize).copied() else { continue };
-            let root = self.table.root(owner);
-            let session = self.table.get(root);
-            let end = session.last + self.gap;
-            let Place { part: target, slot: to } = session.place;
-            if end <= watermark {
-                leaving.fired.push((slot, root));
-            } else if self.parts.get(&target).is_some_and(Part::is_live) {
-                let (slots, groups) = leaving.moved.entry(target).or_default();
-                slots.push(slot);
-                groups.push(to as usize);
-            } else {
-                later.push((end, slot));
-                continue;
-            }
-            self.table.drop_partial(owner);
-        }
-        part.put_off(later);
-        self.parts.insert(id, part);
-        leaving
-    }
-
     /// Fires sessions, which may be named more than once; gives them back in the order of the result.
     fn fire(&mut self, sessions: Vec<Id>) -> Vec<Id> {
         let order = |id: Id| {
@@ -365,39 +331,6 @@ impl Sessions {
             self.table.fire(*id, row);
         }
         fired
-    }
-
-    /// What the sessions that fire hold, by row of the result, from all parts at once: see [`Accumulators::merge`]. `None`: none fires,
-    /// and some accumulators cannot make results of no groups.
-    fn results(&self, frame: &Frame, leaving: &[(u32, Leaving)], fired: usize) -> Result<Option<Accumulators>, ExprError> {
-        let (mut parts, mut rows, mut groups) = (Vec::new(), Vec::new(), Vec::new());
-        for (id, leaving) in leaving {
-            let Some(Part { content: Content::Drained { states, .. }, .. }) = self.parts.get(id) else { continue };
-            rows.extend(leaving.fired.iter().map(|(slot, _)| (parts.len(), *slot as usize)));
-            groups.extend(leaving.fired.iter().map(|(_, id)| self.table.get(*id).place.slot as usize));
-            parts.push(states);
-        }
-        if groups.is_empty() {
-            return Ok(None);
-        }
-        let mut results = Accumulators::new(&frame.spec)?;
-        results.merge(&frame.spec, &States::gather(&frame.spec, &parts, &rows)?, &groups, fired)?;
-        Ok(Some(results))
-    }
-
-    /// Merges what leaves a part into other parts.
-    fn hand_over(&mut self, frame: &Frame, id: u32, moved: BTreeMap<u32, (Vec<u32>, Vec<usize>)>) -> Result<(), ExprError> {
-        let Some(Part { content: Content::Drained { states, .. }, .. }) = self.parts.get(&id) else { return Ok(()) };
-        let mut taken = Vec::new();
-        for (target, (slots, groups)) in moved {
-            taken.push((target, states.take(&frame.spec, &UInt32Array::from(slots))?, groups));
-        }
-        for (target, states, groups) in taken {
-            if let Some(Part { owners, content: Content::Live(accumulators), .. }) = self.parts.get_mut(&target) {
-                accumulators.merge(&frame.spec, &states, &groups, owners.len())?;
-            }
-        }
-        Ok(())
     }
 
     /// How many sessions are open.

@@ -291,3 +291,23 @@ proptest! {
         prop_assert_eq!(&content(&mut restored(&spec, &sections, watermark, 1)), &held);
     }
 }
+
+/// Accumulators take a group that is passed over for one that has seen a value, so what is merged must come all at once.
+#[test]
+fn a_null_stays_null_where_results_are_merged_from_parts() {
+    let null_and_number = vec![Step::Rows(vec![(Some(8), Some(1), 5), (Some(0), None, 7)]), Step::Watermark(i64::MAX)];
+    let sessions = spec(WindowSpec::session(6), vec![2], (0, false), false, &["min(value) filter (where flag)", "bool_or(flag)"]);
+    let results: Vec<String> = run(&sessions, &null_and_number, 1, 0, Cut::Nothing).into_iter().flat_map(|step| step.0).collect();
+    assert!(results[0].ends_with("||||7|7") && results[1].ends_with("|kkkkk|5|true|5|5"), "{results:?}");
+    // Both have changed since; the first is in the second pane only.
+    let changes = vec![
+        Step::Rows(vec![(Some(1), Some(1), 5), (Some(1), None, 7)]),
+        Step::Early,
+        Step::Rows(vec![(Some(1), Some(1), 5), (Some(6), Some(6), 1), (Some(6), None, 7)]),
+        Step::Early,
+    ];
+    let sliding = spec(WindowSpec::sliding(10, 5), vec![2], (0, true), false, &["min(value) filter (where flag)", "bool_or(flag)"]);
+    let results: Vec<String> = run(&sliding, &changes, 1, 0, Cut::Nothing).into_iter().flat_map(|step| step.0).collect();
+    assert!(results.iter().all(|line| !line.contains("9223372036854775807")), "{results:?}");
+    assert_eq!(results.iter().filter(|line| line.ends_with("|||7|7")).count(), 4, "{results:?}");
+}

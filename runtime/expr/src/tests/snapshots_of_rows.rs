@@ -35,6 +35,13 @@ fn with_window() -> SchemaRef {
     Arc::new(Schema::new(schema().fields().iter().cloned().chain(bounds).collect::<Vec<_>>()))
 }
 
+pub(super) fn bounded(first: i64, rows: &[Row]) -> RecordBatch {
+    let bound = |add: i64| rows.iter().map(move |row| row.0.map(|time| time.div_euclid(10) * 10 + add));
+    let bounds = [0, 10].map(|add| Arc::new(bound(add).collect::<TimestampMicrosecondArray>()) as ArrayRef);
+    let columns = batch(first, rows).columns().iter().cloned().chain(bounds).collect();
+    RecordBatch::try_new(with_window(), columns).expect("rows of the schema")
+}
+
 impl Subtask for FirstRows {
     type Spec = Arc<TopSpec>;
 
@@ -47,10 +54,7 @@ impl Subtask for FirstRows {
     }
 
     fn rows(first: i64, rows: &[Row]) -> RecordBatch {
-        let bound = |add: i64| rows.iter().map(move |row| row.0.map(|time| time.div_euclid(10) * 10 + add));
-        let bounds = [0, 10].map(|add| Arc::new(bound(add).collect::<TimestampMicrosecondArray>()) as ArrayRef);
-        let columns = batch(first, rows).columns().iter().cloned().chain(bounds).collect();
-        RecordBatch::try_new(with_window(), columns).expect("rows of the schema")
+        bounded(first, rows)
     }
 
     fn push(&mut self, rows: &RecordBatch) -> (Vec<RecordBatch>, Vec<RecordBatch>) {

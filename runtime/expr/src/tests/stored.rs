@@ -1,7 +1,7 @@
 //! Sections that are of something else, or damaged.
 
 use super::snapshots::{Step, batch, groups, schema, snapshot, spec, streams};
-use super::snapshots_of_rows::top;
+use super::snapshots_of_rows::{bounded, top};
 use crate::stored::{DATAFUSION, Layout, storable};
 use crate::{Aggregate, Dedup, DedupSpec, ExprError, Top, WindowAggregator, WindowAggregatorSpec, WindowSpec, aggregate_names};
 use proptest::prelude::*;
@@ -170,5 +170,15 @@ proptest! {
         let _ = dedup.restore(&changed(&sections[which.index(sections.len())], &changes, cut));
         let _ = dedup.push(&batch(0, &rows));
         dedup.advance(EventTime::MAX);
+        let of_top = top(vec![2], 2, (changes.len() % 2 == 0).then_some((12, 4)));
+        let mut first = Top::new(of_top.clone()).expect("a spec");
+        first.push(&bounded(0, &rows)).expect("pushed");
+        let sections = first.snapshot(groups()).expect("a snapshot");
+        prop_assume!(!sections.is_empty());
+        let mut first = Top::new(of_top).expect("a spec");
+        if first.restore(&changed(&sections[which.index(sections.len())], &changes, cut)).is_ok() {
+            let _ = first.push(&bounded(0, &rows));
+            let _ = first.advance(EventTime::MAX);
+        }
     }
 }
