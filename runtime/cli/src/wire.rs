@@ -191,7 +191,7 @@ impl Wiring<'_> {
             }
             NodeKind::Dedup(spec) => {
                 let spec = spec.clone();
-                factory(move |context| Dedup::new(spec.clone(), context.counters.clone()))
+                factory(move |context| Dedup::new(spec.clone(), context))
             }
             NodeKind::Window(windows, spec) => {
                 let (spec, early) = (spec.clone(), windows.early.map(|early| early.0));
@@ -199,7 +199,7 @@ impl Wiring<'_> {
             }
             NodeKind::Top(spec) => {
                 let spec = spec.clone();
-                factory(move |context| Top::new(spec.clone(), context.counters.clone()))
+                factory(move |context| Top::new(spec.clone(), context))
             }
             NodeKind::Plugin(plugin) => self.plugin(node, plugin)?,
             NodeKind::Source(_) | NodeKind::Sink(_) => anyhow::bail!("`{}` is no operator", node.id),

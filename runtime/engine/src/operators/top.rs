@@ -1,14 +1,16 @@
 //! `top`: the first rows of each window, when the watermark passes its end. At the end of the data all windows are given out.
 
 use crate::metrics::Counters;
-use crate::{CallContext, Dropped, Operator, OperatorError, Output};
+use crate::{CallContext, Dropped, Operator, OperatorError, Output, Snapshot, SubtaskContext};
 use arrow_array::RecordBatch;
 use std::sync::Arc;
+use stygian_core::{EventTime, KeyGroup, MaxParallelism, StateSection};
 use stygian_expr::TopSpec;
 
 /// Two outputs: the first rows with their rank, and the rows that came after all their windows had been given out.
 pub struct Top {
     rows: stygian_expr::Top,
+    groups: MaxParallelism,
     counters: Arc<Counters>,
 }
 
@@ -17,8 +19,8 @@ impl Top {
     ///
     /// # Errors
     /// When the spec cannot be.
-    pub fn new(spec: Arc<TopSpec>, counters: Arc<Counters>) -> Result<Self, OperatorError> {
-        Ok(Self { rows: stygian_expr::Top::new(spec)?, counters })
+    pub fn new(spec: Arc<TopSpec>, context: &SubtaskContext) -> Result<Self, OperatorError> {
+        Ok(Self { rows: stygian_expr::Top::new(spec)?, groups: context.groups, counters: context.counters.clone() })
     }
 }
 
@@ -36,6 +38,18 @@ impl Operator for Top {
             out.push(0, first);
         }
         Ok(())
+    }
+
+    fn snapshot(&mut self, _whole: &dyn Fn(KeyGroup) -> bool) -> Result<Snapshot, OperatorError> {
+        Ok(Snapshot { sections: self.rows.snapshot(self.groups)?, complete: Some("top"), ..Snapshot::default() })
+    }
+
+    fn restore(&mut self, section: &StateSection) -> Result<(), OperatorError> {
+        Ok(self.rows.restore(section)?)
+    }
+
+    fn restore_watermark(&mut self, watermark: EventTime) {
+        self.rows.restore_watermark(watermark);
     }
 
     fn end(&mut self) -> Dropped {

@@ -40,9 +40,7 @@ impl Clocked {
             input: schema(),
         });
         let fixed = Fixed { endless: true, ..Fixed::of(vec![vec![batch(rows)]]) };
-        let window = stage("totals", vec![vec![Target::Outlet(0)], vec![]], move |context| {
-            Window::new(spec.clone(), early, context)
-        });
+        let window = stage("totals", vec![vec![Target::Outlet(0)], vec![]], move |context| Window::new(spec.clone(), early, context));
         let mut spec = job(vec![
             task("events", 1, source(fixed, vec![Target::Outlet(0)]), vec![], vec![to(1, Partitioning::Hash(vec![0]))]),
             task("totals", 1, stygian_engine::Head::Exchange, vec![window], vec![sink("results", &self.results)]),
