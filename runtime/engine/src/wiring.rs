@@ -174,7 +174,7 @@ impl Wiring {
         let (finished, to_commit) = mpsc::channel(PENDING_PARCELS);
         self.wired.committers.push(Committing { node: node.clone(), committer: sink.committer(), finished: to_commit });
         let mut writer = |subtask: &SubtaskId| {
-            let finished = match self.participant(format!("sink {node}"), *subtask) {
+            let finished = match self.participant(format!("sink {node}"), *subtask, Parallelism::ONE) {
                 Some(participant) => Finished::Checkpoint { participant, held: Vec::new() },
                 None => Finished::Committer(finished.clone()),
             };
@@ -193,11 +193,13 @@ impl Wiring {
     }
 
     /// Takes a subtask into the job's checkpoints.
-    fn participant(&mut self, task: String, subtask: SubtaskId) -> Option<Participant> {
+    fn participant(&mut self, task: String, subtask: SubtaskId, parallelism: Parallelism) -> Option<Participant> {
+        let owner = if parallelism == Parallelism::ONE { SubtaskId(0) } else { subtask };
+        let owned = self.settings.max_parallelism.range_of(owner, parallelism);
         let task = TaskId { task: task.into(), subtask };
         let shared = self.shared.clone()?;
         self.wired.participants.insert(task.clone());
-        Some(Participant::new(shared, task))
+        Some(Participant::new(shared, task, owned))
     }
 
     fn head(&mut self, task: usize, built: Built, starting: Starting, stop: &Stop) {
@@ -205,7 +207,7 @@ impl Wiring {
             Head::Exchange => {
                 let inputs = std::mem::take(&mut self.inputs[task]);
                 for (channels, chain) in inputs.into_iter().zip(built.chains) {
-                    let participant = self.participant(built.name.clone(), chain.subtask());
+                    let participant = self.participant(built.name.clone(), chain.subtask(), self.parallelism[task]);
                     self.wired.exchanges.push((built.name.clone(), Inputs::new(channels), chain, participant));
                 }
             }
@@ -215,11 +217,11 @@ impl Wiring {
                 let all: Vec<_> = named.chain(known.iter().map(|split| split.split.clone())).collect();
                 let splits = spread(splits, built.chains.len());
                 let assigned = Assigned::new(splits.iter().map(Vec::len).collect(), all);
-                let mut readers = Vec::new();
+                let (mut readers, parallelism) = (Vec::new(), self.parallelism[task]);
                 for ((chain, splits), counters) in built.chains.into_iter().zip(splits).zip(built.source_counters) {
                     let (mut task, mut reading) = self.source(&source, splits, chain, counters, stop.clone());
                     let subtask = task.chain.subtask();
-                    if let Some(participant) = self.participant(built.name.clone(), subtask) {
+                    if let Some(participant) = self.participant(built.name.clone(), subtask, parallelism) {
                         let (to, commands) = mpsc::channel(COMMANDS);
                         self.wired.commands.push(to);
                         (task.participant, task.commands) = (Some(participant), Some(commands));

@@ -68,8 +68,9 @@ impl Case {
                 }
             }
         }
-        let last = self.durable(place.path(), parallelism)?.output()?;
-        ensure!(last.status.success(), "after {killed} kills: {}", String::from_utf8_lossy(&last.stderr));
+        let last = self.killed_in(place.path(), parallelism, Duration::from_secs(120))?;
+        let last = last.with_context(|| format!("after {killed} kills with seed {seed}, it does not come to its end in two minutes"))?;
+        ensure!(last.status == Some(0), "after {killed} kills with seed {seed}: status {:?}\n{}", last.status, last.err);
         self.decode(&place.path().join("out"))?;
         self.compare(place.path()).with_context(|| format!("after {killed} kills with seed {seed}"))?;
         let left = unfinished(&place.path().join("out"))?;

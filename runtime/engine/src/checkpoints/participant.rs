@@ -14,7 +14,7 @@ use stygian_checkpoint::{
     AttemptId, CheckpointError, CheckpointSettings, CheckpointStorage, Fact, HandOver, Manifest, OperatorPart, Part, SectionName,
     SplitState, TaskId, WrittenFile,
 };
-use stygian_core::{CheckpointId, EventTime, KeyGroup, OperatorId, SectionKind, StateSection};
+use stygian_core::{CheckpointId, EventTime, KeyGroup, KeyGroupRange, OperatorId, SectionKind, StateSection};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -59,6 +59,8 @@ impl Shared {
 pub(crate) struct Participant {
     shared: Shared,
     pub(crate) task: TaskId,
+    /// The key groups of its operators.
+    owned: KeyGroupRange,
     unresolved: Option<Unresolved>,
 }
 
@@ -86,8 +88,8 @@ pub(crate) struct Kept<'a> {
 }
 
 impl Participant {
-    pub(crate) fn new(shared: Shared, task: TaskId) -> Self {
-        Self { shared, task, unresolved: None }
+    pub(crate) fn new(shared: Shared, task: TaskId, owned: KeyGroupRange) -> Self {
+        Self { shared, task, owned, unresolved: None }
     }
 
     /// Takes snapshots of the operators of a chain, which stand in its order.
@@ -108,7 +110,7 @@ impl Participant {
             }
             let lost_base = |group| lost.as_ref().is_some_and(|lost| lost.bases.contains(&(stage, group)));
             let before = committed.operators.get(node).map_or(&[][..], |state| &state.sections);
-            let history = Histories::new(before, &self.shared.settings);
+            let history = Histories::new(before, &self.owned, &self.shared.settings);
             let failed = |source| JobError::Snapshot { operator: node.clone(), source: Box::new(source) };
             let Snapshot { mut sections, complete, versions, accumulators } =
                 operator.snapshot(&|group| history.is_due(group) || lost_base(group)).map_err(failed)?;
@@ -189,8 +191,10 @@ struct Histories {
 }
 
 impl Histories {
-    fn new(sections: &[stygian_checkpoint::Section], settings: &CheckpointSettings) -> Self {
-        let groups = GroupHistory::of(sections);
+    /// Those of a subtask's own groups.
+    fn new(sections: &[stygian_checkpoint::Section], owned: &KeyGroupRange, settings: &CheckpointSettings) -> Self {
+        let mut groups = GroupHistory::of(sections);
+        groups.retain(|(_, group), _| owned.contains(*group));
         let histories: Vec<GroupHistory> = groups.values().copied().collect();
         let writes = increments::plan(&histories, &settings.rebase);
         let due: BTreeSet<KeyGroup> =
