@@ -1,6 +1,6 @@
 //! The program under test and the plugins it uses, as they lie in the target folder.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -69,10 +69,11 @@ impl Program {
     /// When it is not there.
     pub fn find() -> Result<Self> {
         let own = std::env::current_exe()?;
-        // target/<profile>/deps/<this test>
-        let profile = own.ancestors().nth(2).context("the test lies in no target folder")?;
+        // target/<profile>/deps/<a test>, or target/<profile>/<a program>
+        let mut folders = own.ancestors().skip(1).take(2);
+        let profile = folders.find(|folder| folder.join("stygian").is_file());
+        let profile = profile.with_context(|| format!("no program `stygian` beside {}; build the whole workspace first", own.display()))?;
         let path = profile.join("stygian");
-        ensure!(path.is_file(), "{} is missing; build the whole workspace first", path.display());
         Ok(Self { path, cache: profile.join("e2e-cache"), state: profile.join("e2e-state"), data: profile.join("e2e-data") })
     }
 
