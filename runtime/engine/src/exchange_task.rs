@@ -32,7 +32,7 @@ pub(crate) async fn run(mut inputs: Inputs, mut chain: Chain, mut participant: O
                 chain.send().await?;
                 if let Some(participant) = &mut participant {
                     let taken = chain.snapshot(id, participant)?;
-                    participant.acknowledge(id, taken);
+                    participant.acknowledge(taken);
                 }
             }
             Some(StreamElement::Idle) => chain.idle()?,

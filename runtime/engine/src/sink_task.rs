@@ -28,7 +28,7 @@ pub(crate) enum Finished {
     Committer(mpsc::Sender<Vec<Pending>>),
     /// Into the checkpoint of the next barrier.
     Checkpoint {
-        participant: Participant,
+        participant: Box<Participant>,
         /// What was finished since the last one.
         held: Vec<Pending>,
     },

@@ -111,7 +111,7 @@ impl SourceTask {
         if let Some(participant) = &mut self.participant {
             let mut taken = self.chain.snapshot(id, participant)?;
             taken.sources.insert(self.node.clone(), sources);
-            participant.acknowledge(id, taken);
+            participant.acknowledge(taken);
         }
         Ok(())
     }

@@ -175,7 +175,7 @@ impl Wiring {
         self.wired.committers.push(Committing { node: node.clone(), committer: sink.committer(), finished: to_commit });
         let mut writer = |subtask: &SubtaskId| {
             let finished = match self.participant(format!("sink {node}"), *subtask, Parallelism::ONE) {
-                Some(participant) => Finished::Checkpoint { participant, held: Vec::new() },
+                Some(participant) => Finished::Checkpoint { participant: Box::new(participant), held: Vec::new() },
                 None => Finished::Committer(finished.clone()),
             };
             let (to, from) = channel(self.settings.channel_batches, self.settings.channel_bytes);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use stygian_api::{Committer, ConnectorError, Pending};
 use stygian_checkpoint::{
-    AttemptId, CheckpointError, CheckpointStorage, CommitOutcome, Coordinator, Decision, Digest, Fact, Garbage, Manifest, Moment, Written,
+    AttemptId, CheckpointError, CheckpointStorage, CommitOutcome, Coordinator, Decision, Digest, Fact, Garbage, Manifest, Moment,
 };
 use stygian_core::{CheckpointId, OperatorId};
 use tokio::sync::mpsc;
@@ -183,7 +183,7 @@ impl Coordination {
         match done {
             Done::Wrote(id, outcome) => {
                 self.fenced |= matches!(outcome, CommitOutcome::Fenced { .. });
-                Ok(Some(Fact::Wrote { id, outcome: written(outcome) }))
+                Ok(Some(Fact::Wrote { id, outcome: outcome.written() }))
             }
             Done::Visible { sink, committer, through, result } => {
                 result.map_err(|source| JobError::Sink { sink: sink.clone(), source })?;
@@ -221,18 +221,6 @@ impl Commits {
 
 fn write(storage: Arc<CheckpointStorage>, skipped: Vec<Manifest>, manifest: Box<Manifest>) -> BoxFuture<'static, Done> {
     Box::pin(async move { Done::Wrote(manifest.id, storage.commit(&skipped, &manifest).await) })
-}
-
-fn written(outcome: CommitOutcome) -> Written {
-    match outcome {
-        CommitOutcome::Committed => Written::Committed,
-        CommitOutcome::Fenced { by, attempt } => {
-            let run = attempt.map(|attempt| format!(" by run {attempt}")).unwrap_or_default();
-            Written::Fenced(format!("checkpoint {by} was committed{run}"))
-        }
-        CommitOutcome::NotWritten(error) => Written::NotWritten(chain(&error)),
-        CommitOutcome::Unknown(error) => Written::Unknown(chain(&error)),
-    }
 }
 
 async fn sleep_until(at: Option<Instant>) {

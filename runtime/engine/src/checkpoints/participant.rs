@@ -74,8 +74,9 @@ struct Unresolved {
 }
 
 /// What a task has taken at a barrier and not stored yet.
-#[derive(Default)]
 pub(crate) struct Taken {
+    /// The checkpoint that it is for.
+    id: CheckpointId,
     operators: BTreeMap<OperatorId, OperatorPart>,
     sections: Vec<(OperatorId, SectionName, Arc<StateSection>)>,
     pub(crate) sources: BTreeMap<OperatorId, Vec<SplitState>>,
@@ -101,7 +102,7 @@ impl Participant {
     ) -> Result<Taken, JobError> {
         let committed = self.shared.outcomes.committed();
         let lost = self.unresolved.take().filter(|unresolved| unresolved.id != committed.id);
-        let mut taken = Taken::default();
+        let mut taken = Taken { id, operators: BTreeMap::new(), sections: Vec::new(), sources: BTreeMap::new() };
         let mut unresolved = Unresolved { id, changes: Vec::new(), bases: BTreeSet::new() };
         for (stage, Kept { node, operator }) in kept.enumerate() {
             let lost_changes = lost.iter().flat_map(|lost| &lost.changes).filter(|(of, _)| *of == stage);
@@ -133,10 +134,10 @@ impl Participant {
     }
 
     /// Has what was taken at a barrier stored while the task goes on.
-    pub(crate) fn acknowledge(&self, id: CheckpointId, taken: Taken) {
+    pub(crate) fn acknowledge(&self, taken: Taken) {
         let (shared, task) = (self.shared.clone(), self.task.clone());
         self.shared.io.spawn(async move {
-            let Taken { operators, sections, sources } = taken;
+            let Taken { id, operators, sections, sources } = taken;
             let fact = match store(&shared, id, sections).await {
                 Ok(files) => Fact::Acknowledged { id, task, handed: HandOver { operators, files, sources, ..HandOver::default() } },
                 Err(error) => Fact::Declined { id, task, pending: BTreeMap::new(), reason: chain(&error) },
@@ -158,9 +159,9 @@ impl Participant {
 
     /// The task is at its end: stores its last state and tells.
     pub(crate) async fn ended(&self, taken: Taken) -> Result<(), JobError> {
-        let Taken { operators, sections, sources } = taken;
-        let (shared, next) = (self.shared.clone(), self.next_checkpoint());
-        let stored = self.shared.io.spawn(async move { store(&shared, next, sections).await }).await;
+        let Taken { id, operators, sections, sources } = taken;
+        let shared = self.shared.clone();
+        let stored = self.shared.io.spawn(async move { store(&shared, id, sections).await }).await;
         let files = stored.map_err(|error| JobError::Checkpoint(error.to_string()))?;
         let files = files
             .map_err(|error| JobError::Checkpoint(format!("the last state of {} could not be stored: {}", self.task, chain(&error))))?;
@@ -172,9 +173,12 @@ impl Participant {
         self.tell(Fact::Ended { task: self.task.clone(), handed: HandOver { pending, ..HandOver::default() } }).await
     }
 
-    /// The first checkpoint that can hold what happens now.
+    /// The first checkpoint that can hold what happens now: one behind the last barrier, whose checkpoint may still be committed without it, and
+    /// whose commit makes garbage of state that was stored for it and is not in it.
     pub(crate) fn next_checkpoint(&self) -> CheckpointId {
-        CheckpointId(self.shared.outcomes.committed().id.0 + 1)
+        let committed = self.shared.outcomes.committed().id;
+        let barrier = self.unresolved.as_ref().map_or(committed, |unresolved| unresolved.id);
+        CheckpointId(committed.max(barrier).0 + 1)
     }
 
     async fn tell(&self, fact: Fact) -> Result<(), JobError> {
@@ -245,4 +249,31 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stygian_checkpoint::JobUuid;
+    use stygian_core::{MaxParallelism, Parallelism, SubtaskId};
+
+    /// The commit of the last barrier's checkpoint, which does not hold it, must not make garbage of it.
+    #[tokio::test]
+    async fn the_last_state_is_stored_behind_the_last_barrier() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (attempt, groups) = (AttemptId::from_random(2), MaxParallelism::DEFAULT);
+        let shared = Shared {
+            storage: Arc::new(CheckpointStorage::local(folder.path()).expect("free")),
+            settings: CheckpointSettings::default(),
+            attempt,
+            outcomes: Arc::new(Outcomes::new(Manifest::first("job", JobUuid::from_random(1), CheckpointId(4), attempt, groups))),
+            facts: mpsc::channel(1).0,
+            io: Handle::current(),
+        };
+        let task = TaskId { task: "task".into(), subtask: SubtaskId(0) };
+        let mut participant = Participant::new(shared, task, groups.range_of(SubtaskId(0), Parallelism::ONE));
+        assert_eq!(participant.next_checkpoint(), CheckpointId(5));
+        participant.take(CheckpointId(5), None, std::iter::empty()).expect("nothing is kept");
+        assert_eq!(participant.next_checkpoint(), CheckpointId(6));
+    }
 }

@@ -59,8 +59,8 @@ pub(crate) async fn recover(spec: &CheckpointSpec, wired: &mut Wired) -> Result<
     Ok(())
 }
 
-fn unreadable(error: CheckpointError) -> JobError {
-    let text = causes(&error);
+fn unreadable(error: &CheckpointError) -> JobError {
+    let text = causes(error);
     if matches!(error, CheckpointError::Storage { .. }) { JobError::Checkpoint(text) } else { JobError::Damaged(text) }
 }
 
@@ -85,7 +85,7 @@ async fn restore_chain(spec: &CheckpointSpec, chain: &mut Chain) -> Result<(), J
         let restore = spec.restore.operators.get(node).and_then(|subtasks| subtasks.get(subtask.index()));
         let Some(SubtaskRestore { sections, watermark, .. }) = restore else { continue };
         for section in sections.iter().filter(|section| section.length > 0) {
-            let bytes = reader.read(section).await.map_err(unreadable)?;
+            let bytes = reader.read(section).await.map_err(|error| unreadable(&error))?;
             let part = crate::operator::PARTS.into_iter().find(|part| *part == section.name.as_str());
             let part = part.ok_or_else(|| JobError::Checkpoint(format!("the checkpoint has `{}` state of `{node}`", section.name)))?;
             let kind = match section.part {

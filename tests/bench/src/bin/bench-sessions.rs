@@ -44,6 +44,7 @@ fn batches(keys: u64, rows: u64) -> Result<Vec<(RecordBatch, i64)>> {
 }
 
 /// A session of a key: `[start, last + gap)`.
+#[derive(Clone, Copy)]
 struct Session {
     start: i64,
     last: i64,
