@@ -72,7 +72,7 @@ pub struct OperatorState {
     pub state_versions: StateVersions,
     /// What wrote the accumulators in its state (function, state schema, version of the library); they are only read by the same.
     pub accumulators: Option<String>,
-    /// The last watermark of its input; `None`: there was none yet.
+    /// The last watermark of its input, or how far processing time had come for an operator that lives by it; `None`: there was none yet.
     pub watermark: Option<EventTime>,
     /// Its state. Restoring a key group is reading its sections of each name in this order: the base, then the changes.
     pub sections: Vec<Section>,

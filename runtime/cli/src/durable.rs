@@ -67,8 +67,7 @@ impl Durable {
         args: &RunArgs,
         terminal: &Terminal,
     ) -> Result<CheckpointSpec, Failure> {
-        let dropped = args.drop_state.iter().filter(|_| !self.started);
-        let planned = spec.planned(dropped.map(OperatorId::new).collect());
+        let mut planned = spec.planned(args.drop_state.iter().map(OperatorId::new).collect());
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let run = StartingRun {
             job: spec.name.clone(),
@@ -79,6 +78,10 @@ impl Durable {
         };
         let from = if self.started { StartFrom::Newest } else { start_from(&self.storage, run.attempt, args, terminal).await? };
         if let Some(content) = content(&self.storage, &from).await? {
+            if self.started {
+                // What was dropped at the first start may be gone from the checkpoints by now.
+                planned.drop_state.retain(|node| holds(&content, node));
+            }
             fit(&content, &planned)?;
         }
         let manifest = self.storage.take_over(&run, &from).await.map_err(Failure::input)?;
@@ -137,6 +140,11 @@ async fn content(storage: &CheckpointStorage, from: &StartFrom) -> Result<Option
         StartFrom::Whole(manifest) | StartFrom::Savepoint(manifest) => Ok(Some((**manifest).clone())),
         StartFrom::Newest => Ok(storage.look().await.map_err(Failure::input)?.newest.and_then(Result::ok)),
     }
+}
+
+/// Whether a checkpoint has something of a node.
+fn holds(manifest: &Manifest, node: &OperatorId) -> bool {
+    manifest.operators.contains_key(node) || manifest.sources.contains_key(node) || manifest.pending.contains_key(node)
 }
 
 fn fit(manifest: &Manifest, planned: &PlannedJob) -> Result<RestorePlan, Failure> {

@@ -40,7 +40,8 @@ async fn run_on(runtimes: &Runtimes, args: &RunArgs, terminal: &Terminal) -> Res
             Ok(()) => return Ok(()),
         };
         let Some(durable) = durable.as_mut().filter(|_| error.error.may_pass() && !stop.is_requested()) else { return Err(error.told()) };
-        let came_on = durable.came_on().await?;
+        // A folder that cannot be read now has not come on; the failure to tell is the job's.
+        let came_on = durable.came_on().await.unwrap_or(false);
         let Some(pause) = restarts.failed(came_on) else { return Err(error.told()) };
         let (after, left) = (start.elapsed().as_secs_f64(), restarts.left());
         terminal.err(&format!("job `{}` failed after {after:.1} s: {}\n", error.name, error.error.chain()));

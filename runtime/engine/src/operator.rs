@@ -142,7 +142,12 @@ pub trait Operator: Send {
         Err(OperatorError::NoState { part: section.part })
     }
 
-    /// The watermark of its input at the snapshot: windows before it have fired. Comes behind all sections.
+    /// For operators that live by processing time: how far it has come for them, which is stored in place of their input's watermark.
+    fn clock(&self) -> Option<EventTime> {
+        None
+    }
+
+    /// The watermark of its input at the snapshot (or its [`Operator::clock`]): windows before it have fired. Comes behind all sections.
     fn restore_watermark(&mut self, _watermark: EventTime) {}
 
     /// Nothing follows: what is still held, and now dropped.

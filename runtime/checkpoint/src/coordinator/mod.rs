@@ -99,7 +99,7 @@ impl Coordinator {
         match &self.phase {
             Phase::Over => None,
             Phase::Collecting(collecting) => Some(collecting.began + self.settings.timeout),
-            Phase::Writing(writing) => Some(writing.retry_at.into_iter().fold(writing.began + self.settings.timeout, Duration::min)),
+            Phase::Writing(writing) => Some(writing.retry_at.into_iter().fold(writing.since + self.settings.timeout, Duration::min)),
             Phase::Resting if self.is_ending() && !self.owes_a_last() => None,
             Phase::Resting if self.is_urgent() => Some(self.not_before),
             Phase::Resting => Some(self.due.max(self.not_before)),
@@ -274,7 +274,7 @@ impl Coordinator {
                 let waiting = format!("{} of {} subtasks ({}{more})", at.waiting.len(), self.tasks.len(), some.join(", "));
                 self.give_up(now, &format!("it took longer than {timeout:?} (`checkpoint.timeout`), waiting for {waiting}"), out);
             }
-            Phase::Writing(at) if now >= at.began + timeout => {
+            Phase::Writing(at) if now >= at.since + timeout => {
                 let id = at.manifest.id;
                 let reason = "so it is not known whether it is committed; a restart will find out";
                 self.fail(
@@ -376,6 +376,7 @@ impl Coordinator {
         let skipped: Vec<Manifest> = (self.last.id.0 + 1..at.id.0).map(skip).collect();
         out.push(Decision::Write { skipped: skipped.clone(), manifest: Box::new(manifest.clone()) });
         let (began, requests, last) = (at.began, at.requests, at.last);
-        self.phase = Phase::Writing(Box::new(Writing { manifest, skipped, began, retry_at: None, settles, requests, last }));
+        let since = now.since_start;
+        self.phase = Phase::Writing(Box::new(Writing { manifest, skipped, began, since, retry_at: None, settles, requests, last }));
     }
 }

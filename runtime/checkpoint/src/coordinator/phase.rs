@@ -40,7 +40,10 @@ pub(super) struct Collecting {
 pub(super) struct Writing {
     pub(super) manifest: Manifest,
     pub(super) skipped: Vec<Manifest>,
+    /// When its checkpoint began.
     pub(super) began: Duration,
+    /// When its writing did.
+    pub(super) since: Duration,
     pub(super) retry_at: Option<Duration>,
     /// Ended subtasks whose last hand-over is in it.
     pub(super) settles: BTreeSet<TaskId>,

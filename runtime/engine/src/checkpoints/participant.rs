@@ -116,7 +116,8 @@ impl Participant {
             let Snapshot { mut sections, complete, versions, accumulators } =
                 operator.snapshot(&|group| history.is_due(group) || lost_base(group)).map_err(failed)?;
             if let Some(part) = complete {
-                sections.extend(history.emptied(part, &sections));
+                let lost = lost.iter().flat_map(|lost| &lost.bases).filter(|(of, _)| *of == stage).map(|(_, group)| *group);
+                sections.extend(history.emptied(part, &sections, lost));
             }
             for section in sections {
                 let name = section.part.parse().map_err(|_| JobError::Wiring(format!("`{}` is no name of state", section.part)))?;
@@ -127,6 +128,7 @@ impl Participant {
                 }
                 taken.sections.push((node.clone(), name, section));
             }
+            let watermark = operator.clock().or(watermark);
             taken.operators.insert(node.clone(), OperatorPart { state_versions: versions, accumulators, watermark });
         }
         self.unresolved = Some(unresolved);
@@ -213,12 +215,13 @@ impl Histories {
         !self.well.contains(&group)
     }
 
-    /// Empty bases of a part for groups that were stored and of which nothing is held any more.
-    fn emptied(&self, part: &'static str, held: &[StateSection]) -> Vec<StateSection> {
+    /// Empty bases of a part for groups that were stored and of which nothing is held any more; also for those that a checkpoint has which may yet
+    /// be committed.
+    fn emptied(&self, part: &'static str, held: &[StateSection], lost: impl Iterator<Item = KeyGroup>) -> Vec<StateSection> {
         let held: BTreeSet<KeyGroup> = held.iter().filter(|section| section.part == part).map(|section| section.group).collect();
         let stored = self.groups.iter().filter(|((name, _), history)| name.as_str() == part && history.base.is_some_and(|bytes| bytes > 0));
-        let gone = stored.map(|((_, group), _)| *group).filter(|group| !held.contains(group));
-        gone.map(|group| StateSection { part, group, kind: SectionKind::Base, bytes: Vec::new() }).collect()
+        let gone: BTreeSet<KeyGroup> = stored.map(|((_, group), _)| *group).chain(lost).filter(|group| !held.contains(group)).collect();
+        gone.into_iter().map(|group| StateSection { part, group, kind: SectionKind::Base, bytes: Vec::new() }).collect()
     }
 }
 

@@ -99,7 +99,9 @@ async fn restore_chain(spec: &CheckpointSpec, chain: &mut Chain) -> Result<(), J
         if let Some(watermark) = watermark {
             operator.restore_watermark(*watermark);
         }
-        watermarks.push(*watermark);
+        if operator.clock().is_none() {
+            watermarks.push(*watermark);
+        }
     }
     // An operator that is new knows of none, and holds the others back.
     if let Some(watermark) = watermarks.into_iter().min().flatten() {

@@ -106,13 +106,63 @@ impl Operator for Window {
         Ok(())
     }
 
+    fn clock(&self) -> Option<EventTime> {
+        self.by_clock.then(|| self.aggregator.watermark())
+    }
+
     fn restore_watermark(&mut self, watermark: EventTime) {
-        if !self.by_clock {
+        // At the end of its input everything had fired; the clock goes on.
+        if !self.by_clock || watermark != EventTime::MAX {
             self.aggregator.restore_watermark(watermark);
         }
     }
 
     fn end(&mut self) -> Dropped {
         Dropped { windows: self.aggregator.open_windows(), rows: self.aggregator.held_rows(), timers: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{ArrayRef, Int64Array};
+    use stygian_core::{OperatorId, SubtaskId};
+    use stygian_expr::{Aggregate, WindowSpec};
+
+    const SECOND: i64 = 1_000_000;
+
+    fn at(seconds: i64) -> CallContext {
+        CallContext { watermark: EventTime::MIN, processing_time: seconds * SECOND }
+    }
+
+    fn given_out(out: Output) -> usize {
+        out.into_parts().1
+    }
+
+    #[test]
+    fn a_window_of_processing_time_that_has_fired_stays_shut_after_a_restore() {
+        let row = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).expect("one column");
+        let total = Aggregate::compile("sum(n)", &row.schema()).expect("an aggregate");
+        let spec = Arc::new(WindowAggregatorSpec {
+            window: WindowSpec::sliding(10 * SECOND, 5 * SECOND),
+            keys: vec![],
+            event_time: None,
+            allowed_lateness: 0,
+            early: false,
+            aggregates: vec![("total".to_owned(), total)],
+            input: row.schema(),
+        });
+        let (node, groups) = (OperatorId::new("totals"), MaxParallelism::DEFAULT);
+        let context = SubtaskContext { node, subtask: SubtaskId(0), groups, counters: Arc::default() };
+        let (mut window, mut out) = (Window::new(spec.clone(), None, &context).expect("made"), Output::default());
+        window.process(row, &at(7), &mut out).expect("taken");
+        window.processing_time(&at(12), &mut out).expect("fires");
+        assert_eq!(given_out(out), 1, "[0, 10)");
+        let snapshot = window.snapshot(&|_| true).expect("taken");
+        let (mut restored, mut out) = (Window::new(spec, None, &context).expect("made"), Output::default());
+        snapshot.sections.iter().for_each(|section| restored.restore(section).expect("restored"));
+        restored.restore_watermark(window.clock().expect("it lives by the clock"));
+        restored.processing_time(&at(15), &mut out).expect("fires");
+        assert_eq!(given_out(out), 1, "[5, 15) alone");
     }
 }
