@@ -182,6 +182,23 @@ impl Manifest {
 
     /// Bytes of state, dead bytes of its files not counted.
     pub fn state_bytes(&self) -> u64 {
-        self.operators.values().flat_map(|operator| &operator.sections).map(|section| section.length).sum()
+        self.operators.values().map(OperatorState::bytes).sum()
+    }
+
+    /// How many outputs are finished and not known to be visible.
+    pub fn pending_outputs(&self) -> usize {
+        self.pending.values().map(Vec::len).sum()
+    }
+
+    /// Whether it has something of a node: state, splits or pending outputs.
+    pub fn holds(&self, node: &OperatorId) -> bool {
+        self.operators.contains_key(node) || self.sources.contains_key(node) || self.pending.contains_key(node)
+    }
+}
+
+impl OperatorState {
+    /// Bytes of its state.
+    pub fn bytes(&self) -> u64 {
+        self.sections.iter().map(|section| section.length).sum()
     }
 }

@@ -124,14 +124,10 @@ fn refusals(manifest: &Manifest, job: &PlannedJob) -> Vec<Refusal> {
         let has = format!("has {} finished outputs that are yet to be made visible", pending.len());
         refuse(id.as_str(), gone(id, &has, "they never become visible, though their rows are read"));
     }
-    for id in job.drop_state.iter().filter(|id| !holds(manifest, id)) {
+    for id in job.drop_state.iter().filter(|id| !manifest.holds(id)) {
         refuse(id.as_str(), "is named by `--drop-state`, but the checkpoint has nothing of that name".into());
     }
     refusals
-}
-
-fn holds(manifest: &Manifest, id: &OperatorId) -> bool {
-    manifest.operators.contains_key(id) || manifest.sources.contains_key(id) || manifest.pending.contains_key(id)
 }
 
 fn gone(id: &OperatorId, has: &str, means: &str) -> String {

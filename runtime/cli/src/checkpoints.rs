@@ -54,10 +54,9 @@ fn kind(manifest: &Manifest) -> &'static str {
 fn line(id: CheckpointId, read: &Result<Manifest, CheckpointError>) -> Value {
     match read {
         Ok(manifest) => {
-            let pending: usize = manifest.pending.values().map(Vec::len).sum();
             json!({
                 "id": id.0, "job": manifest.job, "kind": kind(manifest), "created_micros": manifest.created_micros,
-                "state_bytes": manifest.state_bytes(), "files": manifest.files.len(), "pending": pending, "attempt": manifest.attempt,
+                "state_bytes": manifest.state_bytes(), "files": manifest.files.len(), "pending": manifest.pending_outputs(), "attempt": manifest.attempt,
             })
         }
         Err(error) => json!({ "id": id.0, "error": format!("{error:#}") }),
@@ -75,10 +74,9 @@ async fn list(args: &FolderArgs, terminal: &Terminal) -> Result<ExitCode, Failur
         match (args.output, &read) {
             (OutputStyle::Json, read) => terminal.out(&format!("{}\n", line(id, read)))?,
             (OutputStyle::Text, Ok(manifest)) => {
-                let pending: usize = manifest.pending.values().map(Vec::len).sum();
                 let state = HumanBytes(manifest.state_bytes()).to_string();
                 let cells = [id.to_string(), kind(manifest).to_owned(), made(manifest), state, manifest.files.len().to_string()];
-                table.add_row(cells.into_iter().chain([pending.to_string()]));
+                table.add_row(cells.into_iter().chain([manifest.pending_outputs().to_string()]));
             }
             (OutputStyle::Text, Err(error)) => drop(table.add_row([id.to_string(), format!("cannot be read: {error}")])),
         }
@@ -102,11 +100,7 @@ async fn inspect(args: &FolderArgs, terminal: &Terminal) -> Result<ExitCode, Fai
     let storage = open(args)?;
     let id = ids(&storage, args).await?.last().copied();
     let Some(id) = id else { return Ok(ExitCode::SUCCESS) };
-    let read = storage.open(id).await;
-    let manifest = match read {
-        Ok(manifest) => manifest,
-        Err(error) => return Err(Failure::input(error)),
-    };
+    let manifest = storage.open(id).await.map_err(Failure::input)?;
     match args.output {
         OutputStyle::Json => terminal.out(&format!("{:#}\n", described(&manifest)))?,
         OutputStyle::Text => terminal.out(&text(&manifest))?,
@@ -116,11 +110,10 @@ async fn inspect(args: &FolderArgs, terminal: &Terminal) -> Result<ExitCode, Fai
 
 fn described(manifest: &Manifest) -> Value {
     let operators = manifest.operators.iter().map(|(id, state)| {
-        let bytes: u64 = state.sections.iter().map(|section| section.length).sum();
         let plugin = state.plugin.as_ref().map(|plugin| format!("{}@{}", plugin.name, plugin.version));
         let watermark = state.watermark.map(|watermark| watermark.to_string());
         json!({
-            "operator": id, "plugin": plugin, "watermark": watermark, "state_bytes": bytes, "sections": state.sections.len(),
+            "operator": id, "plugin": plugin, "watermark": watermark, "state_bytes": state.bytes(), "sections": state.sections.len(),
             "values_by_slot_and_version": state.state_versions,
         })
     });
@@ -147,10 +140,9 @@ fn text(manifest: &Manifest) -> String {
     }
     text.push_str(&format!("\n{} of state in {} files\n", HumanBytes(manifest.state_bytes()), manifest.files.len()));
     for (id, state) in &manifest.operators {
-        let bytes: u64 = state.sections.iter().map(|section| section.length).sum();
         let plugin = state.plugin.as_ref().map(|plugin| format!(", plugin {}@{}", plugin.name, plugin.version)).unwrap_or_default();
         let watermark = state.watermark.map(|watermark| format!(", watermark {watermark}")).unwrap_or_default();
-        text.push_str(&format!("operator {id}: {} of state{plugin}{watermark}\n", HumanBytes(bytes)));
+        text.push_str(&format!("operator {id}: {} of state{plugin}{watermark}\n", HumanBytes(state.bytes())));
         for (slot, versions) in &state.state_versions {
             for (version, count) in versions {
                 text.push_str(&format!("    {slot}, version {version}: {count} values\n"));

@@ -80,7 +80,7 @@ impl Durable {
         if let Some(content) = content(&self.storage, &from).await? {
             if self.started {
                 // What was dropped at the first start may be gone from the checkpoints by now.
-                planned.drop_state.retain(|node| holds(&content, node));
+                planned.drop_state.retain(|node| content.holds(node));
             }
             fit(&content, &planned)?;
         }
@@ -140,11 +140,6 @@ async fn content(storage: &CheckpointStorage, from: &StartFrom) -> Result<Option
         StartFrom::Whole(manifest) | StartFrom::Savepoint(manifest) => Ok(Some((**manifest).clone())),
         StartFrom::Newest => Ok(storage.look().await.map_err(Failure::input)?.newest.and_then(Result::ok)),
     }
-}
-
-/// Whether a checkpoint has something of a node.
-fn holds(manifest: &Manifest, node: &OperatorId) -> bool {
-    manifest.operators.contains_key(node) || manifest.sources.contains_key(node) || manifest.pending.contains_key(node)
 }
 
 fn fit(manifest: &Manifest, planned: &PlannedJob) -> Result<RestorePlan, Failure> {

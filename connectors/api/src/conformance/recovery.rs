@@ -3,7 +3,7 @@
 
 use super::sinks::SinkCase;
 use super::sources::told;
-use super::{Finding, RowTexts, check, row_texts};
+use super::{Finding, check};
 use crate::{Committer, Pending, Sink, SinkContext};
 use stygian_core::SubtaskId;
 
@@ -104,11 +104,7 @@ impl Run<'_> {
     }
 
     fn expect(&self, when: &str) -> Result<(), Finding> {
-        let one = row_texts([self.case.rows]);
-        let mut expected: RowTexts = (0..self.times).flat_map(|_| one.clone()).collect();
-        expected.sort();
-        let found = row_texts(&(self.case.visible)());
-        check(found == expected, || format!("{when}, {} rows are visible instead of {}", found.len(), expected.len()))
+        self.case.shows(self.times, when)
     }
 
     /// A new process recovers: this must work, and doing it again must change nothing.

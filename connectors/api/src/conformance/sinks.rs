@@ -42,6 +42,17 @@ struct Run<'a> {
     times: usize,
 }
 
+impl SinkCase<'_> {
+    /// Whether the rows are visible so many times, and nothing else.
+    pub(super) fn shows(&self, times: usize, when: &str) -> Result<(), Finding> {
+        let one = row_texts([self.rows]);
+        let mut expected: RowTexts = (0..times).flat_map(|_| one.clone()).collect();
+        expected.sort();
+        let found = row_texts(&(self.visible)());
+        check(found == expected, || format!("{when}, {} rows are visible instead of {}", found.len(), expected.len()))
+    }
+}
+
 impl Run<'_> {
     async fn open(&self, attempt: &str, subtask: u16) -> Result<Box<dyn SinkWriter>, Finding> {
         let context = SinkContext { job: "job".to_owned(), subtask: SubtaskId(subtask), attempt: attempt.to_owned() };
@@ -49,11 +60,7 @@ impl Run<'_> {
     }
 
     fn expect(&self, when: &str) -> Result<(), Finding> {
-        let one = row_texts([self.case.rows]);
-        let mut expected: RowTexts = (0..self.times).flat_map(|_| one.clone()).collect();
-        expected.sort();
-        let found = row_texts(&(self.case.visible)());
-        check(found == expected, || format!("{when}, {} rows are visible instead of {}", found.len(), expected.len()))
+        self.case.shows(self.times, when)
     }
 
     /// Writes the rows in two batches and finishes them, of which nothing may be seen.

@@ -1,8 +1,8 @@
 //! Carries out what the coordinator decides: sends barriers, writes manifests, makes output visible, deletes garbage. Runs on the I/O runtime.
 
 use crate::checkpoints::CheckpointSpec;
-use crate::checkpoints::participant::{Outcomes, Shared, chain};
-use crate::error::JobError;
+use crate::checkpoints::participant::{Outcomes, Shared};
+use crate::error::{JobError, with_causes};
 use crate::job::Stop;
 use crate::wiring::{Committing, Wired};
 use futures::future::BoxFuture;
@@ -194,7 +194,7 @@ impl Coordination {
                 Ok(Some(Fact::MadeVisible { sink, through }))
             }
             Done::Collected(Err(error)) => {
-                tracing::warn!("old checkpoints could not be deleted, which is tried again after the next one: {}", chain(&error));
+                tracing::warn!("old checkpoints could not be deleted, which is tried again after the next one: {}", with_causes(&error));
                 Ok(None)
             }
             Done::Collected(Ok(_)) => Ok(None),

@@ -5,7 +5,7 @@
 //! changed again before the next snapshot. At most one checkpoint is under way: at a barrier it is known what became of the one before.
 
 use crate::checkpoints::CheckpointSpec;
-use crate::error::JobError;
+use crate::error::{JobError, with_causes};
 use crate::operator::{Operator, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -142,7 +142,7 @@ impl Participant {
             let Taken { id, operators, sections, sources } = taken;
             let fact = match store(&shared, id, sections).await {
                 Ok(files) => Fact::Acknowledged { id, task, handed: HandOver { operators, files, sources, ..HandOver::default() } },
-                Err(error) => Fact::Declined { id, task, pending: BTreeMap::new(), reason: chain(&error) },
+                Err(error) => Fact::Declined { id, task, pending: BTreeMap::new(), reason: with_causes(&error) },
             };
             // A coordinator that is gone has ended the job.
             let _ = shared.facts.send(fact).await;
@@ -165,8 +165,9 @@ impl Participant {
         let shared = self.shared.clone();
         let stored = self.shared.io.spawn(async move { store(&shared, id, sections).await }).await;
         let files = stored.map_err(|error| JobError::Checkpoint(error.to_string()))?;
-        let files = files
-            .map_err(|error| JobError::Checkpoint(format!("the last state of {} could not be stored: {}", self.task, chain(&error))))?;
+        let files = files.map_err(|error| {
+            JobError::Checkpoint(format!("the last state of {} could not be stored: {}", self.task, with_causes(&error)))
+        })?;
         self.tell(Fact::Ended { task: self.task.clone(), handed: HandOver { operators, files, sources, ..HandOver::default() } }).await
     }
 
@@ -190,7 +191,7 @@ impl Participant {
 
 /// What is stored of an operator's key groups.
 struct Histories {
-    /// By part and group; those that are whole again now.
+    /// By part and group.
     groups: BTreeMap<(SectionName, KeyGroup), GroupHistory>,
     /// Those of which a base is stored that is still good enough.
     well: BTreeSet<KeyGroup>,
@@ -240,18 +241,6 @@ async fn store(
         file.write(&section.bytes).await?;
     }
     Ok(file.finish().await?.into_iter().collect())
-}
-
-/// An error with all its causes.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

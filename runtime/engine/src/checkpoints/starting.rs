@@ -3,8 +3,7 @@
 
 use crate::chain::Chain;
 use crate::checkpoints::CheckpointSpec;
-use crate::checkpoints::participant::chain as causes;
-use crate::error::JobError;
+use crate::error::{JobError, with_causes};
 use crate::source_task::SplitPosition;
 use crate::wiring::{Committing, Wired};
 use std::collections::BTreeMap;
@@ -60,7 +59,7 @@ pub(crate) async fn recover(spec: &CheckpointSpec, wired: &mut Wired) -> Result<
 }
 
 fn unreadable(error: &CheckpointError) -> JobError {
-    let text = causes(error);
+    let text = with_causes(error);
     if matches!(error, CheckpointError::Storage { .. }) { JobError::Checkpoint(text) } else { JobError::Damaged(text) }
 }
 
