@@ -38,7 +38,7 @@ lint: setup ## formatting and clippy, warnings are errors; cargo deny where it i
 bench: ## figures, one JSON line each (release build; takes minutes)
 	@tests/bench/run
 
-chaos: plugins ## kill jobs at random moments and count what is lost or doubled; FAULTS=300 SEED=1
+chaos: plugins ## kill jobs at random moments and named places, two processes on one job; count what is lost or doubled; FAULTS=300 SEED=1
 	@$(abspath $(target))/debug/chaos $(FAULTS) $(SEED)
 
 fuzz: ## fuzz what guests hand over and pipeline files (needs nightly and cargo-fuzz); FUZZ_MINUTES=10

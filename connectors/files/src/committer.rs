@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use stygian_api::{Committer, ConnectorError, Pending};
+use stygian_core::kill_point::kill_point;
 
 /// A finished file that waits for its final name. Both names are relative to the sink's folder.
 ///
@@ -115,7 +116,9 @@ fn commit_one(root: &Path, file: &PendingFile, look: Look) -> Result<PathBuf, Co
     match (length(&from)?, length(&to)?) {
         (Some(found), None) => {
             file.check(&from, found, look)?;
+            kill_point("unrenamed");
             folder::rename_new(&from, &to).map_err(|e| io("rename", &from, e))?;
+            kill_point("renamed");
         }
         // Whoever renamed it is not known, so that it is the right one is made sure of.
         (None, Some(found)) => file.check(&to, found, Look::AtBytes)?,

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use stygian_api::ConnectorError;
+use stygian_core::kill_point::kill_point;
 
 /// Deletes what `owner` began below `root`, except those in `keep`, which are relative to it; gives back how many files that were.
 pub(crate) fn delete(root: &Path, owner: &Owner, keep: &BTreeSet<String>) -> Result<usize, ConnectorError> {
@@ -28,6 +29,7 @@ pub(crate) fn delete(root: &Path, owner: &Owner, keep: &BTreeSet<String>) -> Res
             if kind.is_dir() && name.contains('=') {
                 folders.push(relative);
             } else if kind.is_file() && owner.owns(&name) && !keep.contains(&relative) {
+                kill_point("orphan");
                 deleted += usize::from(remove(&entry.path()).map_err(|e| failed("delete", &entry.path(), e))?);
             }
         }

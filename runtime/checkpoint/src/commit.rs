@@ -19,6 +19,7 @@ use crate::storage::CheckpointStorage;
 use bytes::Bytes;
 use object_store::{ObjectStore, PutMode, PutOptions};
 use stygian_core::CheckpointId;
+use stygian_core::kill_point::kill_point;
 
 /// How the attempt to commit a manifest ended.
 #[derive(Debug)]
@@ -92,8 +93,12 @@ impl CheckpointStorage {
         };
         let path = layout::manifest(manifest.id);
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        kill_point("manifest-unwritten");
         let error = match self.store().put_opts(&path, bytes.clone().into(), options).await {
-            Ok(_) => return CommitOutcome::Committed,
+            Ok(_) => {
+                kill_point("manifest-written");
+                return CommitOutcome::Committed;
+            }
             Err(source) => self.failed("write", &path, source),
         };
         let found = match self.read_all(&path, MAX_MANIFEST_BYTES).await {

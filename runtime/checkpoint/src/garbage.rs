@@ -15,6 +15,7 @@ use object_store::path::Path;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 use stygian_core::CheckpointId;
+use stygian_core::kill_point::kill_point;
 
 /// What is there.
 #[derive(Clone, Debug, Default)]
@@ -68,17 +69,27 @@ pub fn kept(kinds: &BTreeMap<CheckpointId, Kind>, committed: CheckpointId, retai
     kinds.range(committed..).map(|(id, _)| *id).chain(below).collect()
 }
 
-/// What can be deleted once `committed` is the newest committed checkpoint. `in_use`: plugins of the running job.
-pub fn garbage(there: &Inventory, committed: CheckpointId, retained: NonZeroU16, in_use: &BTreeSet<Digest>) -> Garbage {
+/// What the running job still needs, whatever its manifests say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InUse {
+    /// Its plugins.
+    pub plugins: BTreeSet<Digest>,
+    /// Checkpoints that are being copied.
+    pub checkpoints: BTreeSet<CheckpointId>,
+}
+
+/// What can be deleted once `committed` is the newest committed checkpoint.
+pub fn garbage(there: &Inventory, committed: CheckpointId, retained: NonZeroU16, in_use: &InUse) -> Garbage {
     if !there.manifests.contains_key(&committed) {
         // Somebody else deletes here; what is still needed cannot be told.
         return Garbage::default();
     }
     let kinds = there.manifests.iter().map(|(id, named)| (*id, named.kind)).collect();
-    let kept = kept(&kinds, committed, retained);
+    let mut kept = kept(&kinds, committed, retained);
+    kept.extend(&in_use.checkpoints);
     let (stay, go): (Vec<_>, Vec<_>) = there.manifests.iter().partition(|(id, _)| kept.contains(id));
     let named: BTreeSet<&StateFileName> = stay.iter().flat_map(|(_, named)| &named.files).collect();
-    let plugins: BTreeSet<&Digest> = stay.iter().flat_map(|(_, named)| &named.plugins).chain(in_use).collect();
+    let plugins: BTreeSet<&Digest> = stay.iter().flat_map(|(_, named)| &named.plugins).chain(&in_use.plugins).collect();
     let files = there.files.iter().filter(|file| file.checkpoint() <= committed && !named.contains(file));
     Garbage {
         manifests: go.into_iter().map(|(id, _)| *id).collect(),
@@ -99,7 +110,7 @@ impl CheckpointStorage {
         committed: CheckpointId,
         attempt: AttemptId,
         retained: NonZeroU16,
-        in_use: &BTreeSet<Digest>,
+        in_use: &InUse,
     ) -> Result<Garbage, CheckpointError> {
         let Some(there) = self.inventory(committed, attempt).await? else { return Ok(Garbage::default()) };
         let garbage = garbage(&there, committed, retained, in_use);
@@ -107,6 +118,7 @@ impl CheckpointStorage {
         let files = garbage.files.iter().map(layout::state);
         let leftovers = garbage.leftovers.iter().map(|path| Path::from(path.as_str()));
         for path in manifests.chain(files).chain(garbage.plugins.iter().map(layout::plugin)).chain(leftovers) {
+            kill_point("garbage");
             match self.store().delete(&path).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                 Err(source) => return Err(self.failed("delete", &path, source)),

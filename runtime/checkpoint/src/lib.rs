@@ -39,7 +39,7 @@ pub use codec::{FORMAT_VERSION, MAX_MANIFEST_BYTES};
 pub use commit::CommitOutcome;
 pub use coordinator::{Coordinator, Decision, Fact, Moment, Written};
 pub use error::{CHOICES, CheckpointError, Damage};
-pub use garbage::{Garbage, Inventory, Named, garbage, kept};
+pub use garbage::{Garbage, InUse, Inventory, Named, garbage, kept};
 pub use handover::{HandOver, OperatorPart, Outputs, TaskId};
 pub use increments::{GroupHistory, RebasePolicy, Write};
 pub use manifest::{FileFacts, Kind, Manifest, OperatorState, Part, PendingOutput, PluginFacts, Section, SplitState, StateVersions};

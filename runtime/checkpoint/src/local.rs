@@ -10,6 +10,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use stygian_core::kill_point::is_set;
 
 const BELOW: [&str; 3] = [layout::MANIFESTS, layout::STATE, layout::PLUGINS];
 
@@ -58,6 +59,7 @@ pub(crate) fn lock(folder: &Path) -> Result<FolderLock, CheckpointError> {
     let mut file = File::from(opened.map_err(|source| failed("lock", &path, source.into()))?);
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) if is_set("no-lock") => {}
         Err(rustix::io::Errno::WOULDBLOCK) => return Err(CheckpointError::InUse { path: folder.into(), holder: holder(&mut file) }),
         Err(source) => return Err(failed("lock", &path, source.into())),
     }
@@ -79,6 +81,10 @@ fn holder(file: &mut File) -> String {
 /// Deletes what a killed process had begun to write under a temporary name (`NAME#1`); only the holder of the lock may. The object store
 /// never lists these files.
 pub(crate) fn sweep(folder: &Path) -> Result<(), CheckpointError> {
+    if is_set("no-lock") {
+        // Another process may be writing them.
+        return Ok(());
+    }
     for below in BELOW {
         let below = folder.join(below);
         let entries = fs::read_dir(&below).map_err(|source| failed("list", &below, source))?;

@@ -13,6 +13,7 @@ use crate::storage::CheckpointStorage;
 use crate::verify::MAX_PLUGIN_BYTES;
 use std::collections::BTreeMap;
 use stygian_core::CheckpointId;
+use stygian_core::kill_point::kill_point;
 
 /// A copied state file is not much longer than this and one section.
 const FILE_BYTES: u64 = 1024 * 1024 * 1024;
@@ -30,6 +31,7 @@ impl CheckpointStorage {
             return Err(no_savepoint(to, "there are checkpoints in it already; a savepoint takes an empty folder"));
         }
         let copy = Manifest { kind: Kind::Savepoint, ..to.copy_from(self, manifest, manifest.id, manifest.attempt).await? };
+        kill_point("savepoint-copied");
         match to.commit(&[], &copy).await {
             CommitOutcome::Committed => Ok(copy),
             CommitOutcome::NotWritten(error) | CommitOutcome::Unknown(error) => Err(error),

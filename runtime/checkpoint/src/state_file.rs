@@ -10,6 +10,7 @@ use crate::names::{FileSum, SectionName, StateFileName};
 use bytes::Bytes;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 use std::sync::Arc;
+use stygian_core::kill_point::kill_point;
 use stygian_core::{KeyGroup, OperatorId};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -121,7 +122,9 @@ impl StateFileWriter {
         let sum = self.whole.digest128();
         self.buffer.extend_from_slice(&trailer(body, sum)[8..]);
         let facts = FileFacts { bytes: self.at(), sum: FileSum::from_bits(sum) };
+        kill_point("state-unfinished");
         self.send_last().await?;
+        kill_point("state-written");
         Ok(Some(WrittenFile { name: self.name, facts, sections: self.done }))
     }
 

@@ -33,6 +33,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: PluginCommand,
     },
+    /// Tell how a running job is, or which jobs run.
+    Status(StatusArgs),
+    /// Have a running job make a savepoint: a checkpoint that stands alone, to go on from later or elsewhere.
+    Savepoint(SavepointArgs),
+    /// Stop a running job gracefully, and wait until it has stopped.
+    Stop(StopArgs),
     /// List, look into and verify the checkpoints of a job.
     Checkpoints {
         #[command(subcommand)]
@@ -146,7 +152,8 @@ pub(crate) struct CasesArgs {
   stygian run pipeline.toml --output json > summary.json
 
 Ctrl-C stops reading, works off what was read, finishes and renames open files; a second Ctrl-C leaves at once. A job with `[checkpoint]`
-makes a last checkpoint then, and goes on from it when it is run again; so it does from its last one after a crash.
+makes a last checkpoint then, and goes on from it when it is run again; so it does from its last one after a crash. While it runs,
+`stygian status`, `savepoint` and `stop` speak to it.
 Exit status: 0 done, 2 the pipeline is wrong, 1 it failed while running.")]
 pub(crate) struct RunArgs {
     #[command(flatten)]
@@ -172,6 +179,66 @@ pub(crate) struct RunArgs {
     /// No live line and no summary.
     #[arg(long, short)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  stygian status
+  stygian status clicks --output json | jq .checkpoints.last
+
+Jobs of this user on this machine that `stygian run` runs. Without a job: a line for each.
+Exit status: 0, 1 one does not answer, 2 there is no such job.")]
+pub(crate) struct StatusArgs {
+    /// The job: its pipeline's name, the number of its process, or both (`clicks.4711`).
+    pub(crate) job: Option<String>,
+    /// How to say it.
+    #[arg(long, value_enum, default_value_t = OutputStyle::Text)]
+    pub(crate) output: OutputStyle,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct JobArgs {
+    /// The job: its pipeline's name, the number of its process, or both (`clicks.4711`).
+    pub(crate) job: String,
+    /// How to say what has become of it.
+    #[arg(long, value_enum, default_value_t = OutputStyle::Text)]
+    pub(crate) output: OutputStyle,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  stygian savepoint clicks
+  stygian savepoint clicks /backup/clicks-before-upgrade
+  stygian run clicks.toml --from-savepoint /backup/clicks-before-upgrade
+
+The job goes on. The savepoint is complete when this command ends: all output before it is visible, and its folder needs no other.
+Exit status: 0 it is there, 1 it could not be made, 2 there is no such job.")]
+pub(crate) struct SavepointArgs {
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+    /// An empty folder, or one to be made. Default: `stygian/savepoints/JOB/TIME` in `$XDG_STATE_HOME` or `~/.local/state`.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  stygian stop clicks
+  stygian stop clicks --savepoint=/backup/clicks
+  stygian stop clicks --drain
+
+As Ctrl-C does: reading stops, what was read is worked off, and a job with `[checkpoint]` makes a last checkpoint, from which it goes on when
+it is run again. Where a savepoint cannot be begun, the job goes on.
+Exit status: 0 it has stopped, 1 it failed or there is no savepoint, 2 there is no such job.")]
+pub(crate) struct StopArgs {
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+    /// Make the last checkpoint a savepoint, in this folder or where `stygian savepoint` would put it.
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, value_hint = ValueHint::DirPath, conflicts_with = "drain")]
+    pub(crate) savepoint: Option<Option<PathBuf>>,
+    /// Count this as the end of the input, so that open windows fire.
+    #[arg(long)]
+    pub(crate) drain: bool,
 }
 
 #[derive(Debug, Subcommand)]

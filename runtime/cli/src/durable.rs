@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use stygian_checkpoint::{
-    AttemptId, CheckpointSettings, CheckpointStorage, ExpectedUuid, JobUuid, Kind, Manifest, PlannedJob, PluginFacts, RestorePlan,
-    StartFrom, StartingRun, restore,
+    AttemptId, CheckpointError, CheckpointSettings, CheckpointStorage, ExpectedUuid, JobUuid, Kind, Manifest, PlannedJob, PluginFacts,
+    RestorePlan, StartFrom, StartingRun, restore,
 };
 use stygian_core::{CheckpointId, OperatorId};
 use stygian_engine::{CheckpointSpec, JobSpec};
-use stygian_pipeline::Checkpoint;
+use stygian_pipeline::{Checkpoint, Mode};
 
 /// A plugin that an operator runs.
 pub(crate) struct UsedPlugin {
@@ -30,6 +30,7 @@ pub(crate) struct UsedPlugin {
 pub(crate) struct Durable {
     storage: Arc<CheckpointStorage>,
     settings: CheckpointSettings,
+    at_least_once: bool,
     folder: PathBuf,
     /// Where the present start has taken over.
     taken: Option<CheckpointId>,
@@ -53,7 +54,8 @@ impl Durable {
                 .map_err(Failure::input)?,
         };
         let storage = Arc::new(CheckpointStorage::local(&folder).map_err(Failure::input)?);
-        Ok(Some(Self { storage, settings: settings(wanted), folder, taken: None, started: false }))
+        let (settings, at_least_once) = (settings(wanted), wanted.mode == Mode::AtLeastOnce);
+        Ok(Some(Self { storage, settings, at_least_once, folder, taken: None, started: false }))
     }
 
     /// Takes over the job's checkpoints: from now on no other process can commit one.
@@ -84,7 +86,7 @@ impl Durable {
             }
             fit(&content, &planned)?;
         }
-        let manifest = self.storage.take_over(&run, &from).await.map_err(Failure::input)?;
+        let manifest = self.storage.take_over(&run, &from).await.map_err(refused)?;
         let mut facts = BTreeMap::new();
         for (operator, UsedPlugin { name, version, component }) in plugins {
             let digest = self.storage.keep_plugin(&component).await?;
@@ -95,7 +97,14 @@ impl Durable {
         }
         self.taken = Some(manifest.id);
         let restore = fit(&manifest, &planned)?;
-        Ok(CheckpointSpec { storage: self.storage.clone(), settings: self.settings, attempt: run.attempt, plugins: facts, restore })
+        let Self { storage, settings, at_least_once, .. } = self;
+        let (storage, settings, at_least_once) = (storage.clone(), *settings, *at_least_once);
+        Ok(CheckpointSpec { storage, settings, at_least_once, attempt: run.attempt, plugins: facts, restore })
+    }
+
+    /// Where they lie.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Whether a checkpoint was committed since the job was started last.
@@ -133,12 +142,20 @@ async fn start_from(storage: &CheckpointStorage, attempt: AttemptId, args: &RunA
     Ok(StartFrom::Whole(Box::new(whole)))
 }
 
+/// A storage that does not work may work the next time; what it holds stays wrong.
+fn refused(error: CheckpointError) -> Failure {
+    match error {
+        CheckpointError::Storage { .. } => error.into(),
+        error => Failure::input(error),
+    }
+}
+
 /// What would be gone on from.
 async fn content(storage: &CheckpointStorage, from: &StartFrom) -> Result<Option<Manifest>, Failure> {
     match from {
         StartFrom::Nothing => Ok(None),
         StartFrom::Whole(manifest) | StartFrom::Savepoint(manifest) => Ok(Some((**manifest).clone())),
-        StartFrom::Newest => Ok(storage.look().await.map_err(Failure::input)?.newest.and_then(Result::ok)),
+        StartFrom::Newest => Ok(storage.look().await.map_err(refused)?.newest.and_then(Result::ok)),
     }
 }
 

@@ -18,6 +18,14 @@ impl Failure {
         Self::Input(format!("error: {:#}\n", error.into()))
     }
 
+    /// What it says, without the word `error`.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Input(text) => text.trim_start_matches("error: ").trim_end().to_owned(),
+            Self::Run(error) => format!("{error:#}"),
+        }
+    }
+
     /// Tells it.
     pub(crate) fn report(self, terminal: &Terminal) -> ExitCode {
         match self {

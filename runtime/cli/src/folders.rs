@@ -16,14 +16,28 @@ pub(crate) fn cache() -> anyhow::Result<PathBuf> {
 /// Where a job's captures are kept, if the pipeline names no folder: `stygian/captures/JOB` in `$XDG_STATE_HOME`, else in `~/.local/state`;
 /// `None` where neither is known.
 pub(crate) fn captures(job: &str) -> Option<PathBuf> {
-    let base = folder_of("XDG_STATE_HOME").or_else(|| folder_of("HOME").map(|home| home.join(".local/state")));
-    Some(base?.join("stygian/captures").join(job))
+    Some(state()?.join("stygian/captures").join(job))
 }
 
 /// Where a job's checkpoints lie, if the pipeline names no folder: `stygian/checkpoints/JOB` beside the captures.
 pub(crate) fn checkpoints(job: &str) -> Option<PathBuf> {
-    let base = folder_of("XDG_STATE_HOME").or_else(|| folder_of("HOME").map(|home| home.join(".local/state")));
-    Some(base?.join("stygian/checkpoints").join(job))
+    Some(state()?.join("stygian/checkpoints").join(job))
+}
+
+/// Where a savepoint of a job goes, if no folder is named: `stygian/savepoints/JOB/TIME` beside the captures.
+pub(crate) fn savepoints(job: &str, time: &str) -> Option<PathBuf> {
+    Some(state()?.join("stygian/savepoints").join(job).join(time.replace(':', "")))
+}
+
+/// Where running jobs listen: `stygian` in `$XDG_RUNTIME_DIR`; where that is not set, a folder with the user's number among the temporary ones.
+pub(crate) fn sockets() -> PathBuf {
+    let user = rustix::process::geteuid().as_raw();
+    folder_of("XDG_RUNTIME_DIR").map_or_else(|| std::env::temp_dir().join(format!("stygian-{user}")), |folder| folder.join("stygian"))
+}
+
+/// What is kept between runs.
+fn state() -> Option<PathBuf> {
+    folder_of("XDG_STATE_HOME").or_else(|| folder_of("HOME").map(|home| home.join(".local/state")))
 }
 
 /// Where plugins are looked for by name, in this order.

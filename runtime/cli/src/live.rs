@@ -29,7 +29,11 @@ impl Live {
                 let (read, now) = (rows_of(&nodes, NodeKind::Source, |node| node.rows_out), Instant::now());
                 let rate = (read - rows) as f64 / now.duration_since(at).as_secs_f64();
                 (rows, at) = (read, now);
-                drawn.set_message(text(&nodes, rate, unbounded));
+                let mut text = text(&nodes, rate, unbounded);
+                if let Some(last) = metrics.checkpoint_snapshot().last {
+                    text.push_str(&format!(", checkpoint {} {} ago", last.id, age(last.at_micros)));
+                }
+                drawn.set_message(text);
             }
         });
         Some(Self { line, drawing })
@@ -56,7 +60,7 @@ fn text(nodes: &[NodeSnapshot], rate: f64, unbounded: bool) -> String {
     if let Some(watermark) = watermark.filter(|watermark| *watermark != EventTime::MIN && *watermark != EventTime::MAX) {
         text.push_str(&format!(", watermark {watermark}"));
         if unbounded {
-            text.push_str(&format!(", lag {}", lag(watermark)));
+            text.push_str(&format!(", lag {}", age(watermark.micros())));
         }
     }
     let dead: u64 = nodes.iter().map(|node| node.dead_letters).sum();
@@ -70,10 +74,10 @@ fn text(nodes: &[NodeSnapshot], rate: f64, unbounded: bool) -> String {
     text
 }
 
-/// How far the watermark is behind the clock.
-fn lag(watermark: EventTime) -> String {
+/// How far a time is behind the clock.
+fn age(micros: i64) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
-    let behind = now.saturating_sub(watermark.micros()).max(0).cast_unsigned();
+    let behind = now.saturating_sub(micros).max(0).cast_unsigned();
     indicatif::HumanDuration(Duration::from_micros(behind)).to_string()
 }

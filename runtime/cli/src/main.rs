@@ -7,6 +7,7 @@ mod args;
 mod cases;
 mod checkpoints;
 mod connectors;
+mod control;
 mod durable;
 mod failure;
 mod folders;
@@ -30,6 +31,7 @@ use std::process::ExitCode;
 use terminal::Terminal;
 
 fn main() -> ExitCode {
+    stygian_core::kill_point::arm();
     let args = Args::parse();
     let terminal = Terminal::new();
     terminal.start_log();
@@ -50,6 +52,9 @@ fn dispatch(command: Command, terminal: &Terminal) -> Result<ExitCode, Failure> 
         Command::Plugin { command: PluginCommand::Test(options) } => plugin::test(&options, terminal)?,
         Command::Plugin { command: PluginCommand::Inspect(options) } => plugin::inspect(&options, terminal)?,
         Command::Plugin { command: PluginCommand::Replay(options) } => return plugin::replay(&options, terminal),
+        Command::Status(options) => return control::status(&options, terminal),
+        Command::Savepoint(options) => return control::savepoint(&options, terminal),
+        Command::Stop(options) => return control::stop(&options, terminal),
         Command::Checkpoints { command } => return checkpoints::run(&command, terminal),
         Command::Schema => schema::print(terminal)?,
         Command::Connectors { name } => connectors::print(name.as_deref(), terminal)?,

@@ -1,6 +1,9 @@
-//! `stygian run`: a pipeline from its file to its end.
+//! `stygian run`: a pipeline from its file to its end, over as many starts as it takes.
+//!
+//! Every start has runtimes of its own: when they are gone, nothing of the start before it can still be at a file or a folder.
 
 use crate::args::{OutputStyle, RunArgs};
+use crate::control::{JobFacts, Server};
 use crate::durable::Durable;
 use crate::failure::Failure;
 use crate::live::Live;
@@ -9,50 +12,156 @@ use crate::restart::Restarts;
 use crate::summary::Summary;
 use crate::terminal::Terminal;
 use crate::{metrics, wire};
-use anyhow::Context;
-use std::time::Instant;
+use anyhow::{Context, anyhow};
+use std::time::{Duration, Instant};
 use stygian_engine::{Job, JobError, Runtimes, Stop};
 
 /// Exit status after a second Ctrl-C.
 const CUT_OFF: i32 = 130;
 
+/// How long a failed start may take to be gone. A call into a plugin ends at its limit; a file on a server that is away may not.
+const GONE_WITHIN: Duration = Duration::from_secs(60);
+
 /// Runs a pipeline.
 pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let runtimes = Runtimes::new(threads)?;
-    let result = runtimes.io().block_on(run_on(&runtimes, args, terminal));
-    // A call into a plugin may still be busy on a compute thread; its limit would end it, but there is nothing to wait for.
-    runtimes.leave();
+    let stop = Stop::new(args.drain);
+    let runtimes = runtimes()?;
+    let loaded = runtimes.block_on(load(&args.pipeline, terminal))?;
+    stop_on_signals(&stop, terminal)?;
+    let durable = Durable::open(&loaded)?;
+    let checkpoints = durable.as_ref().map(|durable| durable.folder().to_owned());
+    let (server, deaf) = Server::start(JobFacts { job: loaded.plan.name.clone(), checkpoints, stop: stop.clone() });
+    if let Some(error) = deaf.filter(|_| !args.quiet) {
+        terminal.err(&format!("nobody can ask this job (`stygian status`, `savepoint`, `stop`): {error:#}\n"));
+    }
+    let (name, restarts) = (loaded.plan.name.clone(), Restarts::new(loaded.plan.restart.clone()));
+    let result = Running { name, args, terminal, stop, server: &server, durable, restarts, again: false }.run(runtimes, loaded);
+    server.ended(result.as_ref().err().map(Failure::text));
     result
 }
 
-async fn run_on(runtimes: &Runtimes, args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
-    let stop = Stop::new(args.drain);
-    let mut loaded = load(&args.pipeline, terminal).await?;
-    stop_on_signals(&stop, terminal)?;
-    let mut durable = Durable::open(&loaded)?;
-    let mut restarts = Restarts::new(loaded.plan.restart.clone());
-    loop {
-        let start = Instant::now();
-        let error = match run_once(runtimes, loaded, durable.as_mut(), &stop, args, terminal).await {
-            Err(Failed::Job(error)) => error,
-            Err(Failed::Other(failure)) => return Err(failure),
-            Ok(()) => return Ok(()),
-        };
-        let Some(durable) = durable.as_mut().filter(|_| error.error.may_pass() && !stop.is_requested()) else { return Err(error.told()) };
-        // A folder that cannot be read now has not come on; the failure to tell is the job's.
-        let came_on = durable.came_on().await.unwrap_or(false);
-        let Some(pause) = restarts.failed(came_on) else { return Err(error.told()) };
-        let (after, left) = (start.elapsed().as_secs_f64(), restarts.left());
-        terminal.err(&format!("job `{}` failed after {after:.1} s: {}\n", error.name, error.error.chain()));
-        terminal.err(&format!("it is started again from its last checkpoint in {pause:?} ({left} more times if nothing changes)\n"));
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = stop.requested() => return Err(error.told()),
+fn runtimes() -> Result<Runtimes, JobError> {
+    Runtimes::new(std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// A job over all its starts.
+struct Running<'a> {
+    name: String,
+    args: &'a RunArgs,
+    terminal: &'a Terminal,
+    stop: Stop,
+    server: &'a Server,
+    durable: Option<Durable>,
+    restarts: Restarts,
+    /// It has been started before.
+    again: bool,
+}
+
+impl Running<'_> {
+    fn run(mut self, mut runtimes: Runtimes, mut loaded: Loaded) -> Result<(), Failure> {
+        loop {
+            let began = Instant::now();
+            let failed = match runtimes.block_on(self.run_once(&runtimes, loaded)) {
+                Ok(()) => {
+                    // A call into a plugin may still be busy on a compute thread; its limit would end it, but there is nothing to wait for.
+                    runtimes.leave();
+                    return Ok(());
+                }
+                Err(failed) => failed,
+            };
+            let came_on = runtimes.block_on(self.came_on());
+            let is_gone = runtimes.wait(GONE_WITHIN);
+            let may_pass = failed.may_pass(self.again) && self.durable.is_some() && is_gone;
+            (runtimes, loaded) = self.start_again(failed, may_pass, came_on, began.elapsed())?;
         }
-        // Connectors begin anew.
-        loaded = load(&args.pipeline, terminal).await?;
-        durable.go_on();
+    }
+
+    /// Waits as long as the restart strategy says and loads the pipeline anew, so that connectors begin anew; as often as it takes.
+    fn start_again(
+        &mut self,
+        mut failed: Failed,
+        mut may_pass: bool,
+        mut came_on: bool,
+        ran: Duration,
+    ) -> Result<(Runtimes, Loaded), Failure> {
+        let mut when = format!("after {:.1} s", ran.as_secs_f64());
+        loop {
+            if !may_pass || self.stop.is_requested() {
+                return Err(failed.told());
+            }
+            let Some(pause) = self.restarts.failed(came_on) else { return Err(failed.told()) };
+            let left = self.restarts.left();
+            let text = failed.text();
+            self.terminal.err(&format!("job `{}` failed {when}: {text}\n", self.name));
+            self.terminal
+                .err(&format!("it is started again from its last checkpoint in {pause:?} ({left} more times if nothing changes)\n"));
+            self.server.restarting(text);
+            self.again = true;
+            let runtimes = runtimes()?;
+            if runtimes.block_on(self.stopped_within(pause)) {
+                return Err(failed.told());
+            }
+            match runtimes.block_on(load(&self.args.pipeline, self.terminal)) {
+                Ok(loaded) => {
+                    self.durable.iter_mut().for_each(Durable::go_on);
+                    return Ok((runtimes, loaded));
+                }
+                // What could be asked before and cannot now may come back.
+                Err(failure) => failed = Failed::Other(failure),
+            }
+            (may_pass, came_on, when) = (runtimes.wait(GONE_WITHIN), false, "when it was to be started again".to_owned());
+        }
+    }
+
+    async fn stopped_within(&self, pause: Duration) -> bool {
+        tokio::time::timeout(pause, self.stop.requested()).await.is_ok()
+    }
+
+    /// Whether a checkpoint was committed since the last start.
+    async fn came_on(&self) -> bool {
+        match &self.durable {
+            // A folder that cannot be read now has not come on; the failure to tell is the job's.
+            Some(durable) => durable.came_on().await.unwrap_or(false),
+            None => false,
+        }
+    }
+
+    /// Runs the job from its beginning, or its last checkpoint, to its end or its first failure.
+    async fn run_once(&mut self, runtimes: &Runtimes, loaded: Loaded) -> Result<(), Failed> {
+        let Self { args, terminal, stop, server, durable, .. } = self;
+        let unbounded = loaded.sources.values().any(|source| !source.bounded());
+        let plugins = wire::used_plugins(&loaded);
+        let mut spec = wire::job(loaded)?;
+        if let Some(durable) = durable {
+            spec.checkpoints = Some(durable.take_over(&spec, plugins, args, terminal).await?);
+        }
+        let (name, start) = (spec.name.clone(), Instant::now());
+        let job = match Job::start(spec, runtimes, stop).await {
+            Ok(job) => job,
+            Err(error) => return Err(Failed::Job(FailedJob { name, error })),
+        };
+        server.running(&job);
+        let counters = job.metrics();
+        let _server = args.metrics.map(|address| metrics::serve(address, counters.clone())).transpose()?;
+        let live = if args.quiet { None } else { Live::start(runtimes.io(), terminal, counters.clone(), unbounded) };
+        let ended = job.finish().await;
+        if let Some(live) = live {
+            live.finish();
+        }
+        let summary = Summary {
+            name,
+            seconds: start.elapsed().as_secs_f64(),
+            nodes: counters.snapshot(),
+            stopped: stop.is_requested(),
+            ended: &ended,
+        };
+        match args.pipeline.output {
+            OutputStyle::Json => terminal.out(&format!("{}\n", summary.json()))?,
+            OutputStyle::Text if !args.quiet => terminal.err(&summary.text()),
+            OutputStyle::Text => {}
+        }
+        let name = summary.name;
+        ended.map(|_| ()).map_err(|error| Failed::Job(FailedJob { name, error }))
     }
 }
 
@@ -62,59 +171,40 @@ struct FailedJob {
     error: JobError,
 }
 
-impl FailedJob {
-    fn told(self) -> Failure {
-        Failure::Run(anyhow::anyhow!("job `{}` failed: {}", self.name, self.error.chain()))
-    }
-}
-
 enum Failed {
     Job(FailedJob),
     Other(Failure),
+}
+
+impl Failed {
+    /// Whether it may go better the next time. What fails before the job has run at all is for who has started it.
+    fn may_pass(&self, again: bool) -> bool {
+        match self {
+            Self::Job(failed) => failed.error.may_pass(),
+            Self::Other(Failure::Run(_)) => again,
+            Self::Other(Failure::Input(_)) => false,
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Job(failed) => failed.error.chain(),
+            Self::Other(failure) => failure.text(),
+        }
+    }
+
+    fn told(self) -> Failure {
+        match self {
+            Self::Job(FailedJob { name, error }) => Failure::Run(anyhow!("job `{name}` failed: {}", error.chain())),
+            Self::Other(failure) => failure,
+        }
+    }
 }
 
 impl<E: Into<Failure>> From<E> for Failed {
     fn from(error: E) -> Self {
         Self::Other(error.into())
     }
-}
-
-/// Runs the job from its beginning, or its last checkpoint, to its end or its first failure.
-async fn run_once(
-    runtimes: &Runtimes,
-    loaded: Loaded,
-    durable: Option<&mut Durable>,
-    stop: &Stop,
-    args: &RunArgs,
-    terminal: &Terminal,
-) -> Result<(), Failed> {
-    let unbounded = loaded.sources.values().any(|source| !source.bounded());
-    let plugins = wire::used_plugins(&loaded);
-    let mut spec = wire::job(loaded)?;
-    if let Some(durable) = durable {
-        spec.checkpoints = Some(durable.take_over(&spec, plugins, args, terminal).await?);
-    }
-    let (name, start) = (spec.name.clone(), Instant::now());
-    let job = match Job::start(spec, runtimes, stop).await {
-        Ok(job) => job,
-        Err(error) => return Err(Failed::Job(FailedJob { name, error })),
-    };
-    let counters = job.metrics();
-    let _server = args.metrics.map(|address| metrics::serve(address, counters.clone())).transpose()?;
-    let live = if args.quiet { None } else { Live::start(runtimes.io(), terminal, counters.clone(), unbounded) };
-    let ended = job.finish().await;
-    if let Some(live) = live {
-        live.finish();
-    }
-    let summary =
-        Summary { name, seconds: start.elapsed().as_secs_f64(), nodes: counters.snapshot(), stopped: stop.is_requested(), ended: &ended };
-    match args.pipeline.output {
-        OutputStyle::Json => terminal.out(&format!("{}\n", summary.json()))?,
-        OutputStyle::Text if !args.quiet => terminal.err(&summary.text()),
-        OutputStyle::Text => {}
-    }
-    let name = summary.name;
-    ended.map(|_| ()).map_err(|error| Failed::Job(FailedJob { name, error }))
 }
 
 /// The first Ctrl-C (or SIGTERM) stops gracefully, the second one at once.

@@ -8,6 +8,7 @@ mod dead_letter;
 mod element;
 mod ids;
 mod key_group;
+pub mod kill_point;
 mod plugin;
 mod schema;
 mod section;

@@ -23,6 +23,8 @@ pub(crate) struct Chain {
     stages: Vec<Stage>,
     outlets: Vec<Outlet>,
     watermark: EventTime,
+    /// The watermark before the end of the input.
+    before_end: EventTime,
     clock: Arc<dyn Clock>,
 }
 
@@ -36,7 +38,7 @@ pub(crate) struct Stage {
 
 impl Chain {
     pub(crate) fn new(subtask: SubtaskId, stages: Vec<Stage>, outlets: Vec<Outlet>, clock: Arc<dyn Clock>) -> Self {
-        Self { subtask, stages, outlets, watermark: EventTime::MIN, clock }
+        Self { subtask, stages, outlets, watermark: EventTime::MIN, before_end: EventTime::MIN, clock }
     }
 
     /// Passes rows to each of the targets.
@@ -59,6 +61,9 @@ impl Chain {
             return Ok(());
         }
         self.watermark = watermark;
+        if watermark < EventTime::MAX {
+            self.before_end = watermark;
+        }
         let context = self.context();
         for at in 0..self.stages.len() {
             let mut out = Output::default();
@@ -119,9 +124,10 @@ impl Chain {
 
     /// What its operators keep, for the checkpoint whose barrier has just passed.
     pub(crate) fn snapshot(&mut self, id: CheckpointId, participant: &mut Participant) -> Result<Taken, JobError> {
-        let watermark = Some(self.watermark).filter(|watermark| *watermark > EventTime::MIN);
+        let watermark = Some(self.before_end).filter(|watermark| *watermark > EventTime::MIN);
+        let now = EventTime::from_micros(self.clock.now());
         let kept = self.stages.iter_mut().map(|stage| Kept { node: &stage.node, operator: stage.operator.as_mut() });
-        participant.take(id, watermark, kept)
+        participant.take(id, watermark, now, kept)
     }
 
     /// What its operators keep at the end of their input.
@@ -136,7 +142,7 @@ impl Chain {
 
     /// The watermark that all operators had.
     pub(crate) fn restore_watermark(&mut self, watermark: EventTime) {
-        self.watermark = watermark;
+        (self.watermark, self.before_end) = (watermark, watermark);
     }
 
     /// Which copy it is.

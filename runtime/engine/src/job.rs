@@ -3,7 +3,7 @@
 //! Compute threads run subtasks and never wait for anything outside; I/O threads run connectors, so that a slow operator never stalls
 //! a connection. Every task's end reaches the job: done, failed, or panicked. The first failure ends all others.
 
-use crate::checkpoints::{self, Coordination, FACTS, Shared, Starting};
+use crate::checkpoints::{self, Coordination, FACTS, Savepoints, Shared, Starting};
 use crate::error::JobError;
 use crate::metrics::Metrics;
 use crate::operator::Dropped;
@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
@@ -59,6 +60,17 @@ impl Runtimes {
         self.io.as_ref().unwrap_or(&self.compute).handle()
     }
 
+    /// Waits for threads that are busy, also with files that tasks had begun to write when they were ended; at most so long. Whether all are
+    /// done. Not to be called from a task.
+    pub fn wait(self, most: Duration) -> bool {
+        let began = Instant::now();
+        self.compute.shutdown_timeout(most);
+        if let Some(io) = self.io {
+            io.shutdown_timeout(most.saturating_sub(began.elapsed()));
+        }
+        began.elapsed() < most
+    }
+
     /// Leaves without waiting for threads that are busy.
     pub fn leave(self) {
         self.compute.shutdown_background();
@@ -84,6 +96,12 @@ impl Stop {
     /// Makes the request.
     pub fn request(&self) {
         self.requested.cancel();
+    }
+
+    /// Makes the request, and the stop counts as the end of the data.
+    pub fn request_drain(&self) {
+        self.drain.store(true, Ordering::Relaxed);
+        self.request();
     }
 
     /// Whether it has been made.
@@ -115,6 +133,7 @@ pub struct Job {
     metrics: Metrics,
     /// The task that coordinates checkpoints: when it is done, everything is.
     coordinator: Option<Id>,
+    savepoints: Option<Savepoints>,
 }
 
 impl Job {
@@ -132,10 +151,13 @@ impl Job {
         let checkpoints = spec.checkpoints.take();
         let (batch_rows, uuid) = (spec.settings.batch_rows, checkpoints.as_ref().map(|checkpoints| checkpoints.restore.base.uuid));
         let mut wired = wiring::wire(spec, splits, stop, uuid, shared.clone())?;
-        let mut job = Self { tasks: JoinSet::new(), names: HashMap::new(), metrics: wired.metrics.clone(), coordinator: None };
+        let (tasks, names, metrics) = (JoinSet::new(), HashMap::new(), wired.metrics.clone());
+        let mut job = Self { tasks, names, metrics, coordinator: None, savepoints: None };
         if let Some((checkpoints, shared)) = checkpoints.zip(shared) {
             checkpoints::recover(&checkpoints, &mut wired).await?;
-            let coordination = Coordination::new(checkpoints, shared, to_coordinator, &mut wired, stop.clone());
+            let (savepoints, requests) = Savepoints::new();
+            job.savepoints = Some(savepoints);
+            let coordination = Coordination::new(checkpoints, shared, to_coordinator, requests, &mut wired, stop.clone());
             job.coordinator = Some(job.spawn("coordinate checkpoints".to_owned(), io, done(coordination.run())));
         } else {
             for Committing { node, committer, finished } in wired.committers {
@@ -164,6 +186,11 @@ impl Job {
     /// What the job counts.
     pub fn metrics(&self) -> Metrics {
         self.metrics.clone()
+    }
+
+    /// Where savepoints of it are asked for; `None`: it has no checkpoints.
+    pub fn savepoints(&self) -> Option<Savepoints> {
+        self.savepoints.clone()
     }
 
     /// Waits for the end. At the first failure all other tasks are ended; what they hold is not committed.

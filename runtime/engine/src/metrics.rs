@@ -5,8 +5,10 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
-use stygian_core::{EventTime, OperatorId};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use stygian_checkpoint::Manifest;
+use stygian_core::{CheckpointId, EventTime, OperatorId};
 use stygian_state::StateSize;
 
 /// The counters of one subtask of a node. They only grow, but for the watermark's start and what tells of the state.
@@ -122,6 +124,69 @@ struct NodeMetrics {
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     nodes: Arc<OnceLock<Vec<NodeMetrics>>>,
+    checkpoints: Arc<CheckpointCounters>,
+}
+
+/// What has become of a run's checkpoints. Locked a few times a checkpoint.
+#[derive(Debug, Default)]
+pub(crate) struct CheckpointCounters(Mutex<CheckpointState>);
+
+#[derive(Debug, Default)]
+struct CheckpointState {
+    began: Option<Instant>,
+    told: CheckpointSnapshot,
+}
+
+/// A run's checkpoints at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckpointSnapshot {
+    /// Those that this run has committed.
+    pub committed: u64,
+    /// Those that were given up.
+    pub failed: u64,
+    /// The last one that was committed by this run.
+    pub last: Option<CommittedCheckpoint>,
+}
+
+/// A checkpoint that was committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommittedCheckpoint {
+    /// Its id.
+    pub id: CheckpointId,
+    /// From its barriers to its commit.
+    pub duration: Duration,
+    /// Bytes of state that were written for it.
+    pub bytes: u64,
+    /// Bytes of state that it needs, also of files that earlier ones have written.
+    pub needed_bytes: u64,
+    /// When, by the wall clock, in microseconds since 1970.
+    pub at_micros: i64,
+}
+
+impl CheckpointCounters {
+    fn with<T>(&self, change: impl FnOnce(&mut CheckpointState) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn began(&self) {
+        self.with(|state| state.began = Some(Instant::now()));
+    }
+
+    pub(crate) fn failed(&self) {
+        self.with(|state| state.told.failed += 1);
+    }
+
+    pub(crate) fn committed(&self, before: &Manifest, committed: &Manifest) {
+        let needed = |manifest: &Manifest| manifest.files.values().map(|facts| facts.bytes).sum();
+        let new = committed.files.iter().filter(|(name, _)| !before.files.contains_key(*name));
+        let (bytes, needed_bytes) = (new.map(|(_, facts)| facts.bytes).sum(), needed(committed));
+        let (id, at_micros) = (committed.id, committed.created_micros);
+        self.with(|state| {
+            let duration = state.began.map_or(Duration::ZERO, |began| began.elapsed());
+            state.told.committed += 1;
+            state.told.last = Some(CommittedCheckpoint { id, duration, bytes, needed_bytes, at_micros });
+        });
+    }
 }
 
 /// A node's counters at one moment, over all subtasks.
@@ -175,7 +240,7 @@ impl MetricsBuilder {
     }
 
     pub(crate) fn finish(self) -> Metrics {
-        Metrics { nodes: Arc::new(OnceLock::from(self.0)) }
+        Metrics { nodes: Arc::new(OnceLock::from(self.0)), checkpoints: Arc::default() }
     }
 }
 
@@ -183,6 +248,15 @@ impl Metrics {
     /// The counters now, in the order of the nodes in the job.
     pub fn snapshot(&self) -> Vec<NodeSnapshot> {
         self.nodes.get().into_iter().flatten().map(NodeMetrics::snapshot).collect()
+    }
+
+    /// What has become of the run's checkpoints; all zero where it makes none.
+    pub fn checkpoint_snapshot(&self) -> CheckpointSnapshot {
+        self.checkpoints.with(|state| state.told)
+    }
+
+    pub(crate) fn checkpoints(&self) -> Arc<CheckpointCounters> {
+        self.checkpoints.clone()
     }
 }
 
@@ -230,8 +304,29 @@ impl prometheus_client::collector::Collector for Metrics {
             let seconds = ConstGauge::new(node.watermark.micros() as f64 / 1e6);
             encode(&mut metric, node, &seconds)?;
         }
-        Ok(())
+        encode_checkpoints(&mut encoder, &self.checkpoint_snapshot())
     }
+}
+
+fn encode_checkpoints(encoder: &mut DescriptorEncoder<'_>, told: &CheckpointSnapshot) -> Result<(), std::fmt::Error> {
+    let mut count =
+        |name, help, count: u64| ConstCounter::new(count).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?);
+    count("stygian_checkpoints_committed", "Checkpoints that this run has committed", told.committed)?;
+    count("stygian_checkpoints_failed", "Checkpoints that this run has given up", told.failed)?;
+    let Some(last) = &told.last else { return Ok(()) };
+    let mut gauge =
+        |name, help, value: f64| ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?);
+    #[allow(clippy::cast_precision_loss)] // far from 2^53
+    let (id, bytes, needed, at) = (last.id.0 as f64, last.bytes as f64, last.needed_bytes as f64, last.at_micros as f64 / 1e6);
+    gauge("stygian_checkpoint_id", "Id of the last committed checkpoint", id)?;
+    gauge(
+        "stygian_checkpoint_seconds",
+        "Time from the barriers of the last committed checkpoint to its commit",
+        last.duration.as_secs_f64(),
+    )?;
+    gauge("stygian_checkpoint_bytes", "Bytes of state written for the last committed checkpoint", bytes)?;
+    gauge("stygian_checkpoint_needed_bytes", "Bytes of state that the last committed checkpoint needs", needed)?;
+    gauge("stygian_checkpoint_time_seconds", "When the last committed checkpoint was put together, since 1970", at)
 }
 
 fn counter(

@@ -93,7 +93,8 @@ pub trait Operator: Send {
     /// Ends the job.
     fn process(&mut self, rows: RecordBatch, context: &CallContext, out: &mut Output) -> Result<(), OperatorError>;
 
-    /// The watermark advanced to `context.watermark`. What is passed on here still goes before it.
+    /// The watermark advanced to `context.watermark`; at the end of the input that is [`EventTime::MAX`], which fires what waits. More input
+    /// may follow in a later run, so nothing is forgotten for it. What is passed on here still goes before it.
     ///
     /// # Errors
     /// Ends the job.
@@ -142,12 +143,14 @@ pub trait Operator: Send {
         Err(OperatorError::NoState { part: section.part })
     }
 
-    /// For operators that live by processing time: how far it has come for them, which is stored in place of their input's watermark.
-    fn clock(&self) -> Option<EventTime> {
+    /// What is stored in place of its input's watermark, if that does not say which rows are late: how far processing time (`now`) has come
+    /// for operators that live by it; and at the end of the input, where all has fired, the end of what has fired last.
+    fn clock(&self, _now: EventTime) -> Option<EventTime> {
         None
     }
 
-    /// The watermark of its input at the snapshot (or its [`Operator::clock`]): windows before it have fired. Comes behind all sections.
+    /// The watermark of its input at the snapshot (or its [`Operator::clock`]): windows before it have fired. Comes behind all sections. Never
+    /// [`EventTime::MAX`].
     fn restore_watermark(&mut self, _watermark: EventTime) {}
 
     /// Nothing follows: what is still held, and now dropped.

@@ -1,7 +1,7 @@
 //! The I/O side of a sink: writes what one subtask sends, and makes finished work visible.
 //!
 //! Without checkpoints there is nothing to wait for: what a writer has finished is committed at once. With them, what was finished up to a
-//! barrier goes into its checkpoint, and is made visible when that is committed (`checkpoints`). A stream that breaks off without its
+//! barrier goes into its checkpoint, and is made visible when that is committed (`checkpoints`); or at once, where rows may come twice. A stream that breaks off without its
 //! end is not committed: what was open stays under its in-progress name.
 
 use crate::channel::Receiver;
@@ -32,6 +32,22 @@ pub(crate) enum Finished {
         /// What was finished since the last one.
         held: Vec<Pending>,
     },
+    /// To this committer, at once; a checkpoint holds only that all before it is visible.
+    AtOnce {
+        participant: Box<Participant>,
+        committer: Box<dyn Committer>,
+    },
+}
+
+impl Finished {
+    /// Who tells of a checkpoint, and what it has to hold; `None` without checkpoints.
+    fn since_the_last(&mut self, node: &OperatorId) -> Option<(&Participant, BTreeMap<OperatorId, Vec<serde_json::Value>>)> {
+        match self {
+            Self::Committer(_) => None,
+            Self::Checkpoint { participant, held } => Some((participant, outputs(node, std::mem::take(held)))),
+            Self::AtOnce { participant, .. } => Some((participant, BTreeMap::new())),
+        }
+    }
 }
 
 /// The writer of one subtask.
@@ -76,15 +92,13 @@ impl SinkTask {
             }
             StreamElement::Barrier(id) => {
                 self.finish(writer).await?;
-                if let Finished::Checkpoint { participant, held } = &mut self.finished {
-                    let pending = outputs(&self.node, std::mem::take(held));
+                if let Some((participant, pending)) = self.finished.since_the_last(&self.node) {
                     participant.acknowledge_sink(id, pending).await?;
                 }
             }
             StreamElement::EndOfInput => {
                 self.finish(writer).await?;
-                if let Finished::Checkpoint { participant, held } = &mut self.finished {
-                    let pending = outputs(&self.node, std::mem::take(held));
+                if let Some((participant, pending)) = self.finished.since_the_last(&self.node) {
                     participant.sink_ended(pending).await?;
                 }
             }
@@ -107,6 +121,10 @@ impl SinkTask {
             Finished::Checkpoint { held, .. } => {
                 held.extend(pending);
                 Ok(())
+            }
+            Finished::AtOnce { committer, .. } => {
+                let committed = committer.commit(&pending).await;
+                committed.map_err(|source| JobError::Sink { sink: self.node.clone(), source })
             }
         }
     }

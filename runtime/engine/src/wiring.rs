@@ -171,10 +171,14 @@ impl Wiring {
     }
 
     fn sink(&mut self, subtasks: &[SubtaskId], node: &OperatorId, sink: &Arc<dyn stygian_api::Sink>) -> Vec<Outlet> {
+        let at_least_once = self.shared.as_ref().is_some_and(|shared| shared.at_least_once);
         let (finished, to_commit) = mpsc::channel(PENDING_PARCELS);
         self.wired.committers.push(Committing { node: node.clone(), committer: sink.committer(), finished: to_commit });
         let mut writer = |subtask: &SubtaskId| {
             let finished = match self.participant(format!("sink {node}"), *subtask, Parallelism::ONE) {
+                Some(participant) if at_least_once => {
+                    Finished::AtOnce { participant: Box::new(participant), committer: sink.committer() }
+                }
                 Some(participant) => Finished::Checkpoint { participant: Box::new(participant), held: Vec::new() },
                 None => Finished::Committer(finished.clone()),
             };

@@ -230,6 +230,15 @@ impl WindowAggregator {
         next.map(EventTime::from_micros)
     }
 
+    /// When the last window closes: no window that holds rows, whether it has fired or not, takes any then. `None` when none holds rows.
+    pub fn last_close(&self) -> Option<EventTime> {
+        let end = match &self.windows {
+            Windows::Panes(panes) => panes.last_end(&self.frame),
+            Windows::Sessions(sessions) => sessions.last_end(),
+        };
+        end.map(|end| EventTime::from_micros(end.saturating_add(self.frame.spec.allowed_lateness)))
+    }
+
     /// How many windows hold rows and have not fired.
     pub fn open_windows(&self) -> usize {
         match &self.windows {

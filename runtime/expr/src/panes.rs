@@ -195,6 +195,11 @@ impl Panes {
         }
     }
 
+    /// The end of the last window that holds rows.
+    pub(crate) fn last_end(&self, frame: &Frame) -> Option<i64> {
+        self.panes.last_key_value().map(|(pane, _)| pane + frame.spec.window.size())
+    }
+
     /// The end of the first window that has not fired.
     pub(crate) fn next_end(&self, frame: &Frame) -> Option<i64> {
         let window = frame.spec.window;

@@ -13,6 +13,8 @@ use toml::Spanned;
 pub struct Checkpoint {
     /// Where they lie; relative paths start at the pipeline file's folder. `None`: in the user's folder, under the job's name.
     pub folder: Option<PathBuf>,
+    /// What holds after a crash.
+    pub mode: Mode,
     /// From the beginning of one to the beginning of the next.
     pub interval: Option<Span>,
     /// One that takes longer has failed.
@@ -25,6 +27,17 @@ pub struct Checkpoint {
     pub retained: Option<NonZeroU16>,
 }
 
+/// How often a row counts in the output after a crash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Once: output becomes visible when the checkpoint is committed that is behind it.
+    #[default]
+    ExactlyOnce,
+    /// Once or more: output becomes visible as soon as it is finished, and what came after the last checkpoint is written again.
+    AtLeastOnce,
+}
+
 /// The table makes a job that survives being killed: run again, it goes on from its last checkpoint, and its files are as if nothing had
 /// happened. What sinks have written becomes visible at every checkpoint.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -35,6 +48,9 @@ pub(crate) struct CheckpointKeys {
     /// `$XDG_STATE_HOME/stygian/checkpoints/JOB`, or in `~/.local/state`. A job is its name and its checkpoints' folder.
     #[schemars(with = "String")]
     folder: Option<Spanned<String>>,
+    /// What holds after a crash: "exactly-once" (the default), or "at-least-once", where output does not wait for a checkpoint to become
+    /// visible, and what came after the last one is written again.
+    mode: Mode,
     /// From the beginning of one checkpoint to the beginning of the next. Default: "10s". Output becomes visible at this pace; after a crash so
     /// much is read again.
     #[schemars(with = "Span")]
@@ -82,6 +98,6 @@ impl CheckpointKeys {
         };
         let tolerated_failures = bounded("tolerated_failures", self.tolerated_failures, 0).map(u32::from);
         let retained = bounded("retained", self.retained, 1).and_then(NonZeroU16::new);
-        Checkpoint { folder, interval, timeout, min_pause: self.min_pause, tolerated_failures, retained }
+        Checkpoint { folder, mode: self.mode, interval, timeout, min_pause: self.min_pause, tolerated_failures, retained }
     }
 }

@@ -26,7 +26,7 @@ mod top;
 mod window;
 
 pub use captures::Captures;
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, Mode};
 pub use json_schema::{ConnectorDoc, json_schema};
 pub use literal::Literal;
 pub use nodes::{

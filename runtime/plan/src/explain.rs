@@ -6,15 +6,17 @@ use crate::top;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use stygian_core::{PluginDescription, Span, StreamSchema, escape};
-use stygian_pipeline::OnError;
+use stygian_pipeline::{Mode, OnError};
 
 /// Of the shape of [`Plan::explain_json`].
 const JSON_VERSION: u32 = 1;
 
-/// What a crash leaves of a job without checkpoints, and of one with them.
+/// What a crash leaves of a job without checkpoints, and of one with them in either mode.
 const WITHOUT_CHECKPOINTS: &str = "no checkpoints: after a crash the job starts anew; files appear whole or not at all";
-const WITH_CHECKPOINTS: &str = "exactly-once: after a crash the job goes on from its last checkpoint, and files are as if nothing had happened; \
+const EXACTLY_ONCE: &str = "exactly-once: after a crash the job goes on from its last checkpoint, and files are as if nothing had happened; \
      rows on the console may be shown again";
+const AT_LEAST_ONCE: &str = "at-least-once: after a crash the job goes on from its last checkpoint, with its state of then; what it has written \
+     since is written again";
 
 impl Plan {
     /// The plan for people: tasks, the nodes in them, exchanges between them, schemas.
@@ -27,7 +29,11 @@ impl Plan {
 
     /// What a crash leaves.
     pub fn guarantees(&self) -> &'static str {
-        if self.checkpoint.is_some() { WITH_CHECKPOINTS } else { WITHOUT_CHECKPOINTS }
+        match self.checkpoint.as_ref().map(|checkpoint| checkpoint.mode) {
+            None => WITHOUT_CHECKPOINTS,
+            Some(Mode::ExactlyOnce) => EXACTLY_ONCE,
+            Some(Mode::AtLeastOnce) => AT_LEAST_ONCE,
+        }
     }
 
     fn write(&self, to: &mut String) -> std::fmt::Result {

@@ -5,9 +5,11 @@
 //! beside the case that is not our code. Output in formats that the harness does not read is made JSON lines by the case's `decode.py`. Every case is run at parallelism 1 and 3, in a folder of its own.
 
 mod case;
+mod faults;
 mod program;
 mod rows;
 
 pub use case::Case;
+pub use faults::{KILL_POINTS, Killed};
 pub use program::{Ended, Program, components};
-pub use rows::{differences, read_json_lines, read_output};
+pub use rows::{Differences, read_json_lines, read_output};

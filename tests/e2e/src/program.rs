@@ -90,6 +90,7 @@ impl Program {
             .current_dir(folder)
             .env("STYGIAN_CACHE", &self.cache)
             .env("XDG_STATE_HOME", &self.state)
+            .env("XDG_RUNTIME_DIR", folder)
             .env("NO_COLOR", "1")
             .env_remove("STYGIAN_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -90,16 +91,64 @@ fn read_parquet(path: &Path) -> Result<Vec<Value>> {
     text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }
 
-/// How the rows differ, whatever their order; empty if they do not.
-pub fn differences(mut found: Vec<Value>, mut expected: Vec<Value>) -> String {
-    let order = |rows: &mut Vec<Value>| rows.sort_by_cached_key(sort_key);
-    order(&mut found);
-    order(&mut expected);
-    if found.len() != expected.len() {
-        return format!("{} rows found, {} expected; the first found: {:?}", found.len(), expected.len(), found.first());
+/// How rows differ from those that were expected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// Rows that were expected and are not there.
+    pub lost: u64,
+    /// Rows that are there and were not expected, or were expected once less.
+    pub doubled: u64,
+    /// The first of them, for people.
+    text: String,
+}
+
+impl std::error::Error for Differences {}
+
+impl std::fmt::Display for Differences {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { lost, doubled, text } = self;
+        write!(f, "{lost} rows are missing and {doubled} are not expected, the first of them:\n{text}")
     }
-    let differing = found.iter().zip(&expected).filter(|(found, expected)| !same(found, expected));
-    differing.take(5).map(|(found, expected)| format!("found    {found}\nexpected {expected}\n")).collect()
+}
+
+impl Differences {
+    /// Of rows in any order.
+    ///
+    /// # Errors
+    /// Where there are any.
+    pub fn check(found: Vec<Value>, expected: Vec<Value>) -> Result<(), Self> {
+        let sorted = |rows: Vec<Value>| {
+            let mut rows: Vec<(String, Value)> = rows.into_iter().map(|row| (sort_key(&row), row)).collect();
+            rows.sort_by(|a, b| a.0.cmp(&b.0));
+            rows.into_iter().peekable()
+        };
+        let (mut found, mut expected, mut seen) = (sorted(found), sorted(expected), Self::default());
+        loop {
+            let order = match (found.peek(), expected.peek()) {
+                (None, None) => break,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(found), Some(expected)) => found.0.cmp(&expected.0),
+            };
+            let found = if order.is_le() { found.next() } else { None };
+            let expected = if order.is_ge() { expected.next() } else { None };
+            seen.add(found.map(|(_, row)| row), expected.map(|(_, row)| row));
+        }
+        if seen == Self::default() { Ok(()) } else { Err(seen) }
+    }
+
+    fn add(&mut self, found: Option<Value>, expected: Option<Value>) {
+        if found.as_ref().zip(expected.as_ref()).is_some_and(|(found, expected)| same(found, expected)) {
+            return;
+        }
+        for (what, row) in [("found   ", &found), ("expected", &expected)] {
+            if let Some(row) = row.as_ref().filter(|_| self.lost + self.doubled < 5) {
+                self.text.push_str(&format!("{what} {row}\n"));
+            }
+        }
+        self.doubled += u64::from(found.is_some());
+        self.lost += u64::from(expected.is_some());
+    }
 }
 
 /// The row without what may differ in its last digits (fractions) or be left out (nulls).
@@ -136,9 +185,15 @@ mod tests {
     fn sees_what_differs_and_nothing_else() {
         let rows = || vec![json!({"k": "a", "x": 1.5}), json!({"k": "b", "x": 2})];
         let turned = vec![json!({"x": 2.000_000_000_000_1, "k": "b", "n": null}), json!({"x": 1.5, "k": "a"})];
-        assert_eq!(differences(turned, rows()), "");
-        assert!(differences(rows(), rows()[..1].to_vec()).contains("2 rows found"));
-        assert!(!differences(vec![json!({"k": "a", "x": 1.5001}), rows()[1].clone()], rows()).is_empty());
-        assert!(!differences(vec![json!({"k": "a"}), rows()[1].clone()], rows()).is_empty());
+        assert_eq!(Differences::check(turned, rows()), Ok(()));
+        let counts = |found, expected| {
+            let seen = Differences::check(found, expected).expect_err("they differ");
+            (seen.lost, seen.doubled)
+        };
+        assert_eq!(counts(rows(), rows()[..1].to_vec()), (0, 1));
+        assert_eq!(counts(rows()[1..].to_vec(), rows()), (1, 0));
+        assert_eq!(counts([rows(), rows()].concat(), rows()), (0, 2));
+        assert_eq!(counts(vec![json!({"k": "a", "x": 1.5001}), rows()[1].clone()], rows()), (1, 1));
+        assert_eq!(counts(vec![json!({"k": "a"}), rows()[1].clone()], rows()), (1, 1));
     }
 }

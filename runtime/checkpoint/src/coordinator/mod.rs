@@ -94,6 +94,11 @@ impl Coordinator {
         &self.last
     }
 
+    /// Committed savepoints that are not copied yet: what they need must stay.
+    pub fn savepoints(&self) -> impl Iterator<Item = CheckpointId> + '_ {
+        self.savepoints.iter().map(|savepoint| savepoint.manifest.id)
+    }
+
     /// When to say [`Fact::Tick`], if nothing else happens before; `None`: no need.
     pub fn wake_at(&self) -> Option<Duration> {
         match &self.phase {

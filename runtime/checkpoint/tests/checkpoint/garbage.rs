@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 use stygian_checkpoint::{
-    CheckpointStorage, CommitOutcome, Digest, Garbage, Inventory, Kind, Manifest, Named, OperatorState, Part, StateFileName, garbage,
+    CheckpointStorage, CommitOutcome, Digest, Garbage, InUse, Inventory, Kind, Manifest, Named, OperatorState, Part, StateFileName, garbage,
 };
 use stygian_core::CheckpointId;
 
@@ -37,7 +37,7 @@ fn the_newest_checkpoints_and_what_they_name_are_kept() {
         plugins: BTreeSet::from([Digest::of(b"old"), Digest::of(b"running")]),
         leftovers: BTreeMap::from([("begun 6".into(), CheckpointId(6)), ("begun 7".into(), CheckpointId(7))]),
     };
-    let in_use = BTreeSet::from([Digest::of(b"running")]);
+    let in_use = InUse { plugins: BTreeSet::from([Digest::of(b"running")]), ..InUse::default() };
     let ids = |ids: &[u64]| ids.iter().map(|id| CheckpointId(*id)).collect::<Vec<_>>();
     let one = garbage(&there, CheckpointId(6), retained(1), &in_use);
     let expected = Garbage {
@@ -52,6 +52,9 @@ fn the_newest_checkpoints_and_what_they_name_are_kept() {
     // Manifests above the newest committed one may be committed by other means.
     let early = garbage(&there, CheckpointId(2), retained(1), &in_use);
     assert_eq!((early.manifests, early.files), (ids(&[1]), vec![]));
+    // One that is being copied stays, with its files.
+    let copied = garbage(&there, CheckpointId(6), retained(1), &InUse { checkpoints: BTreeSet::from([CheckpointId(2)]), ..in_use.clone() });
+    assert_eq!((copied.manifests, copied.files), (ids(&[1, 3, 5]), vec![file(3), file(5), file(6)]));
     let unknown = garbage(&there, CheckpointId(9), retained(1), &in_use);
     assert_eq!(unknown, Garbage::default());
 }
@@ -66,7 +69,7 @@ proptest! {
         let manifests: BTreeMap<_, _> = manifests.into_iter().map(|(id, (own, files))| (CheckpointId(id), named(kind(own), &files))).collect();
         let there = Inventory { manifests: manifests.clone(), files: (0..20).map(file).collect(), ..Inventory::default() };
         let committed = CheckpointId(committed);
-        let garbage = garbage(&there, committed, retained(keep), &BTreeSet::new());
+        let garbage = garbage(&there, committed, retained(keep), &InUse::default());
         let left = manifests.clone().into_iter().filter(|(id, _)| !garbage.manifests.contains(id));
         let left: BTreeMap<CheckpointId, Named> = left.collect();
         prop_assert!(garbage.manifests.iter().all(|id| *id < committed));
@@ -104,7 +107,7 @@ fn a_folder_is_left_with_what_is_needed() {
     }
     let in_flight = state_file(&storage, 5, 1, &[(0, Part::Base, b"being written")]);
     std::fs::write(root.path().join("state/notes.txt"), "mine").expect("written");
-    block_on(storage.collect_garbage(CheckpointId(4), attempt(1), retained(2), &BTreeSet::new())).expect("collected");
+    block_on(storage.collect_garbage(CheckpointId(4), attempt(1), retained(2), &InUse::default())).expect("collected");
     assert_eq!(block_on(storage.list()).expect("listed"), [CheckpointId(3), CheckpointId(4)]);
     let mut left: Vec<_> = std::fs::read_dir(root.path().join("state")).expect("there").map(|e| e.expect("an entry").file_name()).collect();
     left.sort();
@@ -125,7 +128,7 @@ fn what_a_store_had_begun_and_never_finished_goes_when_a_later_checkpoint_is_com
     put(&store, &new, b"half");
     put(&store, "checkpoints/.00000000000000000001.manifest.tmp.3", b"half");
     commit_with(&storage, 1, 1, Part::Base);
-    let garbage = block_on(storage.collect_garbage(CheckpointId(1), attempt(1), retained(3), &BTreeSet::new())).expect("collected");
+    let garbage = block_on(storage.collect_garbage(CheckpointId(1), attempt(1), retained(3), &InUse::default())).expect("collected");
     assert_eq!(garbage.leftovers, ["checkpoints/.00000000000000000001.manifest.tmp.3", &old]);
     assert_eq!(raw(&store, &new), b"half");
 }
@@ -136,7 +139,7 @@ fn a_run_that_was_taken_over_deletes_nothing() {
     commit_with(&storage, 0, 1, Part::Base);
     commit_with(&storage, 1, 1, Part::Base);
     commit_with(&storage, 2, 2, Part::Base);
-    let collected = block_on(storage.collect_garbage(CheckpointId(1), attempt(1), retained(1), &BTreeSet::new())).expect("looked");
+    let collected = block_on(storage.collect_garbage(CheckpointId(1), attempt(1), retained(1), &InUse::default())).expect("looked");
     assert_eq!(collected, Garbage::default());
 }
 
@@ -147,7 +150,7 @@ fn nothing_is_deleted_while_a_manifest_is_damaged() {
         commit_with(&storage, id, 1, Part::Base);
     }
     put(&store, "checkpoints/00000000000000000002.manifest", b"torn");
-    let error = block_on(storage.collect_garbage(CheckpointId(3), attempt(1), retained(1), &BTreeSet::new())).expect_err("damaged");
+    let error = block_on(storage.collect_garbage(CheckpointId(3), attempt(1), retained(1), &InUse::default())).expect_err("damaged");
     assert!(error.to_string().contains("00000000000000000002.manifest"), "{error}");
     assert_eq!(block_on(storage.list()).expect("listed").len(), 4);
 }

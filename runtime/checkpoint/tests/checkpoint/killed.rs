@@ -6,7 +6,9 @@ use std::num::NonZeroU16;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use stygian_checkpoint::{CheckpointSettings, CheckpointStorage, Coordinator, Decision, Fact, Kind, Part, StartFrom, StateReader, Written};
+use stygian_checkpoint::{
+    CheckpointSettings, CheckpointStorage, Coordinator, Decision, Fact, InUse, Kind, Part, StartFrom, StateReader, Written,
+};
 use stygian_core::CheckpointId;
 
 /// Goes on from the newest checkpoint and makes new ones as fast as it can; each adds a section to the state.
@@ -14,7 +16,7 @@ async fn work(folder: &Path, n: u128) {
     let storage = CheckpointStorage::local(folder).expect("free");
     let manifest = storage.take_over(&run(n), &StartFrom::Newest).await.expect("started");
     let retained = NonZeroU16::MIN;
-    let _ = storage.collect_garbage(manifest.id, attempt(n), retained, &BTreeSet::new()).await.expect("collected");
+    let _ = storage.collect_garbage(manifest.id, attempt(n), retained, &InUse::default()).await.expect("collected");
     let me = task("all", 0);
     let settings = CheckpointSettings { retained, ..CheckpointSettings::default() };
     let mut coordinator = Coordinator::new(settings, attempt(n), BTreeSet::from([me.clone()]), BTreeMap::new(), manifest, at(0));
@@ -31,7 +33,7 @@ async fn work(folder: &Path, n: u128) {
         let outcome = storage.commit(skipped, manifest).await.written();
         assert_eq!(outcome, Written::Committed);
         coordinator.on(now, Fact::Wrote { id, outcome });
-        let _ = storage.collect_garbage(id, attempt(n), retained, &BTreeSet::new()).await.expect("collected");
+        let _ = storage.collect_garbage(id, attempt(n), retained, &InUse::default()).await.expect("collected");
     }
 }
 
@@ -75,7 +77,7 @@ fn a_folder_is_whole_whenever_its_writer_is_killed() {
     let storage = CheckpointStorage::local(root.path()).expect("free");
     let last = block_on(storage.take_over(&run(99), &StartFrom::Newest)).expect("started");
     assert_eq!((last.id.0, last.kind), (highest.0 + 1, Kind::Takeover));
-    let _ = block_on(storage.collect_garbage(last.id, attempt(99), NonZeroU16::MIN, &BTreeSet::new())).expect("collected");
+    let _ = block_on(storage.collect_garbage(last.id, attempt(99), NonZeroU16::MIN, &InUse::default())).expect("collected");
     let left = std::fs::read_dir(root.path().join("state")).expect("there").count();
     assert!(left <= last.files.len() + 5, "{left} files for {}", last.files.len());
 }

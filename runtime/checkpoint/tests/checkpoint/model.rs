@@ -21,7 +21,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use stygian_checkpoint::{
-    CheckpointSettings, CheckpointStorage, Coordinator, Decision, Fact, HandOver, Manifest, Moment, Part, StartFrom, StateReader, Written,
+    CheckpointSettings, CheckpointStorage, Coordinator, Decision, Fact, HandOver, InUse, Manifest, Moment, Part, StartFrom, StateReader,
+    Written,
 };
 use stygian_core::{CheckpointId, KeyGroup, Offset, SplitId};
 
@@ -175,7 +176,7 @@ async fn run_job(world: World, n: u128, acts: Vec<Act>) {
         }
         // Garbage of the last checkpoint is collected while the next one is written.
         let last = coordinator.committed().id;
-        let none = BTreeSet::new();
+        let none = InUse::default();
         let collecting = storage.collect_garbage(last, attempt(n), world.retained, &none);
         let (handed, _) = futures::join!(hand_over(&storage, id, n, at, saved, &file), collecting);
         let decisions = coordinator.on(now, Fact::Acknowledged { id, task: me.clone(), handed });

@@ -5,8 +5,8 @@ use crate::common::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use stygian_checkpoint::{
-    CheckpointSettings, CheckpointStorage, Coordinator, Decision, Fact, GroupHistory, Part, PlannedJob, PlannedOperator, RebasePolicy,
-    StartFrom, StateReader, Write, Written, increments, restore,
+    CheckpointSettings, CheckpointStorage, Coordinator, Decision, Fact, GroupHistory, InUse, Part, PlannedJob, PlannedOperator,
+    RebasePolicy, StartFrom, StateReader, Write, Written, increments, restore,
 };
 use stygian_core::{KeyGroup, MaxParallelism, Parallelism};
 
@@ -136,7 +136,7 @@ impl<'s> Job<'s> {
             self.dirty.clear();
             self.saved = self.state.clone();
             let one = std::num::NonZeroU16::MIN;
-            let _ = block_on(self.storage.collect_garbage(id, attempt(self.n), one, &BTreeSet::new())).expect("collected");
+            let _ = block_on(self.storage.collect_garbage(id, attempt(self.n), one, &InUse::default())).expect("collected");
         }
     }
 }

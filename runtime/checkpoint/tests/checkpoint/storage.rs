@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use stygian_checkpoint::{
-    CheckpointError, CheckpointStorage, CommitOutcome, Damage, Kind, Manifest, OperatorState, Part, PluginFacts, StateReader, WrittenFile,
+    CheckpointError, CheckpointStorage, CommitOutcome, Damage, InUse, Kind, Manifest, OperatorState, Part, PluginFacts, StateReader,
+    WrittenFile,
 };
 use stygian_core::CheckpointId;
 
@@ -252,7 +253,7 @@ fn what_a_local_folder_did_not_write_will_not_come() {
 fn futures_can_go_from_thread_to_thread() {
     fn sent<T: Send>(_: T) {}
     let (storage, other) = (memory(), memory());
-    let (manifest, run, none) = (empty(0, 1), run(1), std::collections::BTreeSet::new());
+    let (manifest, run, none) = (empty(0, 1), run(1), InUse::default());
     sent(storage.commit(&[], &manifest));
     sent(storage.take_over(&run, &stygian_checkpoint::StartFrom::Newest));
     sent(storage.collect_garbage(CheckpointId(0), attempt(1), std::num::NonZeroU16::MIN, &none));

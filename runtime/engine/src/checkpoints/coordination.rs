@@ -2,8 +2,10 @@
 
 use crate::checkpoints::CheckpointSpec;
 use crate::checkpoints::participant::{Outcomes, Shared};
+use crate::checkpoints::savepoints::{Asked, Request};
 use crate::error::{JobError, with_causes};
 use crate::job::Stop;
+use crate::metrics::CheckpointCounters;
 use crate::wiring::{Committing, Wired};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -13,8 +15,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use stygian_api::{Committer, ConnectorError, Pending};
 use stygian_checkpoint::{
-    AttemptId, CheckpointError, CheckpointStorage, CommitOutcome, Coordinator, Decision, Digest, Fact, Garbage, Manifest, Moment,
+    AttemptId, CheckpointError, CheckpointStorage, CommitOutcome, Coordinator, Decision, Digest, Fact, Garbage, InUse, Manifest, Moment,
 };
+use stygian_core::kill_point::kill_point;
 use stygian_core::{CheckpointId, OperatorId};
 use tokio::sync::mpsc;
 
@@ -42,6 +45,9 @@ pub(crate) struct Coordination {
     retained: NonZeroU16,
     outcomes: Arc<Outcomes>,
     facts: mpsc::Receiver<Fact>,
+    requests: mpsc::Receiver<Request>,
+    asked: Asked,
+    counters: Arc<CheckpointCounters>,
     sources: Vec<mpsc::Sender<SourceCommand>>,
     committers: BTreeMap<OperatorId, Commits>,
     stop: Stop,
@@ -66,6 +72,7 @@ impl Commits {
 /// Something that was carried out.
 enum Done {
     Wrote(CheckpointId, CommitOutcome),
+    Copied { request: String, result: Result<(), String> },
     Visible { sink: OperatorId, committer: Box<dyn Committer>, through: CheckpointId, result: Result<(), ConnectorError> },
     Collected(Result<Garbage, CheckpointError>),
 }
@@ -78,8 +85,15 @@ enum Next {
 
 impl Coordination {
     /// The coordination of a job that is wired and recovered. Takes its committers.
-    pub(crate) fn new(spec: CheckpointSpec, shared: Shared, facts: mpsc::Receiver<Fact>, wired: &mut Wired, stop: Stop) -> Self {
-        let CheckpointSpec { storage, settings, attempt, plugins, restore } = spec;
+    pub(crate) fn new(
+        spec: CheckpointSpec,
+        shared: Shared,
+        facts: mpsc::Receiver<Fact>,
+        requests: mpsc::Receiver<Request>,
+        wired: &mut Wired,
+        stop: Stop,
+    ) -> Self {
+        let CheckpointSpec { storage, settings, attempt, plugins, restore, .. } = spec;
         let digests = plugins.values().map(|plugin| plugin.digest.clone()).collect();
         let committers: BTreeMap<OperatorId, Commits> = std::mem::take(&mut wired.committers)
             .into_iter()
@@ -100,6 +114,9 @@ impl Coordination {
             retained: settings.retained,
             outcomes: shared.outcomes,
             facts,
+            requests,
+            asked: Asked::default(),
+            counters: wired.metrics.checkpoints(),
             sources: std::mem::take(&mut wired.commands),
             committers,
             stop,
@@ -121,6 +138,17 @@ impl Coordination {
                     Some(fact) => fact,
                     None => Fact::Tick,
                 },
+                Some(request) = self.requests.recv() => {
+                    let last = request.last;
+                    let request = self.asked.take(request);
+                    if last {
+                        stopping = true;
+                        stop.request();
+                        Fact::Stop { savepoint: Some(request) }
+                    } else {
+                        Fact::Savepoint { request }
+                    }
+                }
                 () = stop.requested(), if !stopping => {
                     stopping = true;
                     // A stop that counts as the end of the data ends the tasks, which say so themselves.
@@ -145,17 +173,24 @@ impl Coordination {
     fn carry_out(&mut self, decision: Decision, work: &FuturesUnordered<BoxFuture<'static, Done>>) -> Result<Next, JobError> {
         match decision {
             Decision::Inject { id, last } => {
+                self.counters.began();
+                kill_point("barrier");
                 for source in &self.sources {
                     if let Err(mpsc::error::TrySendError::Full(_)) = source.try_send(SourceCommand { id, last }) {
                         return Err(JobError::Checkpoint(format!("a source has {COMMANDS} barriers before it and takes none")));
                     }
                 }
             }
-            Decision::Abort { id, reason } => tracing::warn!(checkpoint = id.0, "the checkpoint was given up: {reason}"),
+            Decision::Abort { id, reason } => {
+                self.counters.failed();
+                tracing::warn!(checkpoint = id.0, "the checkpoint was given up: {reason}");
+            }
             Decision::Write { skipped, manifest } => work.push(write(self.storage.clone(), skipped, manifest)),
             Decision::Committed { id } => {
                 tracing::debug!(checkpoint = id.0, "committed");
-                self.outcomes.commit(self.coordinator.committed().clone());
+                let (before, committed) = (self.outcomes.committed(), self.coordinator.committed().clone());
+                self.counters.committed(&before, &committed);
+                self.outcomes.commit(committed);
             }
             Decision::MakeVisible { sink, through, outputs } => {
                 let outputs = outputs.into_iter().map(Pending).collect();
@@ -165,12 +200,15 @@ impl Coordination {
                 }
             }
             Decision::CollectGarbage { committed } => {
-                let (storage, attempt, retained, plugins) = (self.storage.clone(), self.attempt, self.retained, self.plugins.clone());
-                work.push(Box::pin(async move { Done::Collected(storage.collect_garbage(committed, attempt, retained, &plugins).await) }));
+                let (storage, attempt, retained) = (self.storage.clone(), self.attempt, self.retained);
+                let in_use = InUse { plugins: self.plugins.clone(), checkpoints: self.coordinator.savepoints().collect() };
+                work.push(Box::pin(async move { Done::Collected(storage.collect_garbage(committed, attempt, retained, &in_use).await) }));
             }
-            Decision::CopySavepoint { request, .. } | Decision::Answer { request, .. } => {
-                return Err(JobError::Checkpoint(format!("savepoint `{request}` was never asked for")));
-            }
+            Decision::CopySavepoint { request, manifest } => match self.asked.target(&request) {
+                Some(to) => work.push(copy(self.storage.clone(), request, manifest, to)),
+                None => return Err(JobError::Checkpoint(format!("savepoint `{request}` was never asked for"))),
+            },
+            Decision::Answer { request, result } => self.asked.answer(&request, result),
             Decision::Finish => return Ok(Next::Finished),
             Decision::Fail { reason } if self.fenced => return Err(JobError::Fenced(reason)),
             Decision::Fail { reason } => return Err(JobError::Checkpoint(reason)),
@@ -187,12 +225,14 @@ impl Coordination {
             }
             Done::Visible { sink, committer, through, result } => {
                 result.map_err(|source| JobError::Sink { sink: sink.clone(), source })?;
+                kill_point("visible");
                 if let Some(commits) = self.committers.get_mut(&sink) {
                     commits.idle = Some(committer);
                     commits.go_on(&sink, work);
                 }
                 Ok(Some(Fact::MadeVisible { sink, through }))
             }
+            Done::Copied { request, result } => Ok(Some(Fact::SavepointCopied { request, result })),
             Done::Collected(Err(error)) => {
                 tracing::warn!("old checkpoints could not be deleted, which is tried again after the next one: {}", with_causes(&error));
                 Ok(None)
@@ -221,6 +261,13 @@ impl Commits {
 
 fn write(storage: Arc<CheckpointStorage>, skipped: Vec<Manifest>, manifest: Box<Manifest>) -> BoxFuture<'static, Done> {
     Box::pin(async move { Done::Wrote(manifest.id, storage.commit(&skipped, &manifest).await) })
+}
+
+fn copy(storage: Arc<CheckpointStorage>, request: String, manifest: Box<Manifest>, to: Arc<CheckpointStorage>) -> BoxFuture<'static, Done> {
+    Box::pin(async move {
+        let copied = storage.copy_savepoint(&manifest, &to).await;
+        Done::Copied { request, result: copied.map(|_| ()).map_err(|error| with_causes(&error)) }
+    })
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -1,14 +1,16 @@
 //! A job's checkpoints, as the engine takes part in them.
 //!
 //! `coordination` drives the coordinator's decisions; every task is a [`Participant`], which hands over what it has at a barrier and at its end;
-//! `starting` makes a job go on from the checkpoint before it. What is stored and when is decided in `stygian-checkpoint`.
+//! `savepoints` is how others ask for one; `starting` makes a job go on from the checkpoint before it. What is stored and when is decided in `stygian-checkpoint`.
 
 mod coordination;
 mod participant;
+mod savepoints;
 mod starting;
 
 pub(crate) use coordination::{COMMANDS, Coordination, FACTS, SourceCommand};
 pub(crate) use participant::{Kept, Participant, Shared, Taken};
+pub use savepoints::{SavepointError, Savepoints};
 pub(crate) use starting::{Starting, recover};
 
 use crate::spec::{Head, JobSpec, OutletSpec};
@@ -23,6 +25,8 @@ pub struct CheckpointSpec {
     pub storage: Arc<CheckpointStorage>,
     /// When they are made.
     pub settings: CheckpointSettings,
+    /// Output becomes visible as soon as it is finished, so that some of it comes again after a crash; else with the checkpoint behind it.
+    pub at_least_once: bool,
     /// This run.
     pub attempt: AttemptId,
     /// The plugin of each operator that has one.

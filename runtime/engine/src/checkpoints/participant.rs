@@ -14,6 +14,7 @@ use stygian_checkpoint::{
     AttemptId, CheckpointError, CheckpointSettings, CheckpointStorage, Fact, HandOver, Manifest, OperatorPart, Part, SectionName,
     SplitState, TaskId, WrittenFile,
 };
+use stygian_core::kill_point::kill_point;
 use stygian_core::{CheckpointId, EventTime, KeyGroup, KeyGroupRange, OperatorId, SectionKind, StateSection};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -42,6 +43,7 @@ impl Outcomes {
 pub(crate) struct Shared {
     pub(crate) storage: Arc<CheckpointStorage>,
     pub(crate) settings: CheckpointSettings,
+    pub(crate) at_least_once: bool,
     pub(crate) attempt: AttemptId,
     pub(crate) outcomes: Arc<Outcomes>,
     pub(crate) facts: mpsc::Sender<Fact>,
@@ -51,7 +53,8 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(spec: &CheckpointSpec, facts: mpsc::Sender<Fact>, io: Handle) -> Self {
         let outcomes = Arc::new(Outcomes::new(spec.restore.base.clone()));
-        Self { storage: spec.storage.clone(), settings: spec.settings, attempt: spec.attempt, outcomes, facts, io }
+        let (storage, settings, at_least_once) = (spec.storage.clone(), spec.settings, spec.at_least_once);
+        Self { storage, settings, at_least_once, attempt: spec.attempt, outcomes, facts, io }
     }
 }
 
@@ -93,11 +96,12 @@ impl Participant {
         Self { shared, task, owned, unresolved: None }
     }
 
-    /// Takes snapshots of the operators of a chain, which stand in its order.
+    /// Takes snapshots of the operators of a chain, which stand in its order. `watermark`: of its input; `now`: processing time.
     pub(crate) fn take<'a>(
         &mut self,
         id: CheckpointId,
         watermark: Option<EventTime>,
+        now: EventTime,
         kept: impl Iterator<Item = Kept<'a>>,
     ) -> Result<Taken, JobError> {
         let committed = self.shared.outcomes.committed();
@@ -128,10 +132,11 @@ impl Participant {
                 }
                 taken.sections.push((node.clone(), name, section));
             }
-            let watermark = operator.clock().or(watermark);
+            let watermark = operator.clock(now).or(watermark);
             taken.operators.insert(node.clone(), OperatorPart { state_versions: versions, accumulators, watermark });
         }
         self.unresolved = Some(unresolved);
+        kill_point("snapshot");
         Ok(taken)
     }
 
@@ -144,6 +149,7 @@ impl Participant {
                 Ok(files) => Fact::Acknowledged { id, task, handed: HandOver { operators, files, sources, ..HandOver::default() } },
                 Err(error) => Fact::Declined { id, task, pending: BTreeMap::new(), reason: with_causes(&error) },
             };
+            kill_point("stored");
             // A coordinator that is gone has ended the job.
             let _ = shared.facts.send(fact).await;
         });
@@ -156,6 +162,7 @@ impl Participant {
         pending: BTreeMap<OperatorId, Vec<serde_json::Value>>,
     ) -> Result<(), JobError> {
         let handed = HandOver { pending, ..HandOver::default() };
+        kill_point("pre-committed");
         self.tell(Fact::Acknowledged { id, task: self.task.clone(), handed }).await
     }
 
@@ -173,6 +180,7 @@ impl Participant {
 
     /// A sink is at its end.
     pub(crate) async fn sink_ended(&self, pending: BTreeMap<OperatorId, Vec<serde_json::Value>>) -> Result<(), JobError> {
+        kill_point("ended");
         self.tell(Fact::Ended { task: self.task.clone(), handed: HandOver { pending, ..HandOver::default() } }).await
     }
 
@@ -257,6 +265,7 @@ mod tests {
         let shared = Shared {
             storage: Arc::new(CheckpointStorage::local(folder.path()).expect("free")),
             settings: CheckpointSettings::default(),
+            at_least_once: false,
             attempt,
             outcomes: Arc::new(Outcomes::new(Manifest::first("job", JobUuid::from_random(1), CheckpointId(4), attempt, groups))),
             facts: mpsc::channel(1).0,
@@ -265,7 +274,7 @@ mod tests {
         let task = TaskId { task: "task".into(), subtask: SubtaskId(0) };
         let mut participant = Participant::new(shared, task, groups.range_of(SubtaskId(0), Parallelism::ONE));
         assert_eq!(participant.next_checkpoint(), CheckpointId(5));
-        participant.take(CheckpointId(5), None, std::iter::empty()).expect("nothing is kept");
+        participant.take(CheckpointId(5), None, EventTime::MIN, std::iter::empty()).expect("nothing is kept");
         assert_eq!(participant.next_checkpoint(), CheckpointId(6));
     }
 }

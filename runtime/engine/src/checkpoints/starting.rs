@@ -9,7 +9,8 @@ use crate::wiring::{Committing, Wired};
 use std::collections::BTreeMap;
 use stygian_api::{Committer, Mark, Pending, Source, SplitProgress};
 use stygian_checkpoint::{CheckpointError, Part, SplitState, StateReader, SubtaskRestore};
-use stygian_core::{OperatorId, SectionKind, StateSection};
+use stygian_core::kill_point::kill_point;
+use stygian_core::{EventTime, OperatorId, SectionKind, StateSection};
 
 /// The splits that a source's task begins with.
 #[derive(Debug, Default)]
@@ -49,10 +50,12 @@ impl Starting {
 pub(crate) async fn recover(spec: &CheckpointSpec, wired: &mut Wired) -> Result<(), JobError> {
     let job = spec.restore.base.uuid.to_string();
     for Committing { node, committer, .. } in &mut wired.committers {
+        kill_point("recovering");
         recover_sink(spec, &job, node, committer.as_mut()).await?;
     }
     let chains = wired.exchanges.iter_mut().map(|(_, _, chain, _)| chain);
     for chain in chains.chain(wired.sources.iter_mut().map(|(task, _)| &mut task.chain)) {
+        kill_point("restoring");
         restore_chain(spec, chain).await?;
     }
     Ok(())
@@ -98,7 +101,7 @@ async fn restore_chain(spec: &CheckpointSpec, chain: &mut Chain) -> Result<(), J
         if let Some(watermark) = watermark {
             operator.restore_watermark(*watermark);
         }
-        if operator.clock().is_none() {
+        if operator.clock(EventTime::MIN).is_none() {
             watermarks.push(*watermark);
         }
     }

@@ -397,7 +397,10 @@ impl Operator for Keyed {
         self.fire(Due { clock: TimerClock::EventTime, now: context.watermark.micros(), context }, out)?;
         let now = self.calls.lives_by(context);
         if let Some(state) = &mut self.calls.state {
-            state.sweep(now);
+            // At the end of the input nothing has expired that was not before: a later run may go on.
+            if now != EventTime::MAX {
+                state.sweep(now);
+            }
             self.calls.counters.set_state(state.size(), state.timers().len());
         }
         Ok(())

@@ -10,6 +10,8 @@ use stygian_expr::TopSpec;
 /// Two outputs: the first rows with their rank, and the rows that came after all their windows had been given out.
 pub struct Top {
     rows: stygian_expr::Top,
+    /// At the end of the input: the end of the last window that was given out then.
+    closed: Option<EventTime>,
     groups: MaxParallelism,
     counters: Arc<Counters>,
 }
@@ -20,7 +22,7 @@ impl Top {
     /// # Errors
     /// When the spec cannot be.
     pub fn new(spec: Arc<TopSpec>, context: &SubtaskContext) -> Result<Self, OperatorError> {
-        Ok(Self { rows: stygian_expr::Top::new(spec)?, groups: context.groups, counters: context.counters.clone() })
+        Ok(Self { rows: stygian_expr::Top::new(spec)?, closed: None, groups: context.groups, counters: context.counters.clone() })
     }
 }
 
@@ -34,6 +36,9 @@ impl Operator for Top {
     }
 
     fn watermark(&mut self, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
+        if context.watermark == EventTime::MAX {
+            self.closed = self.rows.last_end();
+        }
         for first in self.rows.advance(context.watermark)? {
             out.push(0, first);
         }
@@ -46,6 +51,10 @@ impl Operator for Top {
 
     fn restore(&mut self, section: &StateSection) -> Result<(), OperatorError> {
         Ok(self.rows.restore(section)?)
+    }
+
+    fn clock(&self, _now: EventTime) -> Option<EventTime> {
+        self.closed
     }
 
     fn restore_watermark(&mut self, watermark: EventTime) {

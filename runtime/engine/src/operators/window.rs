@@ -15,6 +15,8 @@ pub struct Window {
     /// By processing time rather than event time.
     by_clock: bool,
     early: Option<Early>,
+    /// At the end of the input: when the last window closed that fired then.
+    closed: Option<EventTime>,
     groups: MaxParallelism,
     counters: Arc<Counters>,
 }
@@ -36,7 +38,7 @@ impl Window {
         let interval = early.map(|early| i64::try_from(early.as_micros()).unwrap_or(i64::MAX).max(1));
         let early = interval.map(|interval| Early { interval, due: None });
         let (groups, counters) = (context.groups, context.counters.clone());
-        Ok(Self { aggregator: WindowAggregator::new(spec)?, by_clock, early, groups, counters })
+        Ok(Self { aggregator: WindowAggregator::new(spec)?, by_clock, early, closed: None, groups, counters })
     }
 
     fn advance(&mut self, to: EventTime, out: &mut Output) -> Result<(), OperatorError> {
@@ -71,7 +73,12 @@ impl Operator for Window {
     }
 
     fn watermark(&mut self, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
-        if self.by_clock && context.watermark != EventTime::MAX { Ok(()) } else { self.advance(context.watermark, out) }
+        let at_end = context.watermark == EventTime::MAX;
+        if at_end {
+            let now = self.aggregator.watermark();
+            self.closed = self.aggregator.last_close().map(|closed| closed.max(now));
+        }
+        if self.by_clock && !at_end { Ok(()) } else { self.advance(context.watermark, out) }
     }
 
     fn next_deadline(&self) -> Option<i64> {
@@ -106,15 +113,17 @@ impl Operator for Window {
         Ok(())
     }
 
-    fn clock(&self) -> Option<EventTime> {
-        self.by_clock.then(|| self.aggregator.watermark())
+    fn clock(&self, now: EventTime) -> Option<EventTime> {
+        match self.aggregator.watermark() {
+            EventTime::MAX => self.closed.or(self.by_clock.then_some(now)),
+            // No row has come yet.
+            EventTime::MIN if self.by_clock => Some(now),
+            at => self.by_clock.then_some(at),
+        }
     }
 
     fn restore_watermark(&mut self, watermark: EventTime) {
-        // At the end of its input everything had fired; the clock goes on.
-        if !self.by_clock || watermark != EventTime::MAX {
-            self.aggregator.restore_watermark(watermark);
-        }
+        self.aggregator.restore_watermark(watermark);
     }
 
     fn end(&mut self) -> Dropped {
@@ -140,6 +149,44 @@ mod tests {
     }
 
     #[test]
+    fn what_fired_at_the_end_of_the_input_stays_shut_in_a_later_run_and_nothing_else() {
+        let times = |seconds: &[i64]| {
+            let times = arrow_array::TimestampMicrosecondArray::from_iter_values(seconds.iter().map(|at| at * SECOND));
+            RecordBatch::try_from_iter([("at", Arc::new(times) as ArrayRef)]).expect("one column")
+        };
+        let input = times(&[]).schema();
+        let rows = Aggregate::compile("count(*)", &input).expect("an aggregate");
+        let spec = |window, allowed_lateness| {
+            let (aggregates, input) = (vec![("rows".to_owned(), rows.clone())], input.clone());
+            Arc::new(WindowAggregatorSpec { window, keys: vec![], event_time: Some(0), allowed_lateness, early: false, aggregates, input })
+        };
+        let (node, groups) = (OperatorId::new("totals"), MaxParallelism::DEFAULT);
+        let context = SubtaskContext { node, subtask: SubtaskId(0), groups, counters: Arc::default() };
+        let cases = [
+            (spec(WindowSpec::tumbling(10 * SECOND), 0), 20, 2),
+            (spec(WindowSpec::tumbling(10 * SECOND), 5 * SECOND), 25, 2),
+            (spec(WindowSpec::sliding(10 * SECOND, 5 * SECOND), 0), 25, 2),
+            // A row that would have gone into the last session begins one of its own.
+            (spec(WindowSpec::session(10 * SECOND), 0), 25, 1),
+        ];
+        for (spec, shut_until, late) in cases {
+            let mut window = Window::new(spec.clone(), None, &context).expect("made");
+            window.process(times(&[3, 15]), &at(0), &mut Output::default()).expect("taken");
+            assert_eq!(window.clock(EventTime::MIN), None, "the watermark tells");
+            let end = CallContext { watermark: EventTime::MAX, processing_time: 0 };
+            window.watermark(&end, &mut Output::default()).expect("fires");
+            assert_eq!(window.clock(EventTime::MIN), Some(EventTime::from_micros(shut_until * SECOND)));
+            let mut later = Window::new(spec, None, &context).expect("made");
+            window.snapshot(&|_| true).expect("taken").sections.iter().for_each(|section| later.restore(section).expect("restored"));
+            later.restore_watermark(window.clock(EventTime::MIN).expect("the end"));
+            let mut out = Output::default();
+            later.process(times(&[8, 19, 30]), &at(0), &mut out).expect("taken");
+            let aside: usize = out.into_parts().0.iter().filter(|(output, _)| *output == LATE).map(|(_, rows)| rows.num_rows()).sum();
+            assert_eq!(aside, late);
+        }
+    }
+
+    #[test]
     fn a_window_of_processing_time_that_has_fired_stays_shut_after_a_restore() {
         let row = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).expect("one column");
         let total = Aggregate::compile("sum(n)", &row.schema()).expect("an aggregate");
@@ -161,7 +208,7 @@ mod tests {
         let snapshot = window.snapshot(&|_| true).expect("taken");
         let (mut restored, mut out) = (Window::new(spec, None, &context).expect("made"), Output::default());
         snapshot.sections.iter().for_each(|section| restored.restore(section).expect("restored"));
-        restored.restore_watermark(window.clock().expect("it lives by the clock"));
+        restored.restore_watermark(window.clock(EventTime::MIN).expect("it lives by the clock"));
         restored.processing_time(&at(15), &mut out).expect("fires");
         assert_eq!(given_out(out), 1, "[5, 15) alone");
     }

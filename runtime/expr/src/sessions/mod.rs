@@ -353,6 +353,11 @@ impl Sessions {
         self.parts.values().map(|part| part.next_due(self.gap)).min()
     }
 
+    /// The end of the last open session.
+    pub(crate) fn last_end(&self) -> Option<i64> {
+        self.table.open().map(|session| session.last + self.gap).max()
+    }
+
     /// Bytes on the heap.
     pub(crate) fn memory(&self) -> usize {
         self.table.memory() + self.parts.values().map(Part::memory).sum::<usize>()

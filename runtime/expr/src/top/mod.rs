@@ -318,6 +318,11 @@ impl Top {
         RecordBatch::try_new(self.output.clone(), columns).map_err(|error| fault(&error))
     }
 
+    /// The end of the last window that holds rows.
+    pub fn last_end(&self) -> Option<EventTime> {
+        self.windows.last_key_value().map(|((end, _), _)| EventTime::from_micros(*end))
+    }
+
     /// How many windows hold rows.
     pub fn open_windows(&self) -> usize {
         self.windows.len()

@@ -38,7 +38,7 @@ cases! { "":
     top
 }
 
-/// Every case once more with checkpoints, killed a few times on its way.
+/// Every case once more with checkpoints, killed a few times on its way: at random moments and at named places.
 macro_rules! killed {
     ($($name:ident)*) => {
         mod killed {
@@ -47,7 +47,9 @@ macro_rules! killed {
                 #[test]
                 fn $name() {
                     for (parallelism, seed) in [(1, 1), (3, 2)] {
-                        let checked = Case::named(stringify!($name)).and_then(|case| case.check_killed(parallelism, seed, 3));
+                        let case = Case::named(stringify!($name)).expect("a case");
+                        let checked = case.check_killed(parallelism, seed, 3);
+                        let checked = checked.and_then(|_| case.check_killed_at_points(parallelism, seed, 2));
                         checked.unwrap_or_else(|error| panic!("{} at parallelism {parallelism}: {error:#}", stringify!($name)));
                     }
                 }
@@ -90,4 +92,13 @@ cases! { "errors/":
     wrong_schema
     wrong_sql
     wrong_types
+}
+
+/// The exclusive manifest alone keeps two processes on one job apart, as where there is no lock.
+#[test]
+fn two_processes_without_a_lock() {
+    for (name, parallelism, seed) in [("fraud", 1, 1), ("sessions", 3, 2)] {
+        let checked = Case::named(name).and_then(|case| case.check_two_processes(parallelism, seed, 3));
+        checked.unwrap_or_else(|error| panic!("{name} at parallelism {parallelism}: {error:#}"));
+    }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use stygian_e2e::{Ended, Program, components, read_output};
 
 /// Running totals by user of files that may be added to.
-const TOTALS: &str = r#"
+pub(crate) const TOTALS: &str = r#"
 name = "totals"
 
 [checkpoint]
@@ -37,24 +37,24 @@ path = "out/running"
 format = "json"
 "#;
 
-struct Place {
+pub(crate) struct Place {
     folder: tempfile::TempDir,
     sold: u64,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("sales")).expect("made");
         Self { folder, sold: 0 }
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// Sells to three users in turn.
-    fn sell(&mut self, rows: u64) {
+    pub(crate) fn sell(&mut self, rows: u64) {
         let file = self.path().join("sales/a.jsonl");
         let mut file = std::fs::File::options().append(true).create(true).open(file).expect("opened");
         for row in self.sold..self.sold + rows {
@@ -63,7 +63,7 @@ impl Place {
         self.sold += rows;
     }
 
-    fn args(&self) -> Vec<&'static str> {
+    pub(crate) fn args(&self) -> Vec<&'static str> {
         vec!["--plugins", components().to_str().expect("text")]
     }
 
@@ -74,7 +74,7 @@ impl Place {
     }
 
     /// The counts of each user's rows that are visible, if none is there twice and none is left out.
-    fn visible(&self) -> u64 {
+    pub(crate) fn visible(&self) -> u64 {
         let out = self.path().join("out/running");
         let rows = if out.is_dir() { read_output(&out).expect("whole files") } else { Vec::new() };
         for user in 0..3 {
@@ -87,7 +87,7 @@ impl Place {
         rows.len() as u64
     }
 
-    fn wait_for_all(&self) {
+    pub(crate) fn wait_for_all(&self) {
         wait_for("all rows", || (self.visible() == self.sold).then_some(()));
     }
 
@@ -227,6 +227,90 @@ fn a_failure_that_may_pass_starts_the_job_again() {
     let (_, err, status) = end(child);
     assert_eq!(status, Some(0), "{err}");
     assert!(err.contains("started again from its last checkpoint"), "{err}");
+}
+
+/// Sales by ten seconds, of files that are there.
+const SALES: &str = r#"
+name = "sales"
+
+[checkpoint]
+folder = "checkpoints"
+
+[source.sales]
+connector = "files"
+path = "sales/*.jsonl"
+format = "json"
+schema = { amount = "int64", at = "timestamp_utc" }
+event_time = "at"
+
+[operator.sums]
+input = "sales"
+window = { tumbling = "10s" }
+aggregate = { amount = "sum(amount)" }
+
+[sink.sums]
+input = "sums"
+connector = "files"
+path = "out/sums"
+format = "json"
+"#;
+
+#[test]
+fn a_job_whose_input_has_ended_goes_on_with_more_of_it() {
+    let place = Place::new();
+    let sell = |file: &str, rows: &[(u32, i64)]| {
+        let row = |(second, amount): &(u32, i64)| format!("{{\"amount\":{amount},\"at\":\"2026-01-01T00:00:{second:02}Z\"}}\n");
+        std::fs::write(place.path().join("sales").join(file), rows.iter().map(row).collect::<String>()).expect("written");
+    };
+    let sums = || {
+        let mut sums: Vec<i64> =
+            read_output(&place.path().join("out/sums")).expect("whole").iter().filter_map(|row| row["amount"].as_i64()).collect();
+        sums.sort_unstable();
+        sums
+    };
+    sell("a.jsonl", &[(1, 1), (5, 2), (12, 4)]);
+    assert_eq!(place.run(SALES, &[]).status, Some(0));
+    assert_eq!(sums(), [3, 4]);
+    // Windows that have fired at the end stay shut, those behind them do not.
+    sell("b.jsonl", &[(19, 8), (20, 16), (31, 32)]);
+    let ended = place.run(SALES, &["--output", "json"]);
+    assert_eq!(ended.status, Some(0), "{}", ended.err);
+    assert_eq!(sums(), [3, 4, 16, 32]);
+    let summary: Value = serde_json::from_str(&ended.out).expect("JSON");
+    assert_eq!(summary["nodes"][1]["late_rows"], 1, "{summary}");
+    assert_eq!(place.run(SALES, &[]).status, Some(0));
+    assert_eq!(sums(), [3, 4, 16, 32]);
+}
+
+#[test]
+fn at_least_once_loses_nothing_and_does_not_wait_for_checkpoints() {
+    let mut place = Place::new();
+    let often = TOTALS.replace("interval = \"50ms\"", "interval = \"50ms\"\nmode = \"at-least-once\"");
+    let explained = {
+        std::fs::write(place.path().join("pipeline.toml"), &often).expect("written");
+        let args: Vec<&str> = ["explain", "pipeline.toml"].into_iter().chain(place.args()).collect();
+        Program::find().expect("built").run(place.path(), &args).expect("runs").out
+    };
+    assert!(explained.contains("guarantees: at-least-once"), "{explained}");
+    let counts = || {
+        let rows = read_output(&place.path().join("out/running")).unwrap_or_default();
+        rows.iter().filter(|row| row["user"] == "u0").filter_map(|row| row["count"].as_u64()).collect::<std::collections::BTreeSet<u64>>()
+    };
+    for round in 1..=3 {
+        place.sell(300);
+        let child = start(place.path(), &often, &place.args());
+        wait_for("all rows", || (counts() == (1..=100 * round).collect()).then_some(()));
+        signal(&child, "-KILL");
+        end(child);
+    }
+    // Files become visible as they are finished, not with the checkpoint behind them.
+    let seldom = often.replace("interval = \"50ms\"", "interval = \"1h\"");
+    let seldom = format!("{seldom}roll_after = \"1s\"\n");
+    place.sell(300);
+    let child = start(place.path(), &seldom, &place.args());
+    wait_for("all rows", || (counts() == (1..=400).collect()).then_some(()));
+    signal(&child, "-INT");
+    assert_eq!(end(child).2, Some(0));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Whole pipelines, run by the real program.
 #![allow(clippy::expect_used, clippy::panic)] // helpers of tests
 
+mod broken_storage;
 mod cases;
+mod control;
 mod durable;
 mod follow;
 mod given;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use stygian_e2e::{Case, Ended, Program, components, differences, read_json_lines, read_output};
+use stygian_e2e::{Case, Ended, Program, components, Differences, read_json_lines, read_output};
 
 fn stygian(folder: &Path, args: &[&str]) -> Ended {
     Program::find().expect("built").run(folder, args).expect("starts")
@@ -42,11 +42,11 @@ fn skipped_rows_are_in_no_output_and_counted() {
         assert_eq!(ended.status, Some(0), "{}", ended.err);
         let expected = |sink: &str| read_json_lines(&place.path().join("expected").join(sink)).expect("expected rows");
         let found = |sink: &str| read_output(&place.path().join("out").join(sink)).expect("rows");
-        assert_eq!(differences(found("kept"), expected("kept.jsonl")), "");
+        Differences::check(found("kept"), expected("kept.jsonl")).expect("as expected");
         let (refused, poison): (Vec<_>, Vec<_>) = expected("refused.jsonl").into_iter().partition(|row| row["why"] == "a refund");
         assert_eq!(operator(&json(&ended))["poison_rows"], poison.len());
         assert_eq!(operator(&json(&ended))["dead_letters"], refused.len());
-        assert_eq!(differences(found("refused"), refused), "");
+        Differences::check(found("refused"), refused).expect("as expected");
     }
 }
 

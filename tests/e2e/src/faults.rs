@@ -1,0 +1,253 @@
+//! Cases with faults: runs with checkpoints that are killed on their way, after which the output is to be as if nothing had happened.
+
+use crate::case::Case;
+use crate::program::{Ended, Program, components};
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// The places at which a job can have itself killed; see `stygian_core::kill_point`.
+pub const KILL_POINTS: [&str; 16] = [
+    "barrier",
+    "snapshot",
+    "state-unfinished",
+    "state-written",
+    "stored",
+    "pre-committed",
+    "ended",
+    "manifest-unwritten",
+    "manifest-written",
+    "unrenamed",
+    "renamed",
+    "visible",
+    "garbage",
+    "recovering",
+    "orphan",
+    "restoring",
+];
+
+/// The longest that a run may take.
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// What a case has survived.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Killed {
+    /// How often it was killed, or stopped while another process took its job.
+    pub times: usize,
+    /// Where, for kills at named places.
+    pub points: Vec<&'static str>,
+}
+
+impl Case {
+    /// Runs the case with checkpoints, kills it at random moments that `seed` chooses and starts it again, until it has come to its end; then
+    /// checks what came of it, as if nothing had happened. At most `kills` times.
+    ///
+    /// # Errors
+    /// What differs from what was expected.
+    pub fn check_killed(&self, parallelism: u16, seed: u64, kills: usize) -> Result<Killed> {
+        let run = Run { case: self, place: self.copied()?, parallelism, seed };
+        let (mut chance, mut killed) = (Chance(seed), Killed::default());
+        // Moments are spread over about as long as a run takes, which is not known before: a kill that comes late shortens those after it.
+        let mut longest = 400;
+        while killed.times < kills {
+            let after = Duration::from_millis(20 + chance.below(longest));
+            match ended_within(run.start(None)?, after)? {
+                None => killed.times += 1,
+                Some(ended) if ended.status == Some(0) && killed.times == 0 && longest > 40 => {
+                    // Too fast: from the beginning, and sooner.
+                    longest /= 2;
+                    std::fs::remove_dir_all(run.place.path().join("checkpoints"))?;
+                    std::fs::remove_dir_all(run.place.path().join("out"))?;
+                }
+                Some(ended) => {
+                    ensure!(ended.status == Some(0), "after {} kills: status {:?}\n{}", killed.times, ended.status, ended.err);
+                    break;
+                }
+            }
+        }
+        run.finish(killed)
+    }
+
+    /// As [`Case::check_killed`], at named places: `seed` chooses which, and which time the job comes there.
+    ///
+    /// # Errors
+    /// What differs from what was expected.
+    pub fn check_killed_at_points(&self, parallelism: u16, seed: u64, kills: usize) -> Result<Killed> {
+        let run = Run { case: self, place: self.copied()?, parallelism, seed };
+        let (mut chance, mut killed) = (Chance(seed), Killed::default());
+        while killed.times < kills {
+            let point = chance.one_of(&KILL_POINTS);
+            let spared = chance.below(4);
+            let ended = ended_within(run.start(Some(&format!("{point}={spared}*off->return")))?, LONGEST)?;
+            let ended = ended.with_context(|| format!("with {point} it does not come to its end"))?;
+            if ended.status == Some(0) {
+                break;
+            }
+            ensure!(ended.status.is_none(), "killed at {point}: status {:?}\n{}", ended.status, ended.err);
+            killed.times += 1;
+            killed.points.push(point);
+        }
+        run.finish(killed)
+    }
+
+    /// Runs the case in two processes at once, neither of which is kept out by the lock of the other: one is stopped (SIGSTOP) while the
+    /// other takes the job over, and goes on (SIGCONT) in the middle of that. Up to `rounds` times; the one that is left is stopped next.
+    ///
+    /// # Errors
+    /// What differs from what was expected.
+    pub fn check_two_processes(&self, parallelism: u16, seed: u64, rounds: usize) -> Result<Killed> {
+        let run = Run { case: self, place: self.copied()?, parallelism, seed };
+        let (mut chance, mut killed, mut left) = (Chance(seed), Killed::default(), None);
+        while killed.times < rounds {
+            let mut one = match left.take() {
+                Some(left) => left,
+                None => Guard(Some(run.start(Some("no-lock=return"))?)),
+            };
+            std::thread::sleep(Duration::from_millis(20 + chance.below(300)));
+            one.signal("-STOP")?;
+            let mut other = Guard(Some(run.start(Some("no-lock=return"))?));
+            std::thread::sleep(Duration::from_millis(20 + chance.below(400)));
+            one.signal("-CONT")?;
+            killed.times += 1;
+            // One of them has the job for good as soon as it commits a checkpoint that the other does not know of.
+            let deadline = Instant::now() + LONGEST;
+            let status = loop {
+                if let Some(status) = one.status()? {
+                    left = Some(other);
+                    break status;
+                }
+                if let Some(status) = other.status()? {
+                    left = Some(one);
+                    break status;
+                }
+                ensure!(Instant::now() < deadline, "two processes have the job for two minutes");
+                std::thread::sleep(Duration::from_millis(2));
+            };
+            if status.success() {
+                break;
+            }
+        }
+        if let Some(child) = left.and_then(|mut left| left.0.take()) {
+            ended_within(child, LONGEST)?;
+        }
+        run.finish(killed)
+    }
+}
+
+/// A case that runs in a folder of its own, again and again.
+struct Run<'a> {
+    case: &'a Case,
+    place: tempfile::TempDir,
+    parallelism: u16,
+    seed: u64,
+}
+
+impl Run<'_> {
+    /// Starts it, from the beginning or from its last checkpoint.
+    fn start(&self, points: Option<&str>) -> Result<Child> {
+        let mut command = durable(self.place.path(), self.parallelism)?;
+        if let Some(points) = points {
+            command.env("FAILPOINTS", points);
+        }
+        Ok(command.stdout(Stdio::null()).spawn()?)
+    }
+
+    /// Runs it to its end, undisturbed, and compares.
+    fn finish(self, killed: Killed) -> Result<Killed> {
+        let Self { case, place, seed, .. } = &self;
+        let told = || format!("after {killed:?} with seed {seed}");
+        let last = ended_within(self.start(None)?, LONGEST)?;
+        let last = last.with_context(|| format!("{}, it does not come to its end in two minutes", told()))?;
+        ensure!(last.status == Some(0), "{}: status {:?}\n{}", told(), last.status, last.err);
+        case.decode(&place.path().join("out"))?;
+        case.compare(place.path()).with_context(told)?;
+        let left = unfinished(&place.path().join("out"))?;
+        ensure!(left.is_empty(), "{}, left behind: {left:?}", told());
+        Ok(killed)
+    }
+}
+
+/// A run with checkpoints, which goes on from what is in the folder.
+fn durable(place: &Path, parallelism: u16) -> Result<Command> {
+    let plugins = components().to_str().context("a path that is no text")?;
+    let parallelism = format!("settings.parallelism={parallelism}");
+    let sets = [parallelism.as_str(), "checkpoint.folder=\"checkpoints\"", "checkpoint.interval=\"50ms\""];
+    let sets = sets.into_iter().flat_map(|set| ["--set", set]);
+    let args: Vec<&str> = ["run", "pipeline.toml", "--plugins", plugins].into_iter().chain(sets).collect();
+    Ok(Program::find()?.command(place, &args))
+}
+
+/// How a run ended; `None`: it was killed after this time.
+fn ended_within(mut running: Child, after: Duration) -> Result<Option<Ended>> {
+    let deadline = Instant::now() + after;
+    while running.try_wait()?.is_none() {
+        if Instant::now() >= deadline {
+            running.kill()?;
+            running.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let output = running.wait_with_output()?;
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok(Some(Ended { status: output.status.code(), out: String::new(), err }))
+}
+
+/// A process that does not outlive the test, also where that fails.
+struct Guard(Option<Child>);
+
+impl Guard {
+    fn signal(&self, name: &str) -> Result<()> {
+        if let Some(child) = &self.0 {
+            // One that has ended takes no signal.
+            Command::new("kill").args([name, &child.id().to_string()]).stderr(Stdio::null()).status().context("cannot run kill")?;
+        }
+        Ok(())
+    }
+
+    fn status(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.0.as_mut().context("no process")?.try_wait()?)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            // It may be gone.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// SplitMix64.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % end.max(1)
+    }
+
+    fn one_of(&mut self, all: &[&'static str]) -> &'static str {
+        all[usize::try_from(self.below(all.len() as u64)).unwrap_or_default()]
+    }
+}
+
+/// Files below a folder that are under in-progress names.
+fn unfinished(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(unfinished(&path)?);
+        } else if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}

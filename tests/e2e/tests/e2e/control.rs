@@ -1,0 +1,132 @@
+//! What `status`, `savepoint` and `stop` say to running jobs, and what jobs do then.
+
+use crate::durable::{Place, TOTALS};
+use crate::process::{end, signal, start, wait_for};
+use serde_json::Value;
+use std::path::Path;
+use std::process::Child;
+use stygian_e2e::{Ended, Program};
+
+fn ask(place: &Path, args: &[&str]) -> Ended {
+    Program::find().expect("built").run(place, args).expect("runs")
+}
+
+fn json(ended: &Ended) -> Value {
+    assert_eq!(ended.status, Some(0), "{}", ended.err);
+    serde_json::from_str(&ended.out).expect("JSON")
+}
+
+fn totals(place: &mut Place, sold: u64) -> Child {
+    place.sell(sold);
+    let child = start(place.path(), TOTALS, &place.args());
+    place.wait_for_all();
+    child
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("listed") {
+        let entry = entry.expect("an entry");
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
+    }
+}
+
+#[test]
+fn a_running_job_tells_how_it_is() {
+    let mut place = Place::new();
+    let child = totals(&mut place, 30);
+    let process = child.id().to_string();
+    let status = json(&ask(place.path(), &["status", "totals", "--output", "json"]));
+    assert_eq!((&status["job"], &status["process"], &status["phase"]), (&"totals".into(), &child.id().into(), &"running".into()));
+    let nodes = status["nodes"].as_array().expect("nodes");
+    let of = |name: &str| nodes.iter().find(|node| node["name"] == name).expect("a node");
+    assert_eq!((&of("sales")["rows_out"], &of("totals")["state_keys"], &of("running")["rows_in"]), (&30.into(), &3.into(), &30.into()));
+    assert!(status["checkpoints"]["last"]["id"].as_u64() >= Some(1), "{status}");
+    let text = ask(place.path(), &["status", &process]).out;
+    assert!(text.contains("job `totals`") && text.contains("running") && text.contains("checkpoints in "), "{text}");
+    let list = ask(place.path(), &["status"]).out;
+    assert!(list.contains("totals") && list.contains(&process), "{list}");
+    signal(&child, "-KILL");
+    end(child);
+    let gone = ask(place.path(), &["status", "totals"]);
+    assert_eq!(gone.status, Some(2), "{}", gone.err);
+    assert!(gone.err.contains("no job `totals`"), "{}", gone.err);
+    assert!(ask(place.path(), &["status"]).out.contains("no job"));
+}
+
+#[test]
+fn a_savepoint_stands_alone_and_is_gone_on_from_at_another_parallelism() {
+    let mut place = Place::new();
+    let child = totals(&mut place, 50);
+    let made = json(&ask(place.path(), &["savepoint", "totals", "before", "--output", "json"]));
+    assert_eq!(made["folder"], place.path().canonicalize().expect("there").join("before").to_str().expect("text"));
+    // All that is before the savepoint is visible, and nothing has come since.
+    let mut later = Place::new();
+    copy(&place.path().join("out/running"), &later.path().join("out/running"));
+    assert_eq!(later.visible(), 50);
+    place.sell(40);
+    place.wait_for_all();
+    let stopped = json(&ask(place.path(), &["stop", "totals", "--savepoint=after", "--output", "json"]));
+    assert!(stopped["savepoint"]["checkpoint"].as_u64() > made["checkpoint"].as_u64(), "{stopped}");
+    assert_eq!((&stopped["savepoint"]["checkpoint"], &stopped["failure"]), (&stopped["checkpoint"], &Value::Null));
+    let (_, err, status) = end(child);
+    assert_eq!(status, Some(0), "{err}");
+    std::fs::rename(place.path().join("before"), later.path().join("before")).expect("moved");
+    std::fs::remove_dir_all(place.path().join("checkpoints")).expect("removed");
+    later.sell(50 + 40 + 10);
+    let mut args = later.args();
+    args.extend(["--from-savepoint", "before", "--set", "settings.parallelism=3"]);
+    let child = start(later.path(), TOTALS, &args);
+    later.wait_for_all();
+    signal(&child, "-INT");
+    assert_eq!(end(child).2, Some(0));
+    // And the one it was stopped with, in place of the job's own checkpoints.
+    place.sell(10);
+    let mut args = place.args();
+    args.extend(["--from-savepoint", "after"]);
+    let child = start(place.path(), TOTALS, &args);
+    place.wait_for_all();
+    assert_eq!(json(&ask(place.path(), &["stop", "totals", "--output", "json"]))["savepoint"], Value::Null);
+    assert_eq!(end(child).2, Some(0));
+}
+
+#[test]
+fn a_savepoint_that_cannot_be_leaves_the_job_running() {
+    let mut place = Place::new();
+    let child = totals(&mut place, 20);
+    json(&ask(place.path(), &["savepoint", "totals", "taken", "--output", "json"]));
+    let again = ask(place.path(), &["savepoint", "totals", "taken"]);
+    assert_eq!(again.status, Some(1), "{}", again.err);
+    assert!(again.err.contains("taken") && again.err.contains("empty folder"), "{}", again.err);
+    std::fs::write(place.path().join("file"), "").expect("written");
+    for args in [["savepoint", "totals", "file"], ["stop", "totals", "--savepoint=file"]] {
+        let refused = ask(place.path(), &args);
+        assert_eq!(refused.status, Some(1), "{}", refused.err);
+        assert!(refused.err.contains("no savepoint in") && refused.err.contains("file"), "{}", refused.err);
+    }
+    place.sell(20);
+    place.wait_for_all();
+    signal(&child, "-INT");
+    assert_eq!(end(child).2, Some(0));
+}
+
+#[test]
+fn a_job_without_checkpoints_stops_and_makes_no_savepoints() {
+    let mut place = Place::new();
+    place.sell(10);
+    let pipeline = TOTALS.replace("[checkpoint]\nfolder = \"checkpoints\"\ninterval = \"50ms\"\n", "");
+    let twin = start(place.path(), &pipeline, &place.args());
+    let child = start(place.path(), &pipeline, &place.args());
+    let listed = || ask(place.path(), &["status", "--output", "json"]).out.lines().filter(|line| line.contains("\"running\"")).count();
+    wait_for("two jobs", || (listed() == 2).then_some(()));
+    let which = ask(place.path(), &["stop", "totals"]);
+    assert_eq!(which.status, Some(2), "{}", which.err);
+    assert!(which.err.contains(&format!("totals.{}", child.id())) && which.err.contains(&format!("totals.{}", twin.id())), "{}", which.err);
+    signal(&twin, "-INT");
+    end(twin);
+    let refused = ask(place.path(), &["savepoint", "totals"]);
+    assert_eq!(refused.status, Some(1), "{}", refused.err);
+    assert!(refused.err.contains("[checkpoint]"), "{}", refused.err);
+    let stopped = ask(place.path(), &["stop", "totals"]);
+    assert_eq!((stopped.status, end(child).2), (Some(0), Some(0)), "{}", stopped.err);
+}
