@@ -6,7 +6,7 @@
 
 use crate::error::{CheckpointError, Damage};
 use crate::layout::MAX_ID;
-use crate::manifest::{Manifest, Part, Section};
+use crate::manifest::{Manifest, OperatorState, Part, Section};
 use crate::state_file::{HEADER_BYTES, TRAILER_BYTES};
 use crate::wire::Body;
 use sha2::{Digest, Sha256};
@@ -102,6 +102,7 @@ fn check(manifest: &Manifest) -> Result<(), String> {
     }
     let mut used = BTreeSet::new();
     for (operator, state) in &manifest.operators {
+        check_ahead(manifest, state).map_err(|reason| format!("operator {operator}: {reason}"))?;
         let mut based = BTreeSet::new();
         for section in &state.sections {
             check_section(manifest, section).map_err(|reason| format!("operator {operator}: {reason}"))?;
@@ -126,6 +127,19 @@ fn check(manifest: &Manifest) -> Result<(), String> {
         Some(late) => Err(format!("an output is pending since checkpoint {}, which is later", late.checkpoint)),
         None => Ok(()),
     }
+}
+
+/// Those that are ahead are ascending, and ahead.
+fn check_ahead(manifest: &Manifest, state: &OperatorState) -> Result<(), String> {
+    let mut next = 0;
+    for ahead in &state.ahead {
+        let groups = &ahead.groups.0;
+        if groups.start < next || groups.end > manifest.max_parallelism.get() || Some(ahead.watermark) <= state.watermark {
+            return Err(format!("key groups {} to {} cannot be ahead of the others", groups.start, groups.end - 1));
+        }
+        next = groups.end;
+    }
+    Ok(())
 }
 
 fn check_section(manifest: &Manifest, section: &Section) -> Result<(), String> {

@@ -1,13 +1,13 @@
 //! What subtasks hand over for a checkpoint, and how the next manifest is put together from it and from the last committed one. Pure.
 
 use crate::increments;
-use crate::manifest::{Kind, Manifest, OperatorState, PendingOutput, PluginFacts, SplitState, StateVersions};
+use crate::manifest::{Ahead, Kind, Manifest, OperatorState, PendingOutput, PluginFacts, SplitState, StateVersions};
 use crate::names::{AttemptId, StateFileName};
 use crate::state_file::WrittenFile;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
-use stygian_core::{CheckpointId, EventTime, OperatorId, SubtaskId};
+use stygian_core::{CheckpointId, EventTime, KeyGroupRange, OperatorId, SubtaskId};
 
 /// One of the parallel copies of a task of the job.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +50,8 @@ pub struct OperatorPart {
     pub accumulators: Option<String>,
     /// The last watermark of its input.
     pub watermark: Option<EventTime>,
+    /// The key groups that this holds of; `None`: the operator has no keys, and only its least watermark counts.
+    pub groups: Option<KeyGroupRange>,
 }
 
 /// What is the same at every checkpoint of a run.
@@ -112,8 +114,9 @@ fn operators<'h>(
     }
     let carry = |(id, merged): (OperatorId, Merged)| {
         let before = last.operators.get(&id).map_or(&[][..], |state| &state.sections);
+        let ahead = merged.ahead();
         let sections = increments::carry_over(before, merged.state.sections);
-        (id, OperatorState { sections, ..merged.state })
+        (id, OperatorState { sections, ahead, ..merged.state })
     };
     Ok(merged.into_iter().map(carry).collect())
 }
@@ -122,6 +125,16 @@ fn operators<'h>(
 struct Merged {
     state: OperatorState,
     parts: usize,
+    watermarks: Vec<(KeyGroupRange, EventTime)>,
+}
+
+impl Merged {
+    fn ahead(&self) -> Vec<Ahead> {
+        let later = self.watermarks.iter().filter(|(_, watermark)| Some(*watermark) > self.state.watermark);
+        let mut ahead: Vec<Ahead> = later.map(|(groups, watermark)| Ahead { groups: groups.clone(), watermark: *watermark }).collect();
+        ahead.sort_by_key(|ahead| ahead.groups.0.start);
+        ahead
+    }
 }
 
 fn add_part(merged: &mut Merged, part: &OperatorPart) -> Result<(), String> {
@@ -132,6 +145,8 @@ fn add_part(merged: &mut Merged, part: &OperatorPart) -> Result<(), String> {
     state.accumulators.clone_from(&part.accumulators);
     // A subtask that knows of no watermark holds the operator's back.
     state.watermark = if merged.parts == 0 { part.watermark } else { state.watermark.min(part.watermark) };
+    let groups = part.groups.clone().filter(|groups| !groups.0.is_empty());
+    merged.watermarks.extend(groups.zip(part.watermark));
     for (slot, versions) in &part.state_versions {
         let slot = state.state_versions.entry(slot.clone()).or_default();
         versions.iter().for_each(|(version, count)| *slot.entry(*version).or_default() += count);

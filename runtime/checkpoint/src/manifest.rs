@@ -7,7 +7,7 @@ use crate::names::{AttemptId, Digest, FileSum, JobUuid, SectionName, StateFileNa
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use stygian_core::{CheckpointId, EventTime, KeyGroup, MaxParallelism, Offset, OperatorId, SplitId};
+use stygian_core::{CheckpointId, EventTime, KeyGroup, KeyGroupRange, MaxParallelism, Offset, OperatorId, SplitId};
 
 /// A checkpoint.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,10 +72,23 @@ pub struct OperatorState {
     pub state_versions: StateVersions,
     /// What wrote the accumulators in its state (function, state schema, version of the library); they are only read by the same.
     pub accumulators: Option<String>,
-    /// The last watermark of its input, or how far processing time had come for an operator that lives by it; `None`: there was none yet.
+    /// The last watermark of its input, or how far processing time had come for an operator that lives by it; `None`: there was none yet. Of
+    /// several subtasks the least.
     pub watermark: Option<EventTime>,
+    /// Key groups whose subtasks were ahead of that, as they are where an input was idle for some and back for others, and at the end of the
+    /// input. No two overlap.
+    pub ahead: Vec<Ahead>,
     /// Its state. Restoring a key group is reading its sections of each name in this order: the base, then the changes.
     pub sections: Vec<Section>,
+}
+
+/// Key groups of an operator with a later watermark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// Those of one subtask.
+    pub groups: KeyGroupRange,
+    /// Its watermark.
+    pub watermark: EventTime,
 }
 
 /// How many values there are: slot -> version -> count.

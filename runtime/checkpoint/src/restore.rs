@@ -3,7 +3,7 @@
 use crate::manifest::{Manifest, OperatorState, PendingOutput, Section, SplitState};
 use crate::names::SectionName;
 use std::collections::{BTreeMap, BTreeSet};
-use stygian_core::{EventTime, KeyGroupRange, MaxParallelism, OperatorId, Parallelism};
+use stygian_core::{EventTime, KeyGroup, KeyGroupRange, MaxParallelism, OperatorId, Parallelism};
 
 /// The job as it is planned now.
 #[derive(Clone, Debug)]
@@ -53,8 +53,10 @@ pub struct SubtaskRestore {
     pub groups: KeyGroupRange,
     /// The sections of these groups; of each name and group in the order in which to read them, the base first.
     pub sections: Vec<Section>,
-    /// The last watermark of the operator's input: windows before it have fired.
+    /// The last watermark of the operator's input: windows before it have fired. The least of its key groups.
     pub watermark: Option<EventTime>,
+    /// The largest of its key groups, for some of which windows up to there have fired: the watermark to go on with.
+    pub ahead: Option<EventTime>,
 }
 
 /// Why a manifest does not fit a job.
@@ -91,9 +93,20 @@ fn subtasks(state: Option<&OperatorState>, planned: &PlannedOperator, groups: Ma
     let of_subtask = |subtask| {
         let range = groups.range_of(subtask, planned.parallelism);
         let sections = sections.iter().filter(|section| range.contains(section.group)).cloned().collect();
-        SubtaskRestore { groups: range, sections, watermark: state.and_then(|state| state.watermark) }
+        let (watermark, ahead) = state.map_or((None, None), |state| watermarks(state, &range));
+        SubtaskRestore { groups: range, sections, watermark, ahead }
     };
     planned.parallelism.subtasks().map(of_subtask).collect()
+}
+
+/// The least and the largest watermark of key groups.
+fn watermarks(state: &OperatorState, groups: &KeyGroupRange) -> (Option<EventTime>, Option<EventTime>) {
+    let of_group = |group| {
+        let ahead = state.ahead.iter().find(|ahead| ahead.groups.contains(KeyGroup(group)));
+        ahead.map_or(state.watermark, |ahead| Some(ahead.watermark))
+    };
+    let (least, largest) = (groups.0.clone().map(of_group).min(), groups.0.clone().map(of_group).max());
+    (least.unwrap_or(state.watermark), largest.unwrap_or(state.watermark))
 }
 
 fn refusals(manifest: &Manifest, job: &PlannedJob) -> Vec<Refusal> {

@@ -1,10 +1,10 @@
 //! The body of a manifest as JSON: the types that stand between [`Manifest`] and its text. What they are called here is the format.
 
-use crate::manifest::{FileFacts, Kind, Manifest, OperatorState, Part, PendingOutput, PluginFacts, Section, SplitState};
+use crate::manifest::{Ahead, FileFacts, Kind, Manifest, OperatorState, Part, PendingOutput, PluginFacts, Section, SplitState};
 use crate::names::{AttemptId, FileSum, JobUuid, SectionName, StateFileName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use stygian_core::{CheckpointId, EventTime, KeyGroup, MaxParallelism, Offset, OperatorId, SplitId};
+use stygian_core::{CheckpointId, EventTime, KeyGroup, KeyGroupRange, MaxParallelism, Offset, OperatorId, SplitId};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,9 +45,15 @@ struct Operator {
     accumulators: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     watermark: Option<i64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ahead: Vec<LaterGroups>,
     state_versions: BTreeMap<String, BTreeMap<u32, u64>>,
     sections: Vec<Piece>,
 }
+
+/// `[first key group, last key group, watermark]`
+#[derive(Serialize, Deserialize)]
+struct LaterGroups(u16, u16, i64);
 
 /// `[name, key group, "base" or "change", index into files, offset, length, XXH3-64 in 16 hexadecimal digits]`
 #[derive(Serialize, Deserialize)]
@@ -126,6 +132,7 @@ impl Operator {
             plugin: state.plugin.clone(),
             accumulators: state.accumulators.clone(),
             watermark: state.watermark.map(EventTime::micros),
+            ahead: state.ahead.iter().map(LaterGroups::of).collect::<Result<_, _>>()?,
             state_versions: state.state_versions.clone(),
             sections: state.sections.iter().map(|section| Piece::of(section, files)).collect::<Result<_, _>>()?,
         })
@@ -137,8 +144,24 @@ impl Operator {
             state_versions: self.state_versions,
             accumulators: self.accumulators,
             watermark: self.watermark.map(EventTime::from_micros),
+            ahead: self.ahead.into_iter().map(LaterGroups::ahead).collect::<Result<_, _>>()?,
             sections: self.sections.into_iter().map(|piece| piece.section(files)).collect::<Result<_, _>>()?,
         })
+    }
+}
+
+impl LaterGroups {
+    fn of(ahead: &Ahead) -> Result<Self, String> {
+        match ahead.groups.0.end.checked_sub(1).filter(|last| ahead.groups.0.start <= *last) {
+            Some(last) => Ok(Self(ahead.groups.0.start, last, ahead.watermark.micros())),
+            None => Err("no key group is ahead".to_owned()),
+        }
+    }
+
+    fn ahead(self) -> Result<Ahead, String> {
+        let Self(first, last, watermark) = self;
+        let end = last.checked_add(1).filter(|end| first < *end).ok_or_else(|| format!("key groups {first} to {last} are ahead"))?;
+        Ok(Ahead { groups: KeyGroupRange(first..end), watermark: EventTime::from_micros(watermark) })
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use stygian_checkpoint::{
     AttemptId, CheckpointError, CheckpointSettings, CheckpointStorage, ExpectedUuid, JobUuid, Kind, Manifest, PlannedJob, PluginFacts,
-    RestorePlan, StartFrom, StartingRun, restore,
+    RecoveryError, RestorePlan, StartFrom, StartingRun, restore,
 };
 use stygian_core::{CheckpointId, OperatorId};
 use stygian_engine::{CheckpointSpec, JobSpec};
@@ -107,12 +107,13 @@ impl Durable {
         &self.folder
     }
 
-    /// Whether a checkpoint was committed since the job was started last.
+    /// Whether a checkpoint was committed since the job was started last, or this was asked last.
     ///
     /// # Errors
     /// When the folder cannot be read.
-    pub(crate) async fn came_on(&self) -> Result<bool, Failure> {
-        Ok(self.storage.list().await?.last().copied() > self.taken)
+    pub(crate) async fn came_on(&mut self) -> Result<bool, Failure> {
+        let newest = self.storage.list().await?.last().copied();
+        Ok(newest > std::mem::replace(&mut self.taken, newest))
     }
 
     /// The next start goes on from the newest checkpoint, whatever was asked for on the command line.
@@ -143,9 +144,9 @@ async fn start_from(storage: &CheckpointStorage, attempt: AttemptId, args: &RunA
 }
 
 /// A storage that does not work may work the next time; what it holds stays wrong.
-fn refused(error: CheckpointError) -> Failure {
-    match error {
-        CheckpointError::Storage { .. } => error.into(),
+fn refused(error: impl Into<RecoveryError>) -> Failure {
+    match error.into() {
+        error @ RecoveryError::Checkpoint(CheckpointError::Storage { .. }) => error.into(),
         error => Failure::input(error),
     }
 }

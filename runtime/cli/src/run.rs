@@ -118,8 +118,8 @@ impl Running<'_> {
     }
 
     /// Whether a checkpoint was committed since the last start.
-    async fn came_on(&self) -> bool {
-        match &self.durable {
+    async fn came_on(&mut self) -> bool {
+        match &mut self.durable {
             // A folder that cannot be read now has not come on; the failure to tell is the job's.
             Some(durable) => durable.came_on().await.unwrap_or(false),
             None => false,

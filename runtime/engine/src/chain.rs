@@ -25,6 +25,8 @@ pub(crate) struct Chain {
     watermark: EventTime,
     /// The watermark before the end of the input.
     before_end: EventTime,
+    /// Where it begins, if some of what it holds had come further than the rest.
+    begins_at: Option<EventTime>,
     clock: Arc<dyn Clock>,
 }
 
@@ -38,7 +40,7 @@ pub(crate) struct Stage {
 
 impl Chain {
     pub(crate) fn new(subtask: SubtaskId, stages: Vec<Stage>, outlets: Vec<Outlet>, clock: Arc<dyn Clock>) -> Self {
-        Self { subtask, stages, outlets, watermark: EventTime::MIN, before_end: EventTime::MIN, clock }
+        Self { subtask, stages, outlets, watermark: EventTime::MIN, before_end: EventTime::MIN, begins_at: None, clock }
     }
 
     /// Passes rows to each of the targets.
@@ -140,9 +142,16 @@ impl Chain {
         self.stages.iter_mut().map(|stage| (&stage.node, &mut stage.operator))
     }
 
-    /// The watermark that all operators had.
-    pub(crate) fn restore_watermark(&mut self, watermark: EventTime) {
+    /// The watermark that all operators had, and that which some of what they hold had.
+    pub(crate) fn restore_watermark(&mut self, watermark: EventTime, furthest: Option<EventTime>) {
         (self.watermark, self.before_end) = (watermark, watermark);
+        self.begins_at = furthest.filter(|furthest| *furthest > watermark);
+    }
+
+    /// Brings all that was restored to one watermark, before anything else: nothing that has fired fires again, and what had not come so far
+    /// fires now.
+    pub(crate) fn begin(&mut self) -> Result<(), JobError> {
+        self.begins_at.take().map_or(Ok(()), |watermark| self.watermark(watermark))
     }
 
     /// Which copy it is.

@@ -14,6 +14,8 @@ const LONG: Duration = Duration::from_secs(3600);
 
 /// Runs until all inputs have ended.
 pub(crate) async fn run(mut inputs: Inputs, mut chain: Chain, mut participant: Option<Participant>) -> Result<Dropped, JobError> {
+    chain.begin()?;
+    chain.send().await?;
     loop {
         let due = chain.due().unwrap_or_else(|| Instant::now() + LONG);
         let element = tokio::select! {

@@ -33,10 +33,7 @@ pub(crate) enum Finished {
         held: Vec<Pending>,
     },
     /// To this committer, at once; a checkpoint holds only that all before it is visible.
-    AtOnce {
-        participant: Box<Participant>,
-        committer: Box<dyn Committer>,
-    },
+    AtOnce { participant: Box<Participant>, committer: Box<dyn Committer> },
 }
 
 impl Finished {

@@ -67,6 +67,7 @@ pub(crate) fn wire(
         attempt: spec.attempt,
         inputs: spec.tasks.iter().map(|task| task.parallelism.subtasks().map(|_| Vec::new()).collect()).collect(),
         parallelism,
+        keyed: BTreeSet::new(),
         metrics: MetricsBuilder::default(),
         wired: Wired {
             sources: Vec::new(),
@@ -105,6 +106,8 @@ struct Wiring {
     job: String,
     attempt: String,
     parallelism: Vec<Parallelism>,
+    /// Tasks whose input is parted by key.
+    keyed: BTreeSet<usize>,
     /// The receiving ends of each task's subtasks.
     inputs: Vec<Vec<Vec<Receiver<StreamElement>>>>,
     metrics: MetricsBuilder,
@@ -162,6 +165,7 @@ impl Wiring {
             .map(|subtask| match partitioning {
                 Partitioning::Forward => Outlet::forward(connect(subtask)),
                 Partitioning::Hash(columns) => {
+                    self.keyed.insert(to);
                     let partitioner = HashPartitioner::new(columns.clone(), self.settings.max_parallelism, downstream);
                     let channels = downstream.subtasks().map(&mut connect).collect();
                     Outlet::hash(channels, partitioner, self.settings.batch_rows, self.settings.max_batch_delay)
@@ -175,10 +179,8 @@ impl Wiring {
         let (finished, to_commit) = mpsc::channel(PENDING_PARCELS);
         self.wired.committers.push(Committing { node: node.clone(), committer: sink.committer(), finished: to_commit });
         let mut writer = |subtask: &SubtaskId| {
-            let finished = match self.participant(format!("sink {node}"), *subtask, Parallelism::ONE) {
-                Some(participant) if at_least_once => {
-                    Finished::AtOnce { participant: Box::new(participant), committer: sink.committer() }
-                }
+            let finished = match self.participant(format!("sink {node}"), *subtask, Parallelism::ONE, false) {
+                Some(participant) if at_least_once => Finished::AtOnce { participant: Box::new(participant), committer: sink.committer() },
                 Some(participant) => Finished::Checkpoint { participant: Box::new(participant), held: Vec::new() },
                 None => Finished::Committer(finished.clone()),
             };
@@ -197,13 +199,13 @@ impl Wiring {
     }
 
     /// Takes a subtask into the job's checkpoints.
-    fn participant(&mut self, task: String, subtask: SubtaskId, parallelism: Parallelism) -> Option<Participant> {
+    fn participant(&mut self, task: String, subtask: SubtaskId, parallelism: Parallelism, keyed: bool) -> Option<Participant> {
         let owner = if parallelism == Parallelism::ONE { SubtaskId(0) } else { subtask };
         let owned = self.settings.max_parallelism.range_of(owner, parallelism);
         let task = TaskId { task: task.into(), subtask };
         let shared = self.shared.clone()?;
         self.wired.participants.insert(task.clone());
-        Some(Participant::new(shared, task, owned))
+        Some(Participant::new(shared, task, owned, keyed))
     }
 
     fn head(&mut self, task: usize, built: Built, starting: Starting, stop: &Stop) {
@@ -211,7 +213,8 @@ impl Wiring {
             Head::Exchange => {
                 let inputs = std::mem::take(&mut self.inputs[task]);
                 for (channels, chain) in inputs.into_iter().zip(built.chains) {
-                    let participant = self.participant(built.name.clone(), chain.subtask(), self.parallelism[task]);
+                    let participant =
+                        self.participant(built.name.clone(), chain.subtask(), self.parallelism[task], self.keyed.contains(&task));
                     self.wired.exchanges.push((built.name.clone(), Inputs::new(channels), chain, participant));
                 }
             }
@@ -225,7 +228,7 @@ impl Wiring {
                 for ((chain, splits), counters) in built.chains.into_iter().zip(splits).zip(built.source_counters) {
                     let (mut task, mut reading) = self.source(&source, splits, chain, counters, stop.clone());
                     let subtask = task.chain.subtask();
-                    if let Some(participant) = self.participant(built.name.clone(), subtask, parallelism) {
+                    if let Some(participant) = self.participant(built.name.clone(), subtask, parallelism, false) {
                         let (to, commands) = mpsc::channel(COMMANDS);
                         self.wired.commands.push(to);
                         (task.participant, task.commands) = (Some(participant), Some(commands));

@@ -120,9 +120,13 @@ impl Differences {
         let sorted = |rows: Vec<Value>| {
             let mut rows: Vec<(String, Value)> = rows.into_iter().map(|row| (sort_key(&row), row)).collect();
             rows.sort_by(|a, b| a.0.cmp(&b.0));
-            rows.into_iter().peekable()
+            rows
         };
-        let (mut found, mut expected, mut seen) = (sorted(found), sorted(expected), Self::default());
+        let (found, expected) = (sorted(found), sorted(expected));
+        if found.len() == expected.len() && found.iter().zip(&expected).all(|(found, expected)| same(&found.1, &expected.1)) {
+            return Ok(());
+        }
+        let (mut found, mut expected, mut seen) = (found.into_iter().peekable(), expected.into_iter().peekable(), Self::default());
         loop {
             let order = match (found.peek(), expected.peek()) {
                 (None, None) => break,
@@ -132,17 +136,17 @@ impl Differences {
             };
             let found = if order.is_le() { found.next() } else { None };
             let expected = if order.is_ge() { expected.next() } else { None };
-            seen.add(found.map(|(_, row)| row), expected.map(|(_, row)| row));
+            seen.add(found.as_ref().map(|(_, row)| row), expected.as_ref().map(|(_, row)| row));
         }
         if seen == Self::default() { Ok(()) } else { Err(seen) }
     }
 
-    fn add(&mut self, found: Option<Value>, expected: Option<Value>) {
-        if found.as_ref().zip(expected.as_ref()).is_some_and(|(found, expected)| same(found, expected)) {
+    fn add(&mut self, found: Option<&Value>, expected: Option<&Value>) {
+        if found.zip(expected).is_some_and(|(found, expected)| same(found, expected)) {
             return;
         }
-        for (what, row) in [("found   ", &found), ("expected", &expected)] {
-            if let Some(row) = row.as_ref().filter(|_| self.lost + self.doubled < 5) {
+        for (what, row) in [("found   ", found), ("expected", expected)] {
+            if let Some(row) = row.filter(|_| self.lost + self.doubled < 5) {
                 self.text.push_str(&format!("{what} {row}\n"));
             }
         }

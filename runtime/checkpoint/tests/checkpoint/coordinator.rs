@@ -3,8 +3,8 @@
 use crate::common::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use stygian_checkpoint::{CheckpointSettings, Coordinator, Decision, Fact, HandOver, Kind, Manifest, Part, TaskId, Written};
-use stygian_core::CheckpointId;
+use stygian_checkpoint::{CheckpointSettings, Coordinator, Decision, Fact, HandOver, Kind, Manifest, OperatorPart, Part, TaskId, Written};
+use stygian_core::{CheckpointId, EventTime, KeyGroupRange};
 
 const SETTINGS: fn() -> CheckpointSettings = || CheckpointSettings { tolerated_failures: 1, ..CheckpointSettings::default() };
 
@@ -42,6 +42,27 @@ fn to(files: &[&str]) -> Vec<serde_json::Value> {
 fn pending(manifest: &Manifest) -> Vec<(u64, &str)> {
     let all = manifest.pending.values().flatten();
     all.map(|pending| (pending.checkpoint.0, pending.output["to"].as_str().expect("a name"))).collect()
+}
+
+#[test]
+fn key_groups_whose_subtask_is_ahead_are_told_apart() {
+    let tasks = [task("a", 0), task("a", 1), task("a", 2)];
+    let mut coordinator = start(&tasks);
+    coordinator.on(at(10), Fact::Tick);
+    let part = |groups, micros: Option<i64>| OperatorPart {
+        watermark: micros.map(EventTime::from_micros),
+        groups: Some(KeyGroupRange(groups)),
+        ..OperatorPart::default()
+    };
+    let parts = [part(0..43, Some(7)), part(43..86, Some(5)), part(86..128, Some(9))];
+    let mut decisions = Vec::new();
+    for (task, part) in tasks.iter().zip(parts) {
+        let handed = HandOver { operators: BTreeMap::from([(node("totals"), part)]), ..HandOver::default() };
+        decisions = coordinator.on(at(11), ack(1, task, handed));
+    }
+    let totals = &written(&decisions).1.operators[&node("totals")];
+    let told: Vec<_> = totals.ahead.iter().map(|ahead| (ahead.groups.0.clone(), ahead.watermark.micros())).collect();
+    assert_eq!((totals.watermark, told), (Some(EventTime::from_micros(5)), vec![(0..43, 7), (86..128, 9)]));
 }
 
 #[test]

@@ -5,10 +5,10 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use stygian_checkpoint::{
-    CheckpointError, Damage, Digest, FileFacts, FileSum, Kind, Manifest, OperatorState, Part, PendingOutput, PluginFacts, Section,
+    Ahead, CheckpointError, Damage, Digest, FileFacts, FileSum, Kind, Manifest, OperatorState, Part, PendingOutput, PluginFacts, Section,
     SplitState, StateFileName,
 };
-use stygian_core::{CheckpointId, EventTime, KeyGroup, MaxParallelism, Offset, OperatorId, SplitId};
+use stygian_core::{CheckpointId, EventTime, KeyGroup, KeyGroupRange, MaxParallelism, Offset, OperatorId, SplitId};
 
 fn time() -> impl Strategy<Value = Option<EventTime>> {
     prop::option::of(prop_oneof![any::<i64>().prop_map(EventTime::from_micros), Just(EventTime::MIN), Just(EventTime::MAX)])
@@ -53,7 +53,10 @@ fn state(files: Vec<StateFileName>, bytes: u64) -> impl Strategy<Value = Operato
                 sections.push(Section { name: name("keyed"), group: KeyGroup(group), part, file, offset, length, sum });
             }
         }
-        OperatorState { plugin, state_versions: versions, accumulators, watermark, sections }
+        let later = watermark.map_or(EventTime::from_micros(1), |at: EventTime| EventTime::from_micros(at.micros().saturating_add(1)));
+        let ahead = [3..10_u16, 64..128].map(|groups| Ahead { groups: KeyGroupRange(groups), watermark: later });
+        let ahead = if Some(later) > watermark { ahead.into() } else { Vec::new() };
+        OperatorState { plugin, state_versions: versions, accumulators, watermark, ahead, sections }
     })
 }
 
@@ -86,6 +89,7 @@ fn sample() -> Manifest {
         state_versions: BTreeMap::from([("sum".into(), BTreeMap::from([(1, 2), (2, 30)]))]),
         accumulators: Some("sum(Int64) datafusion 55".into()),
         watermark: Some(EventTime::from_micros(1_700_000_000_000_000)),
+        ahead: vec![Ahead { groups: KeyGroupRange(8..16), watermark: EventTime::from_micros(1_700_000_000_000_001) }],
         sections: file.sections.into_iter().map(|(_, section)| section).collect(),
     };
     let mut sources = handed(42, vec![], &[]).sources;
@@ -197,6 +201,10 @@ fn bodies_that_make_no_sense_are_refused() {
         ("\"max_parallelism\":128", "\"max_parallelism\":0", "max_parallelism is 0"),
         ("\"checkpoint\":6", "\"checkpoint\":8", "pending since checkpoint 8"),
         ("\"kind\":\"checkpoint\"", "\"kind\":\"other\"", "unknown variant"),
+        ("[[8,15,", "[[8,7,", "key groups 8 to 7 are ahead"),
+        ("[[8,15,", "[[8,128,", "key groups 8 to 128 cannot be ahead"),
+        ("[[8,15,", "[[8,15,1700000000000002],[15,15,", "key groups 15 to 15 cannot be ahead"),
+        ("00001]]", "00000]]", "key groups 8 to 15 cannot be ahead"),
     ] {
         let changed = text.replacen(from, to, 1);
         assert_ne!(changed, text, "{from}");

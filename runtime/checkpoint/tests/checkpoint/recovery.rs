@@ -3,10 +3,10 @@
 use crate::common::*;
 use std::collections::{BTreeMap, BTreeSet};
 use stygian_checkpoint::{
-    CheckpointStorage, CommitOutcome, ExpectedUuid, JobUuid, Kind, Manifest, OperatorState, Part, PendingOutput, PlannedJob,
+    Ahead, CheckpointStorage, CommitOutcome, ExpectedUuid, JobUuid, Kind, Manifest, OperatorState, Part, PendingOutput, PlannedJob,
     PlannedOperator, RecoveryError, StartFrom, StartingRun, restore,
 };
-use stygian_core::{CheckpointId, EventTime, KeyGroup, MaxParallelism, OperatorId, Parallelism, SubtaskId};
+use stygian_core::{CheckpointId, EventTime, KeyGroup, KeyGroupRange, MaxParallelism, OperatorId, Parallelism, SubtaskId};
 
 fn commit(storage: &CheckpointStorage, manifest: &Manifest) {
     assert!(matches!(block_on(storage.commit(&[], manifest)), CommitOutcome::Committed));
@@ -133,6 +133,25 @@ fn every_section_is_restored_once_at_any_parallelism_base_first() {
             assert_eq!(parts, expected, "{group:?}");
         }
     }
+}
+
+/// Subtasks that were at different watermarks go on from their own; where they are put together, from the least, and then at once from the
+/// largest.
+#[test]
+fn every_key_group_keeps_its_watermark() {
+    let at = |micros| Some(EventTime::from_micros(micros));
+    let mut manifest = with_state(&memory());
+    let ahead = |groups, micros| Ahead { groups: KeyGroupRange(groups), watermark: EventTime::from_micros(micros) };
+    let totals = manifest.operators.get_mut(&node("totals")).expect("there");
+    totals.ahead = vec![ahead(32..64, 20), ahead(96..128, 15)];
+    let watermarks = |parallelism| {
+        let plan = restore::plan(&manifest, &planned(parallelism)).expect("it fits");
+        plan.operators[&node("totals")].iter().map(|subtask| (subtask.watermark, subtask.ahead)).collect::<Vec<_>>()
+    };
+    assert_eq!(watermarks(4), [(at(9), at(9)), (at(20), at(20)), (at(9), at(9)), (at(15), at(15))]);
+    assert_eq!(watermarks(2), [(at(9), at(20)), (at(9), at(15))]);
+    assert_eq!(watermarks(1), [(at(9), at(20))]);
+    assert_eq!(watermarks(8)[2..4], [(at(20), at(20)), (at(20), at(20))]);
 }
 
 fn refused(job: &PlannedJob) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use crate::args::{JobArgs, OutputStyle, SavepointArgs, StatusArgs, StopArgs};
 use crate::control::place::{self, Running};
-use crate::control::{Checkpoints, Node, Reply, Request, Savepoint, Status, Stopped, VERSION, Want, receive, send};
+use crate::control::{Checkpoints, Node, Place, Reply, Request, Savepoint, Status, Stopped, VERSION, Want, receive, send};
 use crate::failure::Failure;
 use crate::terminal::Terminal;
 use anyhow::{Context, anyhow};
@@ -11,7 +11,7 @@ use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ pub(crate) fn status(args: &StatusArgs, terminal: &Terminal) -> Result<ExitCode,
     match ask(&found(job)?, Want::Status, terminal)? {
         Reply::Status(status) if args.output == OutputStyle::Json => tell_json(&status, terminal)?,
         Reply::Status(status) => terminal.out(&whole(&status))?,
-        reply => return Err(unexpected(reply)),
+        reply => return Err(unexpected(&reply)),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -32,10 +32,10 @@ pub(crate) fn status(args: &StatusArgs, terminal: &Terminal) -> Result<ExitCode,
 /// Has a job make a savepoint.
 pub(crate) fn savepoint(args: &SavepointArgs, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let JobArgs { job, output } = &args.job;
-    match ask(&found(job)?, Want::Savepoint(absolute(args.folder.as_deref())?), terminal)? {
+    match ask(&found(job)?, Want::Savepoint(wanted(args.folder.as_deref())?), terminal)? {
         Reply::Savepoint(savepoint) if *output == OutputStyle::Json => tell_json(&savepoint, terminal)?,
         Reply::Savepoint(savepoint) => terminal.out(&format!("{}\n", told(&savepoint)))?,
-        reply => return Err(unexpected(reply)),
+        reply => return Err(unexpected(&reply)),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -43,10 +43,10 @@ pub(crate) fn savepoint(args: &SavepointArgs, terminal: &Terminal) -> Result<Exi
 /// Stops a job.
 pub(crate) fn stop(args: &StopArgs, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let JobArgs { job, output } = &args.job;
-    let savepoint = args.savepoint.as_ref().map(|folder| absolute(folder.as_deref())).transpose()?;
+    let savepoint = args.savepoint.as_ref().map(|folder| wanted(folder.as_deref())).transpose()?;
     let stopped = match ask(&found(job)?, Want::Stop { savepoint, drain: args.drain }, terminal)? {
         Reply::Stopped(stopped) => stopped,
-        reply => return Err(unexpected(reply)),
+        reply => return Err(unexpected(&reply)),
     };
     match output {
         OutputStyle::Json => tell_json(&stopped, terminal)?,
@@ -61,9 +61,9 @@ fn found(job: &str) -> Result<Running, Failure> {
     place::find(job, running).map_err(|text| Failure::input(anyhow!(text)))
 }
 
-fn absolute(folder: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
+fn wanted(folder: Option<&Path>) -> Result<Place, Failure> {
     let absolute = folder.map(std::path::absolute).transpose();
-    absolute.map_err(|error| Failure::input(anyhow!("cannot tell where that folder is: {error}")))
+    absolute.map(|folder| Place { folder }).map_err(|error| Failure::input(anyhow!("cannot tell where that folder is: {error}")))
 }
 
 /// Asks a job for something and waits for the answer, however long the job is at it.
@@ -107,7 +107,7 @@ fn ask(job: &Running, want: Want, terminal: &Terminal) -> Result<Reply, Failure>
     }
 }
 
-fn unexpected(reply: Reply) -> Failure {
+fn unexpected(reply: &Reply) -> Failure {
     anyhow!("the job gave an answer to something else: {reply:?}").into()
 }
 
@@ -124,7 +124,7 @@ fn list(output: OutputStyle, terminal: &Terminal) -> Result<ExitCode, Failure> {
     for job in place::running(&place::folder()?)? {
         let status = match ask(&job, Want::Status, terminal) {
             Ok(Reply::Status(status)) => status,
-            Ok(reply) => return Err(unexpected(reply)),
+            Ok(reply) => return Err(unexpected(&reply)),
             Err(failure) => {
                 code = failure.report(terminal);
                 continue;

@@ -33,14 +33,20 @@ struct Request {
 #[serde(rename_all = "kebab-case")]
 enum Want {
     Status,
-    /// In this folder; `None`: where the job likes.
-    Savepoint(Option<PathBuf>),
+    Savepoint(Place),
     Stop {
         /// Behind a savepoint.
-        savepoint: Option<Option<PathBuf>>,
+        savepoint: Option<Place>,
         /// As if its input had ended.
         drain: bool,
     },
+}
+
+/// Where a savepoint is to be.
+#[derive(Debug, Serialize, Deserialize)]
+struct Place {
+    /// `None`: where the job likes.
+    folder: Option<PathBuf>,
 }
 
 /// What a job answers.
@@ -158,11 +164,12 @@ mod tests {
     #[test]
     fn frames_come_as_they_went() {
         let mut wire = Vec::new();
-        send(&mut wire, &Request { version: VERSION, want: Want::Stop { savepoint: Some(None), drain: false } }).expect("sent");
+        send(&mut wire, &Request { version: VERSION, want: Want::Stop { savepoint: Some(Place { folder: None }), drain: false } })
+            .expect("sent");
         send(&mut wire, &Reply::Waiting).expect("sent");
         let mut wire = wire.as_slice();
         let request: Request = receive(&mut wire).expect("a request");
-        assert!(matches!(request.want, Want::Stop { savepoint: Some(None), drain: false }));
+        assert!(matches!(request.want, Want::Stop { savepoint: Some(Place { folder: None }), drain: false }));
         assert!(matches!(receive(&mut wire).expect("a reply"), Reply::Waiting));
         assert!(wire.is_empty());
     }

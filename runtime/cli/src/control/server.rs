@@ -2,7 +2,7 @@
 //! them for something.
 
 use crate::control::place;
-use crate::control::{Checkpoints, Committed, Node, Reply, Request, Savepoint, Status, Stopped, VERSION, Want, receive, send};
+use crate::control::{Checkpoints, Committed, Node, Place, Reply, Request, Savepoint, Status, Stopped, VERSION, Want, receive, send};
 use crate::folders;
 use anyhow::Context;
 use std::fs::{self, Permissions};
@@ -178,7 +178,10 @@ impl Shared {
         }
         let (answer, answered) = mpsc::channel();
         let shared = self.clone();
-        let work = move || answer.send(shared.answer(want));
+        let work = move || {
+            // Who has asked may be gone.
+            let _ = answer.send(shared.answer(want));
+        };
         std::thread::Builder::new().name("control work".to_owned()).spawn(work)?;
         loop {
             match answered.recv_timeout(PULSE) {
@@ -192,7 +195,7 @@ impl Shared {
     fn answer(&self, want: Want) -> Reply {
         match want {
             Want::Status => Reply::Status(Box::new(self.status())),
-            Want::Savepoint(folder) => match self.savepoint(folder, false) {
+            Want::Savepoint(Place { folder }) => match self.savepoint(folder, false) {
                 Ok(savepoint) => Reply::Savepoint(savepoint),
                 Err(text) => Reply::Failed(text),
             },
@@ -204,7 +207,7 @@ impl Shared {
                 }
                 self.stopped(None)
             }
-            Want::Stop { savepoint: Some(folder), .. } => {
+            Want::Stop { savepoint: Some(Place { folder }), .. } => {
                 let taken = self.savepoint(folder, true);
                 match taken {
                     // Nothing was begun: the job goes on, and what is wrong can be mended.
@@ -220,7 +223,10 @@ impl Shared {
         if self.facts.checkpoints.is_none() {
             return Err(format!("job `{job}` makes no checkpoints, so no savepoints: its pipeline has no `[checkpoint]`"));
         }
-        let (phase, savepoints) = (self.state().phase, self.state().savepoints.clone());
+        let (phase, savepoints) = {
+            let state = self.state();
+            (state.phase, state.savepoints.clone())
+        };
         let Some(savepoints) = savepoints else { return Err(format!("job `{job}` is {} just now; try again", phase.name(false))) };
         let folder =
             folder.or_else(|| folders::savepoints(job, &now().to_string())).ok_or("name a folder for the savepoint: HOME is not set")?;
@@ -274,7 +280,7 @@ impl Shared {
             seconds: self.began.elapsed().as_secs_f64(),
             restarts: state.restarts,
             checkpoints: self.facts.checkpoints.clone().map(|folder| Checkpoints { folder, committed, failed, last }),
-            nodes: state.metrics.snapshot().into_iter().map(node).collect(),
+            nodes: state.metrics.snapshot().iter().map(node).collect(),
         }
     }
 }
@@ -291,7 +297,7 @@ impl Phase {
     }
 }
 
-fn node(node: NodeSnapshot) -> Node {
+fn node(node: &NodeSnapshot) -> Node {
     let kind = match node.kind {
         NodeKind::Source => "source",
         NodeKind::Operator => "operator",

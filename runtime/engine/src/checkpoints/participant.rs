@@ -64,6 +64,8 @@ pub(crate) struct Participant {
     pub(crate) task: TaskId,
     /// The key groups of its operators.
     owned: KeyGroupRange,
+    /// Its input is parted by key.
+    keyed: bool,
     unresolved: Option<Unresolved>,
 }
 
@@ -92,8 +94,9 @@ pub(crate) struct Kept<'a> {
 }
 
 impl Participant {
-    pub(crate) fn new(shared: Shared, task: TaskId, owned: KeyGroupRange) -> Self {
-        Self { shared, task, owned, unresolved: None }
+    /// `keyed`: its input is parted by key, so that its watermark is that of its key groups.
+    pub(crate) fn new(shared: Shared, task: TaskId, owned: KeyGroupRange, keyed: bool) -> Self {
+        Self { shared, task, owned, keyed, unresolved: None }
     }
 
     /// Takes snapshots of the operators of a chain, which stand in its order. `watermark`: of its input; `now`: processing time.
@@ -132,8 +135,9 @@ impl Participant {
                 }
                 taken.sections.push((node.clone(), name, section));
             }
+            let groups = self.keyed.then(|| self.owned.clone());
             let watermark = operator.clock(now).or(watermark);
-            taken.operators.insert(node.clone(), OperatorPart { state_versions: versions, accumulators, watermark });
+            taken.operators.insert(node.clone(), OperatorPart { state_versions: versions, accumulators, watermark, groups });
         }
         self.unresolved = Some(unresolved);
         kill_point("snapshot");
@@ -272,7 +276,7 @@ mod tests {
             io: Handle::current(),
         };
         let task = TaskId { task: "task".into(), subtask: SubtaskId(0) };
-        let mut participant = Participant::new(shared, task, groups.range_of(SubtaskId(0), Parallelism::ONE));
+        let mut participant = Participant::new(shared, task, groups.range_of(SubtaskId(0), Parallelism::ONE), true);
         assert_eq!(participant.next_checkpoint(), CheckpointId(5));
         participant.take(CheckpointId(5), None, EventTime::MIN, std::iter::empty()).expect("nothing is kept");
         assert_eq!(participant.next_checkpoint(), CheckpointId(6));

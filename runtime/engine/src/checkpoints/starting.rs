@@ -82,10 +82,10 @@ async fn recover_sink(spec: &CheckpointSpec, job: &str, sink: &OperatorId, commi
 async fn restore_chain(spec: &CheckpointSpec, chain: &mut Chain) -> Result<(), JobError> {
     let (subtask, base) = (chain.subtask(), &spec.restore.base);
     let mut reader = StateReader::new(&spec.storage, base.files.clone());
-    let mut watermarks = Vec::new();
+    let (mut watermarks, mut furthest) = (Vec::new(), None);
     for (node, operator) in chain.stages_mut() {
         let restore = spec.restore.operators.get(node).and_then(|subtasks| subtasks.get(subtask.index()));
-        let Some(SubtaskRestore { sections, watermark, .. }) = restore else { continue };
+        let Some(SubtaskRestore { sections, watermark, ahead, .. }) = restore else { continue };
         for section in sections.iter().filter(|section| section.length > 0) {
             let bytes = reader.read(section).await.map_err(|error| unreadable(&error))?;
             let part = crate::operator::PARTS.into_iter().find(|part| *part == section.name.as_str());
@@ -103,11 +103,12 @@ async fn restore_chain(spec: &CheckpointSpec, chain: &mut Chain) -> Result<(), J
         }
         if operator.clock(EventTime::MIN).is_none() {
             watermarks.push(*watermark);
+            furthest = furthest.max(*ahead);
         }
     }
     // An operator that is new knows of none, and holds the others back.
     if let Some(watermark) = watermarks.into_iter().min().flatten() {
-        chain.restore_watermark(watermark);
+        chain.restore_watermark(watermark, furthest);
     }
     Ok(())
 }

@@ -22,6 +22,9 @@ use stygian_state::{FiredTimer, KeyBatch, KeyedState, StateCall, VersionCount};
 /// How often timers may be called at one watermark: only timers that set timers without end reach it.
 const MOST_TIMER_CALLS: usize = 1_000_000;
 
+/// How often it is counted what is kept, where no watermark comes: in microseconds.
+const SIZE_EVERY: i64 = 1_000_000;
+
 /// What a keyed operator is made of.
 pub struct KeyedSpec {
     /// The plugin, opened for the input.
@@ -63,6 +66,8 @@ struct Calls {
     state: Option<Box<KeyedState>>,
     keys: KeyBatch,
     captures: Option<Arc<Captures>>,
+    /// When it was last counted what is kept, in processing time.
+    told_at: i64,
     /// The names of key columns and of timers.
     key_names: Vec<String>,
     timers: Vec<String>,
@@ -76,7 +81,24 @@ impl Keyed {
         let poison = Poison::new(node.clone(), poison, plugin.limits().call_cpu.0, counters.clone());
         let (state, keys) = (Some(Box::new(state)), KeyBatch::default());
         let (key, key_names) = key.into_iter().unzip();
-        Self { calls: Calls { node, counters, plugin, key, event_time, outputs, fresh, state, keys, captures, key_names, timers }, poison }
+        Self {
+            calls: Calls {
+                node,
+                counters,
+                plugin,
+                key,
+                event_time,
+                outputs,
+                fresh,
+                state,
+                keys,
+                captures,
+                told_at: i64::MIN,
+                key_names,
+                timers,
+            },
+            poison,
+        }
     }
 
     /// Fires what is due, and what that sets for a time that has come.
@@ -108,6 +130,13 @@ impl Keyed {
 }
 
 impl Calls {
+    /// Counts what is kept; not at every batch, as that looks at every key group.
+    fn tell_size(&self) {
+        if let Some(state) = &self.state {
+            self.counters.set_state(state.size(), state.timers().len());
+        }
+    }
+
     fn take_state(&mut self) -> Result<Box<KeyedState>, OperatorError> {
         self.state.take().ok_or(OperatorError::StateLost)
     }
@@ -378,6 +407,10 @@ impl Operator for Keyed {
     fn process(&mut self, rows: RecordBatch, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
         self.calls.keys_of(&rows)?;
         self.poison.add_rows(rows.num_rows());
+        if context.processing_time.saturating_sub(self.calls.told_at) >= SIZE_EVERY {
+            self.calls.told_at = context.processing_time;
+            self.calls.tell_size();
+        }
         let (part, mut start) = (Part { rows: &rows, context }, 0);
         while start < rows.num_rows() {
             let call = self.calls.begin(&rows, start, rows.num_rows() - start, context)?;
@@ -401,8 +434,8 @@ impl Operator for Keyed {
             if now != EventTime::MAX {
                 state.sweep(now);
             }
-            self.calls.counters.set_state(state.size(), state.timers().len());
         }
+        self.calls.tell_size();
         Ok(())
     }
 
@@ -420,6 +453,7 @@ impl Operator for Keyed {
         for VersionCount { slot, version, values } in state.versions() {
             snapshot.versions.entry(slot).or_default().insert(version, values);
         }
+        self.calls.tell_size();
         Ok(snapshot)
     }
 

@@ -9,7 +9,9 @@ use stygian_e2e::Program;
 /// How to get a mount namespace; `None`: this machine gives none to this user.
 fn namespace() -> Option<&'static [&'static str]> {
     let ways: [&[&str]; 2] = [&["--mount"], &["--map-root-user", "--mount"]];
-    let works = |way: &&&[&str]| Command::new("unshare").args(**way).arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    let works = |way: &&&[&str]| {
+        Command::new("unshare").args(**way).arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    };
     let way = ways.iter().find(works).copied();
     if way.is_none() {
         eprintln!("not tested: this machine gives this user no mount namespace");
@@ -41,8 +43,10 @@ fn a_full_disk_is_named_and_nothing_is_doubled() {
     let mut place = Place::new();
     place.sell(300);
     let pipeline = TOTALS.replace("delay = \"100ms\"", "delay = \"50ms\"\nattempts = 2");
-    // Room for a few manifests and no more.
-    let child = start_on(namespace, &place, &pipeline, "mount -t tmpfs -o size=64k,mode=0700 none checkpoints");
+    // After a few checkpoints somebody else takes the room that is left.
+    let fill = "until ls checkpoints/checkpoints/*5.manifest; do sleep 0.02; done; dd if=/dev/zero of=checkpoints/filler bs=1k";
+    let mount = format!("mount -t tmpfs -o size=2m,mode=0700 none checkpoints && {{ ({fill}) >/dev/null 2>&1 & }}");
+    let child = start_on(namespace, &place, &pipeline, &mount);
     let (_, err, status) = end(child);
     assert_eq!(status, Some(1), "{err}");
     assert!(err.contains("No space left on device") && err.contains("checkpoints/"), "{err}");

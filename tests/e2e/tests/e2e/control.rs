@@ -61,9 +61,8 @@ fn a_savepoint_stands_alone_and_is_gone_on_from_at_another_parallelism() {
     let made = json(&ask(place.path(), &["savepoint", "totals", "before", "--output", "json"]));
     assert_eq!(made["folder"], place.path().canonicalize().expect("there").join("before").to_str().expect("text"));
     // All that is before the savepoint is visible, and nothing has come since.
-    let mut later = Place::new();
-    copy(&place.path().join("out/running"), &later.path().join("out/running"));
-    assert_eq!(later.visible(), 50);
+    let (out, then) = (place.path().join("out/running"), place.path().join("then"));
+    copy(&out, &then);
     place.sell(40);
     place.wait_for_all();
     let stopped = json(&ask(place.path(), &["stop", "totals", "--savepoint=after", "--output", "json"]));
@@ -71,19 +70,21 @@ fn a_savepoint_stands_alone_and_is_gone_on_from_at_another_parallelism() {
     assert_eq!((&stopped["savepoint"]["checkpoint"], &stopped["failure"]), (&stopped["checkpoint"], &Value::Null));
     let (_, err, status) = end(child);
     assert_eq!(status, Some(0), "{err}");
-    std::fs::rename(place.path().join("before"), later.path().join("before")).expect("moved");
+    // The one it was stopped with needs none of the job's own checkpoints.
     std::fs::remove_dir_all(place.path().join("checkpoints")).expect("removed");
-    later.sell(50 + 40 + 10);
-    let mut args = later.args();
-    args.extend(["--from-savepoint", "before", "--set", "settings.parallelism=3"]);
-    let child = start(later.path(), TOTALS, &args);
-    later.wait_for_all();
-    signal(&child, "-INT");
-    assert_eq!(end(child).2, Some(0));
-    // And the one it was stopped with, in place of the job's own checkpoints.
     place.sell(10);
     let mut args = place.args();
     args.extend(["--from-savepoint", "after"]);
+    let child = start(place.path(), TOTALS, &args);
+    place.wait_for_all();
+    signal(&child, "-INT");
+    assert_eq!(end(child).2, Some(0));
+    // Back to the first one, in place of the job's own checkpoints, with the output of then.
+    std::fs::remove_dir_all(&out).expect("removed");
+    std::fs::rename(&then, &out).expect("moved");
+    assert_eq!(place.visible(), 50);
+    let mut args = place.args();
+    args.extend(["--from-savepoint", "before", "--set", "settings.parallelism=3"]);
     let child = start(place.path(), TOTALS, &args);
     place.wait_for_all();
     assert_eq!(json(&ask(place.path(), &["stop", "totals", "--output", "json"]))["savepoint"], Value::Null);
@@ -114,7 +115,8 @@ fn a_savepoint_that_cannot_be_leaves_the_job_running() {
 fn a_job_without_checkpoints_stops_and_makes_no_savepoints() {
     let mut place = Place::new();
     place.sell(10);
-    let pipeline = TOTALS.replace("[checkpoint]\nfolder = \"checkpoints\"\ninterval = \"50ms\"\n", "");
+    let from = TOTALS.find("[source.sales]").expect("there");
+    let pipeline = format!("name = \"totals\"\n{}", &TOTALS[from..]);
     let twin = start(place.path(), &pipeline, &place.args());
     let child = start(place.path(), &pipeline, &place.args());
     let listed = || ask(place.path(), &["status", "--output", "json"]).out.lines().filter(|line| line.contains("\"running\"")).count();

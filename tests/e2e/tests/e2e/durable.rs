@@ -39,7 +39,7 @@ format = "json"
 
 pub(crate) struct Place {
     folder: tempfile::TempDir,
-    sold: u64,
+    pub(crate) sold: u64,
 }
 
 impl Place {
@@ -248,10 +248,10 @@ input = "sales"
 window = { tumbling = "10s" }
 aggregate = { amount = "sum(amount)" }
 
-[sink.sums]
+[sink.report]
 input = "sums"
 connector = "files"
-path = "out/sums"
+path = "out/report"
 format = "json"
 "#;
 
@@ -264,7 +264,7 @@ fn a_job_whose_input_has_ended_goes_on_with_more_of_it() {
     };
     let sums = || {
         let mut sums: Vec<i64> =
-            read_output(&place.path().join("out/sums")).expect("whole").iter().filter_map(|row| row["amount"].as_i64()).collect();
+            read_output(&place.path().join("out/report")).expect("whole").iter().filter_map(|row| row["amount"].as_i64()).collect();
         sums.sort_unstable();
         sums
     };
@@ -292,8 +292,9 @@ fn at_least_once_loses_nothing_and_does_not_wait_for_checkpoints() {
         Program::find().expect("built").run(place.path(), &args).expect("runs").out
     };
     assert!(explained.contains("guarantees: at-least-once"), "{explained}");
+    let out = place.path().join("out/running");
     let counts = || {
-        let rows = read_output(&place.path().join("out/running")).unwrap_or_default();
+        let rows = read_output(&out).unwrap_or_default();
         rows.iter().filter(|row| row["user"] == "u0").filter_map(|row| row["count"].as_u64()).collect::<std::collections::BTreeSet<u64>>()
     };
     for round in 1..=3 {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use stygian_e2e::{Case, Ended, Program, components, Differences, read_json_lines, read_output};
+use stygian_e2e::{Case, Differences, Ended, Program, components, read_json_lines, read_output};
 
 fn stygian(folder: &Path, args: &[&str]) -> Ended {
     Program::find().expect("built").run(folder, args).expect("starts")
