@@ -45,14 +45,9 @@ impl Durable {
     /// When there is no place for them, or another process has it.
     pub(crate) fn open(loaded: &Loaded) -> Result<Option<Self>, Failure> {
         let Some(wanted) = &loaded.plan.checkpoint else { return Ok(None) };
-        let base = &loaded.base;
-        let folder = match &wanted.folder {
-            // The folder is only used where nobody else can reach it, so by its real path.
-            Some(folder) => std::fs::canonicalize(base).unwrap_or_else(|_| base.clone()).join(folder),
-            None => folders::checkpoints(&loaded.plan.name)
-                .context("there is no place for checkpoints: set `folder` of `[checkpoint]`, or HOME")
-                .map_err(Failure::input)?,
-        };
+        let folder = folders::of_checkpoints(wanted, &loaded.plan.name, &loaded.base)
+            .context("there is no place for checkpoints: set `folder` of `[checkpoint]`, or HOME")
+            .map_err(Failure::input)?;
         let storage = Arc::new(CheckpointStorage::local(&folder).map_err(Failure::input)?);
         let (settings, at_least_once) = (settings(wanted), wanted.mode == Mode::AtLeastOnce);
         Ok(Some(Self { storage, settings, at_least_once, folder, taken: None, started: false }))

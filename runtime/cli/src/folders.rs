@@ -3,6 +3,7 @@
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use stygian_core::PluginRef;
+use stygian_pipeline::Checkpoint;
 
 /// Where compiled plugins are kept: `$STYGIAN_CACHE`, else `$XDG_CACHE_HOME/stygian`, else `~/.cache/stygian`.
 pub(crate) fn cache() -> anyhow::Result<PathBuf> {
@@ -20,8 +21,17 @@ pub(crate) fn captures(job: &str) -> Option<PathBuf> {
 }
 
 /// Where a job's checkpoints lie, if the pipeline names no folder: `stygian/checkpoints/JOB` beside the captures.
-pub(crate) fn checkpoints(job: &str) -> Option<PathBuf> {
+fn checkpoints(job: &str) -> Option<PathBuf> {
     Some(state()?.join("stygian/checkpoints").join(job))
+}
+
+/// Where the checkpoints of a pipeline lie, which stands in `base`; `None`: it names no folder, and there is no other place.
+pub(crate) fn of_checkpoints(wanted: &Checkpoint, job: &str, base: &Path) -> Option<PathBuf> {
+    match &wanted.folder {
+        // The folder is only used where nobody else can reach it, so by its real path.
+        Some(folder) => Some(std::fs::canonicalize(base).unwrap_or_else(|_| base.to_owned()).join(folder)),
+        None => checkpoints(job),
+    }
 }
 
 /// Where a savepoint of a job goes, if no folder is named: `stygian/savepoints/JOB/TIME` beside the captures.

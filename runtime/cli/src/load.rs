@@ -4,6 +4,7 @@ use crate::args::PipelineArgs;
 use crate::cases::Script;
 use crate::failure::Failure;
 use crate::folders;
+use crate::kept::{Kept, kept};
 use crate::registry::Registry;
 use crate::terminal::Terminal;
 use anyhow::Context;
@@ -42,7 +43,15 @@ pub(crate) struct Loaded {
 /// # Errors
 /// Every problem, ready to be shown.
 pub(crate) async fn load(args: &PipelineArgs, terminal: &Terminal) -> Result<Loaded, Failure> {
-    load_by(args, terminal, None).await
+    load_by(args, terminal, None, false).await
+}
+
+/// Loads a pipeline that is to run: operators whose plugins are not found go on with those that the job's last checkpoint has kept.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) async fn load_to_run(args: &PipelineArgs, terminal: &Terminal) -> Result<Loaded, Failure> {
+    load_by(args, terminal, None, true).await
 }
 
 /// Loads a pipeline whose sources will be given their rows: the outside of a source is not looked at where `schemas` or the pipeline name its
@@ -51,13 +60,13 @@ pub(crate) async fn load(args: &PipelineArgs, terminal: &Terminal) -> Result<Loa
 /// # Errors
 /// As [`load`].
 pub(crate) async fn load_on_given_rows(args: &PipelineArgs, terminal: &Terminal, schemas: &GivenSchemas) -> Result<Loaded, Failure> {
-    load_by(args, terminal, Some(schemas)).await
+    load_by(args, terminal, Some(schemas), false).await
 }
 
 /// The columns of sources, by name.
 pub(crate) type GivenSchemas = BTreeMap<String, SchemaRef>;
 
-async fn load_by(args: &PipelineArgs, terminal: &Terminal, given: Option<&GivenSchemas>) -> Result<Loaded, Failure> {
+async fn load_by(args: &PipelineArgs, terminal: &Terminal, given: Option<&GivenSchemas>, to_run: bool) -> Result<Loaded, Failure> {
     let file = args.pipeline.display().to_string();
     let text = read(&args.pipeline, "the pipeline").map_err(Failure::input)?;
     let shown = |problems: &Problems, text: &str| Failure::Input(render(problems, text, &file, terminal.err_has_color()));
@@ -65,8 +74,14 @@ async fn load_by(args: &PipelineArgs, terminal: &Terminal, given: Option<&GivenS
     let (pipeline, problems) = Pipeline::parse_sound_parts(&text).map_err(|problems| shown(&problems, &text))?;
     let mut loading = Loading::new(args, terminal, &pipeline, problems);
     loading.given = given;
+    if to_run {
+        loading.kept = kept(&pipeline, &loading.base, &loading.plugin_folders).await;
+    }
     loading.sources().await;
     loading.plugins();
+    for (name, kept) in &loading.kept {
+        terminal.err(&format!("the plugin of `{name}` is not where the pipeline says; going on with {}\n", kept.told));
+    }
     let loaded = loading.finish().await.map_err(|problems| shown(&problems, &text))?;
     let warnings: Vec<Problem> = pipeline.warnings.iter().chain(&loaded.plan.warnings).cloned().collect();
     terminal.err(&render_warnings(&warnings, &text, &file, terminal.err_has_color()));
@@ -94,6 +109,8 @@ struct Loading<'a> {
     plugin_folders: Vec<PathBuf>,
     /// Sources stand in for others, which have these columns.
     given: Option<&'a GivenSchemas>,
+    /// By operator: what its plugin is where that is not found.
+    kept: BTreeMap<String, Kept>,
     facts: Facts,
     sources: BTreeMap<String, Arc<dyn Source>>,
     plugins: BTreeMap<String, Plugin>,
@@ -111,6 +128,7 @@ impl<'a> Loading<'a> {
             plugin_folders: folders::plugins(&args.plugins, &base),
             base,
             given: None,
+            kept: BTreeMap::new(),
             facts: Facts::default(),
             sources: BTreeMap::new(),
             plugins: BTreeMap::new(),
@@ -176,7 +194,7 @@ impl<'a> Loading<'a> {
     }
 
     fn know_plugin(&mut self, sandbox: &mut Option<Sandbox>, name: &str, plugin: &PluginUse) -> Result<(), Problems> {
-        let (loaded, description) = self.plugin(sandbox, plugin)?;
+        let (loaded, description) = self.plugin(sandbox, name, plugin)?;
         if description.interfaces.aggregate {
             let config = serde_json::Value::Object(plugin.config.clone()).to_string();
             let opened = PluginAggregate::new(loaded.clone(), name, &config);
@@ -188,20 +206,30 @@ impl<'a> Loading<'a> {
         Ok(())
     }
 
-    fn plugin(&self, sandbox: &mut Option<Sandbox>, wanted: &PluginUse) -> Result<(Plugin, PluginDescription), Problems> {
+    /// The component of an operator: its file, or what a checkpoint has kept of it.
+    fn component(&self, name: &str, wanted: &PluginUse) -> Result<Component, Problems> {
+        if let Some(Kept { path, component, .. }) = self.kept.get(name) {
+            return Ok(Component { path: path.clone(), kept: Some(component.clone()) });
+        }
+        let found = folders::find_plugin(&wanted.plugin, &self.base, &self.plugin_folders).map_err(|reason| {
+            Problem::at(wanted.plugin_at.clone(), reason).hint("build it with `stygian plugin build`, or say where it is with `--plugins`")
+        });
+        Ok(Component { path: found?, kept: None })
+    }
+
+    fn plugin(&self, sandbox: &mut Option<Sandbox>, name: &str, wanted: &PluginUse) -> Result<(Plugin, PluginDescription), Problems> {
         let at = |message: String| Problems::from(Problem::at(wanted.plugin_at.clone(), message));
-        let path = folders::find_plugin(&wanted.plugin, &self.base, &self.plugin_folders).map_err(|reason| {
-            Problems::from(
-                Problem::at(wanted.plugin_at.clone(), reason)
-                    .hint("build it with `stygian plugin build`, or say where it is with `--plugins`"),
-            )
-        })?;
+        let Component { path, kept } = self.component(name, wanted)?;
         let sandbox = match sandbox {
             Some(sandbox) => sandbox,
             None => sandbox.insert(open_sandbox(self.pipeline.limits.read()?).map_err(|error| at(format!("{error:#}")))?),
         };
         let told = |error: SandboxError| at(format!("{:#}", anyhow::Error::from(error)));
-        let mut plugin = sandbox.load(&path).map_err(told)?;
+        let loaded = match kept {
+            Some(component) => sandbox.load_bytes(&path, component),
+            None => sandbox.load(&path),
+        };
+        let mut plugin = loaded.map_err(told)?;
         if let Some(limits) = &wanted.limits {
             plugin = plugin.with_limits(limits.read()?);
         }
@@ -257,6 +285,13 @@ impl<'a> Loading<'a> {
         }
         Ok(Loaded { plan, base: self.base, sources: self.sources, sinks, plugins: self.plugins })
     }
+}
+
+/// A component that is to be loaded.
+struct Component {
+    path: PathBuf,
+    /// Its bytes, where they are not in a file of its own.
+    kept: Option<Arc<[u8]>>,
 }
 
 /// The plugins of an operator, each by the name that its facts go by.

@@ -11,6 +11,7 @@ mod control;
 mod durable;
 mod failure;
 mod folders;
+mod kept;
 mod live;
 mod load;
 mod metrics;

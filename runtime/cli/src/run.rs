@@ -7,7 +7,7 @@ use crate::control::{JobFacts, Server};
 use crate::durable::Durable;
 use crate::failure::Failure;
 use crate::live::Live;
-use crate::load::{Loaded, load};
+use crate::load::{Loaded, load_to_run};
 use crate::restart::Restarts;
 use crate::summary::Summary;
 use crate::terminal::Terminal;
@@ -26,7 +26,7 @@ const GONE_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
     let stop = Stop::new(args.drain);
     let runtimes = runtimes()?;
-    let loaded = runtimes.block_on(load(&args.pipeline, terminal))?;
+    let loaded = runtimes.block_on(load_to_run(&args.pipeline, terminal))?;
     stop_on_signals(&stop, terminal)?;
     let durable = Durable::open(&loaded)?;
     let checkpoints = durable.as_ref().map(|durable| durable.folder().to_owned());
@@ -101,7 +101,7 @@ impl Running<'_> {
             if runtimes.block_on(self.stopped_within(pause)) {
                 return Err(failed.told());
             }
-            match runtimes.block_on(load(&self.args.pipeline, self.terminal)) {
+            match runtimes.block_on(load_to_run(&self.args.pipeline, self.terminal)) {
                 Ok(loaded) => {
                     self.durable.iter_mut().for_each(Durable::go_on);
                     return Ok((runtimes, loaded));

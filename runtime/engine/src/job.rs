@@ -171,7 +171,13 @@ impl Job {
         for (name, inputs, chain, participant) in wired.exchanges {
             job.spawn(name, runtimes.compute.handle(), exchange_task::run(inputs, chain, participant));
         }
-        for (task, reading) in wired.sources {
+        let (waiting, reading): (Vec<_>, Vec<_>) = wired.sources.into_iter().partition(|(_, reading)| reading.is_over());
+        // Subtasks without anything to read say so before the others begin: no watermark waits for them.
+        for (task, reading) in waiting {
+            reading.run(batch_rows, stop.requested.clone()).await?;
+            task.run().await?;
+        }
+        for (task, reading) in reading {
             let name = format!("read {}", reading.node);
             job.spawn(name, io, done(reading.run(batch_rows, stop.requested.clone())));
             job.spawn(task.node.to_string(), runtimes.compute.handle(), task.run());

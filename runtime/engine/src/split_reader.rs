@@ -61,6 +61,11 @@ struct Step {
 type Stepping = BoxFuture<'static, Result<Step, ConnectorError>>;
 
 impl Reading {
+    /// Whether there is nothing to read, and never will be.
+    pub(crate) fn is_over(&self) -> bool {
+        self.splits.is_empty() && self.new.is_none()
+    }
+
     /// Reads the splits until they end or the job is asked to stop.
     pub(crate) async fn run(mut self, batch_rows: usize, stop: CancellationToken) -> Result<(), JobError> {
         let at_once = if self.source.bounded() { 1 } else { usize::MAX };

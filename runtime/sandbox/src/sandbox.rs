@@ -94,7 +94,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// As [`Sandbox::load`].
-    pub(crate) fn load_bytes(&self, path: &Path, bytes: Arc<[u8]>) -> Result<Plugin, SandboxError> {
+    pub fn load_bytes(&self, path: &Path, bytes: Arc<[u8]>) -> Result<Plugin, SandboxError> {
         let inner = &*self.0;
         if bytes.len() > inner.config.compile.component.as_usize() {
             return Err(SandboxError::TooLarge { path: path.to_owned(), limit: inner.config.compile.component });

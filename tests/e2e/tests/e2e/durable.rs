@@ -283,6 +283,26 @@ fn a_job_whose_input_has_ended_goes_on_with_more_of_it() {
 }
 
 #[test]
+fn a_plugin_that_is_gone_is_taken_from_the_checkpoint() {
+    let mut place = Place::new();
+    place.sell(30);
+    place.run_until_visible("-KILL");
+    place.sell(30);
+    std::fs::create_dir(place.path().join("elsewhere")).expect("made");
+    let child = start(place.path(), TOTALS, &["--plugins", "elsewhere"]);
+    place.wait_for_all();
+    signal(&child, "-INT");
+    let (_, err, status) = end(child);
+    assert_eq!(status, Some(0), "{err}");
+    assert!(err.contains("the plugin of `totals` is not where the pipeline says; going on with totals@0.1.0 of checkpoint"), "{err}");
+    std::fs::remove_dir_all(place.path().join("checkpoints")).expect("removed");
+    std::fs::write(place.path().join("pipeline.toml"), TOTALS).expect("written");
+    let gone = Program::find().expect("built").run(place.path(), &["run", "pipeline.toml"]).expect("runs");
+    assert_eq!(gone.status, Some(2), "{}", gone.err);
+    assert!(gone.err.contains("there is no plugin `totals@"), "{}", gone.err);
+}
+
+#[test]
 fn at_least_once_loses_nothing_and_does_not_wait_for_checkpoints() {
     let mut place = Place::new();
     let often = TOTALS.replace("interval = \"50ms\"", "interval = \"50ms\"\nmode = \"at-least-once\"");
