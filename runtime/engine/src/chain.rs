@@ -239,3 +239,74 @@ impl Chain {
         JobError::Operator { operator, subtask: self.subtask, doing: "parted its rows by key", source: source.into() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SubtaskContext;
+    use crate::channel::{Receiver, channel};
+    use crate::clock::ManualClock;
+    use crate::operators::Window;
+    use arrow_array::{ArrayRef, Int64Array, TimestampMicrosecondArray};
+    use stygian_core::{ByteSize, MaxParallelism};
+    use stygian_expr::{Aggregate, WindowAggregatorSpec, WindowSpec};
+
+    const SECOND: i64 = 1_000_000;
+
+    fn row(key: i64, second: i64) -> RecordBatch {
+        let (key, at) = (Int64Array::from(vec![key]), TimestampMicrosecondArray::from(vec![second * SECOND]));
+        RecordBatch::try_from_iter([("key", Arc::new(key) as ArrayRef), ("at", Arc::new(at))]).expect("two columns")
+    }
+
+    fn window() -> Window {
+        let input = row(0, 0).schema();
+        let aggregates = vec![("n".to_owned(), Aggregate::compile("count(*)", &input).expect("an aggregate"))];
+        let window = WindowSpec::tumbling(10 * SECOND);
+        let spec =
+            WindowAggregatorSpec { window, keys: vec![0], event_time: Some(1), allowed_lateness: 0, early: false, aggregates, input };
+        let (node, groups) = (OperatorId::new("window"), MaxParallelism::DEFAULT);
+        let context = SubtaskContext { node, subtask: SubtaskId(0), groups, counters: Arc::default() };
+        Window::new(Arc::new(spec), None, &context).expect("made")
+    }
+
+    fn rows_in(from: &mut Receiver<StreamElement>) -> usize {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut rows = 0;
+        while let std::task::Poll::Ready(Some(element)) = from.poll_recv(&mut context) {
+            rows += if let StreamElement::Batch(batch) = element { batch.num_rows() } else { 0 };
+        }
+        rows
+    }
+
+    /// Two subtasks at 5 and 12 seconds become one.
+    #[tokio::test]
+    async fn what_had_come_further_stays_and_the_rest_follows_at_once() {
+        let seconds = |seconds: i64| EventTime::from_micros(seconds * SECOND);
+        let (mut restored, held) = (window(), [(1, 7, 5), (2, 15, 12)]);
+        for (key, second, watermark) in held {
+            let (mut one, context) = (window(), CallContext { watermark: seconds(watermark), processing_time: 0 });
+            one.process(row(key, second), &context, &mut Output::default()).expect("taken");
+            one.watermark(&context, &mut Output::default()).expect("advanced");
+            let sections = one.snapshot(&|_| true).expect("taken").sections;
+            sections.iter().for_each(|section| restored.restore(section).expect("restored"));
+        }
+        restored.restore_watermark(seconds(5));
+        let ((results, mut fired), (aside, mut late)) = (channel(16, ByteSize::mib(1)), channel(16, ByteSize::mib(1)));
+        let stage = Stage {
+            node: OperatorId::new("window"),
+            operator: Box::new(restored),
+            outputs: vec![[Target::Outlet(0)].into(), [Target::Outlet(1)].into()],
+            counters: Arc::default(),
+        };
+        let outlets = vec![Outlet::forward(results), Outlet::forward(aside)];
+        let mut chain = Chain::new(SubtaskId(0), vec![stage], outlets, Arc::new(ManualClock::new(0)));
+        chain.restore_watermark(seconds(5), Some(seconds(12)));
+        chain.begin().expect("advanced");
+        chain.send().await.expect("room");
+        assert_eq!((rows_in(&mut fired), rows_in(&mut late)), (1, 0), "the window of the one that was behind");
+        chain.rows(&[Target::Stage(0)], &row(2, 8)).expect("taken");
+        chain.rows(&[Target::Stage(0)], &row(1, 14)).expect("taken");
+        chain.send().await.expect("room");
+        assert_eq!((rows_in(&mut fired), rows_in(&mut late)), (0, 1), "what has fired stays shut");
+    }
+}
