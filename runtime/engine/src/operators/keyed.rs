@@ -1,13 +1,17 @@
 //! A keyed process plugin as an operator: rows in slices with the state of their keys, timers when their time has come.
 //!
 //! Every call reads state as the calls before it have left it, and its own writes are applied when it went well and not at all when it did
-//! not; the rows or timers of a call that failed are tried again in halves (`poison`). Timers fire in the order of their times, before the watermark goes on and before rows that come after it. Outputs have the
+//! not; the rows or timers of a call that failed are tried again in halves (`poison`), by keys where state of an older version could not be migrated
+//! (`by_key`). Timers fire in the order of their times, before the watermark goes on and before rows that come after it. Outputs have the
 //! plugin's indices; the dead letters follow behind the last.
+
+mod by_key;
 
 use crate::metrics::Counters;
 use crate::operators::plugin::{apply, log, save_capture};
 use crate::poison::{Attempts, GivenUp, Poison};
 use crate::{CallContext, Dropped, Operator, OperatorError, Output, PoisonPolicy, Snapshot, SubtaskContext, dead_letters};
+use by_key::AgainByKey;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
@@ -16,7 +20,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use stygian_core::{EventTime, KeyGroup, OperatorId, StateSection, TimerClock};
-use stygian_sandbox::{CallError, CallOutput, Capture, CaptureError, Captures, DeadRow, KeyedCall, KeyedOperator as Guest};
+use stygian_sandbox::{CallError, CallOutput, Capture, CaptureError, Captures, DeadRow, KeyedCall, KeyedOperator as Guest, Step};
 use stygian_state::{FiredTimer, KeyBatch, KeyedState, StateCall, VersionCount};
 
 /// How often timers may be called at one watermark: only timers that set timers without end reach it.
@@ -92,6 +96,38 @@ impl Keyed {
             again.fatal.map_or(given_up, Err)?;
         }
         Err(OperatorError::TimersWithoutEnd { calls: MOST_TIMER_CALLS, watermark: due.context.watermark })
+    }
+
+    /// Tries a slice again whose call failed (`fresh`: on an instance that had made no call before).
+    fn rescue_rows(
+        &mut self,
+        part: Part<'_>,
+        slice: Range<usize>,
+        error: Box<CallError>,
+        fresh: bool,
+        out: &mut Output,
+    ) -> Result<(), OperatorError> {
+        let mut again = Again { calls: &mut self.calls, part, out: &mut *out, failed: slice.clone(), fatal: None };
+        let given_up = self.poison.rescue(slice, error, fresh, &mut again);
+        let given_up = again.fatal.map_or(given_up, Err)?;
+        self.bury(part.rows, &given_up, out)
+    }
+
+    /// Tries a slice again whose call failed as state could not be migrated. The keys of another batch are taken then.
+    fn rescue_keys(&mut self, part: Part<'_>, slice: Range<usize>, error: Box<CallError>, out: &mut Output) -> Result<(), OperatorError> {
+        let fresh = self.calls.fresh;
+        let mut again = AgainByKey::new(&mut self.calls, part, &slice, &mut *out)?;
+        let given_up = self.poison.rescue(0..again.keys(), error, fresh, &mut again);
+        let (dead, left) = again.finish(given_up)?;
+        if self.poison.dead_letters() {
+            self.calls.put_dead(part.rows, &dead, out)?;
+        }
+        for (rows, error) in left {
+            self.calls.keys_of(&rows)?;
+            let part = Part { rows: &rows, context: part.context };
+            self.rescue_rows(part, 0..rows.num_rows(), error, true, out)?;
+        }
+        Ok(())
     }
 
     /// The rows that were given up, if they go to the dead letters.
@@ -383,12 +419,14 @@ impl Operator for Keyed {
             let call = self.calls.begin(&rows, start, rows.num_rows() - start, context)?;
             let Called { slice, failure } = self.calls.run(&part, start, call, out)?;
             start = slice.end;
-            let Some(error) = failure else { continue };
-            let fresh = self.calls.fresh;
-            let mut again = Again { calls: &mut self.calls, part, out: &mut *out, failed: slice.clone(), fatal: None };
-            let given_up = self.poison.rescue(slice, error, fresh, &mut again);
-            let given_up = again.fatal.map_or(given_up, Err)?;
-            self.bury(&rows, &given_up, out)?;
+            match failure {
+                None => {}
+                Some(error) if error.step == Step::Migrate => {
+                    self.rescue_keys(part, slice, error, out)?;
+                    self.calls.keys_of(&rows)?;
+                }
+                Some(error) => self.rescue_rows(part, slice, error, self.calls.fresh, out)?,
+            }
         }
         Ok(())
     }
