@@ -71,7 +71,13 @@ impl AggregateOperator {
             }
         };
         let slot = description.slots.first().cloned();
-        let slot = slot.unwrap_or(StateSlot { name: "accumulator".to_owned(), kind: SlotKind::Value, version: 1, reads: BTreeSet::new(), ttl_millis: None });
+        let slot = slot.unwrap_or(StateSlot {
+            name: "accumulator".to_owned(),
+            kind: SlotKind::Value,
+            version: 1,
+            reads: BTreeSet::new(),
+            ttl_millis: None,
+        });
         let migrator = Migrator::new(plugin.clone(), name, config, description, INTERFACE);
         let seat = Seat::new(plugin, name, config, description, Arc::default(), INTERFACE, Functions::of);
         Ok(Self { seat, columns, accumulator, result, plugin: description.name.clone(), slot, migrator })

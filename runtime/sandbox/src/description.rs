@@ -67,7 +67,10 @@ pub(crate) fn with_reads(mut description: PluginDescription, said: Vec<wire::Rea
         }
         if let Some(wrong) = versions.iter().find(|version| !(1..found.version).contains(*version)) {
             let own = found.version;
-            return Err(format!("it says that it migrates slot `{}` from version {wrong}, which is none before its own, {own}", found.name));
+            return Err(format!(
+                "it says that it migrates slot `{}` from version {wrong}, which is none before its own, {own}",
+                found.name
+            ));
         }
         found.reads.extend(versions);
     }

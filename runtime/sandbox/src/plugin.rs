@@ -101,7 +101,11 @@ impl Plugin {
         let path = self.code.path.clone();
         match instance.describe(config_json) {
             Ok(Ok(said)) => {
-                let reads = if self.interfaces().migration { instance.reads().map_err(|failed| self.failed(operator, failed))? } else { Vec::new() };
+                let reads = if self.interfaces().migration {
+                    instance.reads().map_err(|failed| self.failed(operator, failed))?
+                } else {
+                    Vec::new()
+                };
                 let described = description::check(said, self.interfaces());
                 let described = described.and_then(|described| description::with_reads(described, reads));
                 described.map_err(|reason| SandboxError::Description { path, reason })

@@ -83,9 +83,7 @@ fn describe_json(description: &PluginDescription) -> Value {
         json!({ "name": output.name, "kind": output.kind.to_string(), "shape": shape, "columns": columns })
     };
     let input = |input: &InputSpec| json!({ "name": input.name, "columns": fields(&input.columns), "key": fields(&input.key) });
-    let slot = |slot: &StateSlot| {
-        json!({ "name": slot.name, "kind": slot.kind.to_string(), "version": slot.version, "migrates_from": slot.reads })
-    };
+    let slot = |slot: &StateSlot| json!({ "name": slot.name, "kind": slot.kind.to_string(), "version": slot.version, "migrates_from": slot.reads });
     let timer = |timer: &TimerSpec| json!({ "name": timer.name, "clock": timer.clock.to_string() });
     json!({
         "name": description.name,

@@ -1,7 +1,8 @@
 //! Results that are replaced (allowed lateness, early results) against a slow reference, and aggregates of a user's own in all windows.
 
 use crate::{
-    Aggregate, ExternalAccumulators, ExternalAggregate, ExternalError, ExternalFunction, WindowAggregator, WindowAggregatorSpec, WindowKind, WindowSpec,
+    Aggregate, ExternalAccumulators, ExternalAggregate, ExternalError, ExternalFunction, WindowAggregator, WindowAggregatorSpec,
+    WindowKind, WindowSpec,
 };
 use arrow_array::builder::BinaryBuilder;
 use arrow_array::cast::AsArray;
@@ -106,8 +107,11 @@ impl ExternalFunction for Extremes {
     }
 
     fn accumulators(&self) -> &ExternalAccumulators {
-        static OWN: std::sync::LazyLock<ExternalAccumulators> =
-            std::sync::LazyLock::new(|| ExternalAccumulators { function: "extremes".into(), version: 1, ..ExternalAccumulators::default() });
+        static OWN: std::sync::LazyLock<ExternalAccumulators> = std::sync::LazyLock::new(|| ExternalAccumulators {
+            function: "extremes".into(),
+            version: 1,
+            ..ExternalAccumulators::default()
+        });
         &OWN
     }
 }

@@ -232,7 +232,8 @@ pub(super) fn begin(record: &KeyedRecord, inputs: &KeyedInputs, plugin: &PluginD
 
 /// Where a slot of the capture is among those of a plugin that may be another one: it must be of its kind, and read its version.
 fn place_of(known: &SlotRecord, plugin: &PluginDescription) -> Result<usize, String> {
-    let fits = |slot: &StateSlot| slot.name == known.name && slot.kind.to_string() == known.kind && slot.versions().contains(&known.version);
+    let fits =
+        |slot: &StateSlot| slot.name == known.name && slot.kind.to_string() == known.kind && slot.versions().contains(&known.version);
     plugin.slots.iter().position(fits).ok_or_else(|| {
         let (name, kind) = (stygian_core::escape(&known.name, 64), stygian_core::escape(&known.kind, 16));
         format!("it has no {kind} slot `{name}` of version {}, and migrates none from it", known.version)
@@ -240,12 +241,7 @@ fn place_of(known: &SlotRecord, plugin: &PluginDescription) -> Result<usize, Str
 }
 
 /// What was stored. The file may be a stranger's, so every number is checked.
-fn stored<'i>(
-    call: &StateCall,
-    record: &KeyedRecord,
-    inputs: &'i KeyedInputs,
-    places: &[usize],
-) -> Result<Vec<StoredValue<'i>>, String> {
+fn stored<'i>(call: &StateCall, record: &KeyedRecord, inputs: &'i KeyedInputs, places: &[usize]) -> Result<Vec<StoredValue<'i>>, String> {
     let number = |column: usize| inputs.state.column(column).as_primitive::<UInt32Type>().values();
     let bytes = |column: usize| inputs.state.column(column).as_binary::<i32>();
     let versions = inputs.versions.as_ref().map(|versions| versions.column(0).as_primitive::<UInt32Type>().values());

@@ -12,8 +12,7 @@ const OUTPUT: &str = include_str!("output.wat");
 const BASE: u32 = 1024;
 
 /// Functions that a case may leave out, of any kind of plugin.
-const FUNCTIONS: [&str; 9] =
-    ["$describe", "$open", "$process", "$on_timers", "$accumulate", "$merge", "$finish", "$reads", "$migrate"];
+const FUNCTIONS: [&str; 9] = ["$describe", "$open", "$process", "$on_timers", "$accumulate", "$merge", "$finish", "$reads", "$migrate"];
 
 /// A guest under construction.
 pub(crate) struct Guest {

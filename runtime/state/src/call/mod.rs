@@ -17,8 +17,8 @@ use crate::writes::{Change, ListWrites, MapWrites, OtherVersion};
 pub use migrate::Migrate;
 use scan::Cursor;
 pub use scan::{Entries, OtherVersions};
-pub use stored::StoredValue;
 use std::sync::Arc;
+pub use stored::StoredValue;
 use stygian_core::ByteSize;
 
 /// A call that runs.

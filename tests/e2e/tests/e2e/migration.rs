@@ -200,9 +200,7 @@ fn a_value_that_cannot_be_migrated_costs_the_rows_and_timers_of_its_key_alone() 
         signal(&child, "-INT");
         let (_, err, status) = end(child);
         assert_eq!(status, Some(0), "{err}");
-        let row = |user: &str, what: &str, total: i64, since: u64, of_kind: u64, largest: i64| {
-            json!({ "user": user, "what": what, "total": total, "since": since, "of_kind": of_kind, "largest": largest })
-        };
+        let row = |user: &str, what: &str, total: i64, since: u64, of_kind: u64, largest: i64| json!({ "user": user, "what": what, "total": total, "since": since, "of_kind": of_kind, "largest": largest });
         let paid = vec![
             row("a", "cents", 5, 0, 1, 5),
             row("b", "cents", -1, 0, 1, -1),
@@ -231,9 +229,13 @@ fn a_failed_migration_names_what_it_was_and_is_replayed_elsewhere() {
     let place = with_a_lost_total();
     let ended = place.run("tally2@2", &[]);
     assert_eq!(ended.status, Some(1), "{}", ended.err);
-    for part in
-        ["operator `tally` (plugin tally2@2.0.0)", "`migrate` of 1 value of slot `", "from version 1 to 2", "a total of -1 cents", "plugin replay "]
-    {
+    for part in [
+        "operator `tally` (plugin tally2@2.0.0)",
+        "`migrate` of 1 value of slot `",
+        "from version 1 to 2",
+        "a total of -1 cents",
+        "plugin replay ",
+    ] {
         assert!(ended.err.contains(part), "`{part}` is missing: {}", ended.err);
     }
     let elsewhere = tempfile::tempdir().expect("a folder");

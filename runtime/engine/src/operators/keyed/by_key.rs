@@ -4,7 +4,7 @@
 //! Keys have nothing to do with each other, so any of them can be called apart. Rows whose keys are migrated and that make the plugin fail
 //! all the same are left to be tried again by rows.
 
-use super::{Calls, Called, Part, STATE_FAULT, guest_context};
+use super::{Called, Calls, Part, STATE_FAULT, guest_context};
 use crate::poison::{Attempts, GivenUp};
 use crate::{OperatorError, Output};
 use arrow_array::{RecordBatch, UInt32Array};

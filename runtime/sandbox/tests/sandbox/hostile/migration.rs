@@ -8,8 +8,8 @@ use arrow_array::{ArrayRef, StringArray};
 use std::sync::{Arc, LazyLock};
 use stygian_core::{ByteSize, ColumnType, EventTime, MaxParallelism, SlotKind, StateSection, TimerClock};
 use stygian_sandbox::{
-    BadOutput, CallContext, CallError, Capture, KeyedCall, KeyedOperator, Limits, Migrating, Plugin, SandboxError, Situation, Step, TimeLimit,
-    Verdict,
+    BadOutput, CallContext, CallError, Capture, KeyedCall, KeyedOperator, Limits, Migrating, Plugin, SandboxError, Situation, Step,
+    TimeLimit, Verdict,
 };
 use stygian_state::{KeyCodec, KeyedState, Slot, SlotId, StateError, VersionCount};
 
@@ -39,7 +39,12 @@ fn restored() -> Box<KeyedState> {
     let slots: Vec<Slot> = description.slots.iter().map(Slot::from).collect();
     assert!(description.slots.iter().all(|slot| slot.version == 2 && slot.reads.contains(&1)));
     let codec = KeyCodec::new(vec![ColumnType::Text], MaxParallelism::DEFAULT);
-    let mut state = Box::new(KeyedState::in_memory(codec, slots, description.timers.iter().map(|timer| timer.clock).collect::<Vec<_>>(), state_limits()));
+    let mut state = Box::new(KeyedState::in_memory(
+        codec,
+        slots,
+        description.timers.iter().map(|timer| timer.clock).collect::<Vec<_>>(),
+        state_limits(),
+    ));
     LEFT.iter().for_each(|section| state.restore(section).expect("of the same slots"));
     state
 }
@@ -49,7 +54,7 @@ fn counts(state: &KeyedState) -> Vec<(String, u32, u64)> {
 }
 
 fn old() -> Vec<(String, u32, u64)> {
-    [("list", 1, 1), ("map", 1, 3), ("value", 1, 1)].map(|(slot, version, values)| (slot.to_owned(), version, values)).into()
+    [("value", 1, 1), ("list", 1, 1), ("map", 1, 3)].map(|(slot, version, values)| (slot.to_owned(), version, values)).into()
 }
 
 /// The call that fails: the one on rows, or the one on timers where that goes well. What it has written is dropped.
@@ -80,7 +85,10 @@ fn check(plugin: &Plugin, expected: impl Fn(&Situation) -> bool) {
     assert!(expected(&error.situation), "{error:?}");
     assert_eq!((error.operator.as_str(), error.plugin.as_str(), error.step), ("node", "guest@1.2.3", Step::Migrate));
     let Some(Migrating { from_version: 1, to_version: 2, .. }) = error.migrating else { panic!("{error:?}") };
-    assert!(error.to_string().contains("`migrate` of 1 value of slot `") || error.to_string().contains("`migrate` of 3 values of slot `map`"), "{error}");
+    assert!(
+        error.to_string().contains("`migrate` of 1 value of slot `") || error.to_string().contains("`migrate` of 3 values of slot `map`"),
+        "{error}"
+    );
     assert_the_same(twice);
 
     let called = self::operator(&NEWER).process(CONTEXT, &rows(ROWS), 0..ROWS, begin(state));
@@ -151,7 +159,7 @@ fn a_good_migration_is_seen_by_the_call_and_moves_the_versions_on() {
     called.result.expect("a good call");
     let state = called.state.commit().expect("within the limits");
     // The call has set the value again, added an entry to the list, and set one of the map's again.
-    let expected = [("list", 2, 2), ("map", 2, 3), ("value", 2, 1)];
+    let expected = [("value", 2, 1), ("list", 2, 2), ("map", 2, 3)];
     assert_eq!(counts(&state), expected.map(|(slot, version, values)| (slot.to_owned(), version, values)));
     let mut call = begin(state);
     let list = call.scan(SlotId(1), 0, None, usize::MAX).expect("entries").values;
@@ -176,8 +184,14 @@ fn what_a_migration_keeps_between_calls_shows_in_what_the_calls_write() {
         call.state.written()
     };
     // The value is set again by the call, so it is the list that tells.
-    let plugin = hostile("impure", &format!("{counts}{}", "(func $on_timers
-      (call $scan (i32.const 1) (i32.const 0) (i32.const 0) (i64.const 0) (i32.const 64) (i32.const 512)))"));
+    let plugin = hostile(
+        "impure",
+        &format!(
+            "{counts}{}",
+            "(func $on_timers
+      (call $scan (i32.const 1) (i32.const 0) (i32.const 0) (i64.const 0) (i32.const 64) (i32.const 512)))"
+        ),
+    );
     let (mut fresh, mut used) = (operator(&plugin), operator(&plugin));
     let first = written(&mut used);
     assert_eq!(written(&mut fresh), first);
@@ -208,7 +222,10 @@ fn values_of_a_version_that_is_not_read_are_no_fault_of_the_rows() {
       (i32.store (i32.const 768) (i32.const 800))
       (i32.store (i32.const 772) (i32.const 1)))";
     let error = run(&hostile("map_alone", reads_of_the_map));
-    assert!(matches!(&error.situation, Situation::Host(what) if what.contains("of version 1, which the plugin does not migrate")), "{error:?}");
+    assert!(
+        matches!(&error.situation, Situation::Host(what) if what.contains("of version 1, which the plugin does not migrate")),
+        "{error:?}"
+    );
     assert_eq!(error.blame(), stygian_sandbox::Blame::Host);
 }
 

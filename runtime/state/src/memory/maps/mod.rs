@@ -83,9 +83,7 @@ impl MapTable {
         });
         for (map_key, value, life) in migrated.chain(entries) {
             let noted = match value {
-                Some(bytes) => {
-                    self.put(found, place, map_key, (Cell { version: place.slot.version, written, bytes }, life), versions)
-                }
+                Some(bytes) => self.put(found, place, map_key, (Cell { version: place.slot.version, written, bytes }, life), versions),
                 None => self.remove(found, place, map_key, versions),
             };
             if !noted {

@@ -92,7 +92,8 @@ fn seen(call: &mut StateCall, key: u32, by: &mut Repeat) -> (Option<Vec<u8>>, Ve
 
 #[test]
 fn what_a_call_comes_by_is_migrated_once_and_written_when_it_succeeds() {
-    let (mut by, migrated) = (Repeat(Vec::new()), (Some(b"xxxx".to_vec()), vec![b"llll".to_vec(), vec![]], vec![b"vv".to_vec(), b"ww".to_vec()]));
+    let (mut by, migrated) =
+        (Repeat(Vec::new()), (Some(b"xxxx".to_vec()), vec![b"llll".to_vec(), vec![]], vec![b"vv".to_vec(), b"ww".to_vec()]));
     let mut call = begin(restored(), &["a"], 5);
     call.migrate_values(&mut by).expect("migrated");
     assert_eq!(call.loaded().other_versions(), []);
@@ -156,7 +157,10 @@ fn a_migration_that_fails_or_makes_too_much_of_a_value_leaves_it() {
     let mut call = begin(restored(), &["a"], 5);
     put(&mut call, 0, Some("!"));
     let older = |mut state: Box<KeyedState>| {
-        let mut restored = state_of(slots().into_iter().map(|slot| Slot { version: 9, ..slot }).collect(), StateLimits { value_bytes: stygian_core::ByteSize(3), ..StateLimits::default() });
+        let mut restored = state_of(
+            slots().into_iter().map(|slot| Slot { version: 9, ..slot }).collect(),
+            StateLimits { value_bytes: stygian_core::ByteSize(3), ..StateLimits::default() },
+        );
         snapshot(&mut state, true).iter().for_each(|section| restored.restore(section).expect("of the same slots"));
         restored
     };

@@ -29,7 +29,7 @@ impl From<i64> for Total {
 }
 
 /// A payment.
-#[derive(Serialize, Deserialize, Stored)]
+#[derive(Clone, Serialize, Deserialize, Stored)]
 pub struct Mills(i64);
 
 impl From<i32> for Mills {
