@@ -90,6 +90,12 @@ impl Guest {
         Self { slot_version: 2, more, world, ..Self::keyed() }
     }
 
+    /// An aggregate whose accumulators are of version 2, that migrates those of version 1.
+    pub(crate) fn migrating_aggregate() -> Self {
+        let (more, world) = (include_str!("migration.wat"), "include stygian:plugin/migrating-aggregate-plugin@0.2.0;".into());
+        Self { slots: vec![("accumulator", SlotKind::Value)], slot_version: 2, more, world, ..Self::aggregate() }
+    }
+
     pub(crate) fn of_version(self, slot_version: u8) -> Self {
         Self { slot_version, ..self }
     }

@@ -224,6 +224,39 @@ fn a_value_that_cannot_be_migrated_costs_the_rows_and_timers_of_its_key_alone() 
     }
 }
 
+/// Most rows are of a user whose state cannot be migrated: a value that comes with the call, or an entry that is read in it.
+#[test]
+fn the_rows_of_many_other_keys_go_through_beside_a_busy_one_that_fails() {
+    let users: Vec<String> = (0..40).map(|user| format!("user-{user}")).collect();
+    for lost in [-1, -2] {
+        let before: Vec<(&str, i32)> = users.iter().map(|user| (user.as_str(), if user == "user-7" { lost } else { 3 })).collect();
+        let place = left(&before);
+        let rows: Vec<(&str, i32)> = (0..2000).map(|n| (users[if n % 2 == 0 { 7 } else { n / 2 % 40 }].as_str(), 5)).collect();
+        let of_others = rows.iter().filter(|(user, _)| *user != "user-7").count();
+        // January does not end.
+        pay(&place, &rows, "2024-01-06T00:00:00Z");
+        let policy = "plugin = \"tally2@2\"\non_error = \"dead-letter\"\nmax_poison_rate = 1.0";
+        let pipeline = OLD.replace("plugin = \"tally@1\"", policy) + DEAD;
+        let child = start(place.path(), &pipeline, &["--plugins", components().to_str().expect("text")]);
+        place.wait_for_rows("paid", users.len() + of_others);
+        place.wait_for_rows("dead", rows.len() - of_others);
+        signal(&child, "-INT");
+        let (_, err, status) = end(child);
+        assert_eq!(status, Some(0), "{err}");
+        assert_eq!((place.rows("paid").len(), place.rows("dead").len()), (users.len() + of_others, rows.len() - of_others));
+        for user in &users {
+            let of_user = place.rows("paid").into_iter().filter(|row| row["user"] == user.as_str() && row["what"] == "mills");
+            let mut totals: Vec<i64> = of_user.filter_map(|row| row["total"].as_i64()).collect();
+            totals.sort_unstable();
+            let count = if user == "user-7" { 0 } else { rows.iter().filter(|(of, _)| of == user).count() };
+            assert_eq!(totals, (1..).map(|n| 30 + 50 * n).take(count).collect::<Vec<i64>>(), "{user}: each row once, and in its order");
+        }
+        let reason = if lost == -1 { "a total of -1 cents" } else { "a payment of -2 cents" };
+        assert!(place.rows("dead").iter().all(|dead| dead["reason"].as_str().expect("text").contains(reason)));
+        assert_eq!(place.versions()["payments"]["1"], json!(1), "the old bytes stay: {}", place.versions());
+    }
+}
+
 #[test]
 fn a_failed_migration_names_what_it_was_and_is_replayed_elsewhere() {
     let place = with_a_lost_total();

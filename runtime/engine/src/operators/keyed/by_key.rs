@@ -12,6 +12,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 use stygian_sandbox::{CallError, DeadRow, Step};
 
+/// Rows, and how a call of them failed.
+pub(super) type Left = (RecordBatch, Box<CallError>);
+
 /// What is tried again are the keys of the call that failed, by their index.
 pub(super) struct AgainByKey<'a> {
     calls: &'a mut Calls,
@@ -22,7 +25,7 @@ pub(super) struct AgainByKey<'a> {
     /// The rows of the call that failed last.
     failed: RecordBatch,
     /// Rows that are not migration's to give up, and how a call of them failed.
-    left: Vec<(RecordBatch, Box<CallError>)>,
+    left: Vec<Left>,
     fatal: Option<OperatorError>,
 }
 
@@ -46,10 +49,7 @@ impl<'a> AgainByKey<'a> {
     }
 
     /// The rows of keys that were given up, ascending, and what is left to be tried by rows; the error ends the job.
-    pub(super) fn finish(
-        self,
-        given_up: Result<Vec<GivenUp>, OperatorError>,
-    ) -> Result<(Vec<DeadRow>, Vec<(RecordBatch, Box<CallError>)>), OperatorError> {
+    pub(super) fn finish(self, given_up: Result<Vec<GivenUp>, OperatorError>) -> Result<(Vec<DeadRow>, Vec<Left>), OperatorError> {
         let given_up = self.fatal.map_or(given_up, Err)?;
         let mut dead = Vec::new();
         for GivenUp { rows: keys, reason } in given_up {

@@ -32,8 +32,12 @@ impl From<i64> for Total {
 #[derive(Clone, Serialize, Deserialize, Stored)]
 pub struct Mills(i64);
 
+/// What version 1 had in place of a payment that it had lost.
+const LOST_PAYMENT: i32 = -2;
+
 impl From<i32> for Mills {
     fn from(cents: i32) -> Self {
+        assert!(cents != LOST_PAYMENT, "a payment of {cents} cents");
         Self(i64::from(cents) * 10)
     }
 }
@@ -89,7 +93,7 @@ impl Keyed for Tally {
 
     fn row<'a>(&'a self, payment: Payment, cx: &mut Context<'a, Self>) -> Result<(), Reject> {
         let state = &mut cx.state;
-        let Mills(mills) = payment.cents.into();
+        let mills = i64::from(payment.cents) * 10;
         let total = state.total.or_insert_with(|| Total { mills: 0, since: 0 });
         (total.mills, total.since) = (total.mills + mills, total.since + 1);
         let Total { mills: total, since } = *total;
