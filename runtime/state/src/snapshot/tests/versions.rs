@@ -82,8 +82,10 @@ impl Migrate for Repeat {
     }
 }
 
-/// What a call sees of a key, migrated.
-fn seen(call: &mut StateCall, key: u32, by: &mut Repeat) -> (Option<Vec<u8>>, Vec<Vec<u8>>, Vec<Vec<u8>>) {
+type Strings = Vec<Vec<u8>>;
+
+/// What a call sees of a key, migrated: its value, its list and the values of its map.
+fn seen(call: &mut StateCall, key: u32, by: &mut Repeat) -> (Option<Vec<u8>>, Strings, Strings) {
     let entries = |page: crate::Entries| page.values.iter().map(<[u8]>::to_vec).collect();
     let list = call.scan_migrated(LIST, key, None, 99, by).expect("a list");
     let map = call.scan_migrated(MAP, key, None, 99, by).expect("a map");
