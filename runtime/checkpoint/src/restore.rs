@@ -1,6 +1,6 @@
 //! The restore plan: which subtask reads what of a manifest, and whether the new plan of the job fits it at all. Pure.
 
-use crate::manifest::{Manifest, OperatorState, PendingOutput, Section, SplitState};
+use crate::manifest::{Manifest, OperatorState, PendingOutput, PluginFacts, Section, SplitState};
 use crate::names::SectionName;
 use std::collections::{BTreeMap, BTreeSet};
 use stygian_core::{EventTime, KeyGroup, KeyGroupRange, MaxParallelism, OperatorId, Parallelism};
@@ -157,7 +157,8 @@ fn operator_refusals(state: &OperatorState, planned: &PlannedOperator) -> Vec<St
     }
     for (slot, versions) in &state.state_versions {
         let kept = versions.iter().filter(|(_, count)| **count > 0);
-        reasons.extend(kept.filter_map(|(version, count)| uncovered(slot, *version, *count, planned.slots.get(slot))));
+        reasons
+            .extend(kept.filter_map(|(version, count)| uncovered(slot, *version, *count, planned.slots.get(slot), state.plugin.as_ref())));
     }
     if !state.sections.is_empty() && state.accumulators != planned.accumulators {
         let name = |accumulators: &Option<String>| accumulators.clone().unwrap_or_else(|| "none".into());
@@ -170,14 +171,19 @@ fn operator_refusals(state: &OperatorState, planned: &PlannedOperator) -> Vec<St
 }
 
 /// Why values of this version cannot be read by an operator that reads these of the slot.
-fn uncovered(slot: &str, version: u32, count: u64, reads: Option<&BTreeSet<u32>>) -> Option<String> {
+fn uncovered(slot: &str, version: u32, count: u64, reads: Option<&BTreeSet<u32>>, wrote: Option<&PluginFacts>) -> Option<String> {
     match reads {
         Some(reads) if reads.contains(&version) => None,
         Some(reads) => {
+            let newer = reads.last().is_some_and(|own| *own < version);
+            let hint = match wrote.filter(|_| newer) {
+                Some(PluginFacts { name, version, .. }) => format!("they are of {name}@{version}, a later one: use that or one after it"),
+                None if newer => "a later plugin wrote them: use that or one after it".to_owned(),
+                None => format!("use a plugin that migrates slot `{slot}` from version {version}, or drop the operator's state"),
+            };
             let reads: Vec<String> = reads.iter().map(ToString::to_string).collect();
-            let reads = reads.join(", ");
-            let hint = "use a plugin that migrates them";
-            Some(format!("has {count} values of version {version} in slot `{slot}`, and reads versions {reads}; {hint}"))
+            let (plural, reads) = (if reads.len() == 1 { "" } else { "s" }, reads.join(", "));
+            Some(format!("has {count} values of version {version} in slot `{slot}`, and its plugin reads version{plural} {reads}; {hint}"))
         }
         None => {
             let hint = "use one that does, or drop the operator's state";

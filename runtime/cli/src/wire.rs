@@ -4,7 +4,7 @@ use crate::durable::UsedPlugin;
 use crate::folders;
 use crate::load::Loaded;
 use anyhow::Context;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -48,11 +48,11 @@ pub(crate) fn used_plugins(loaded: &Loaded) -> BTreeMap<OperatorId, UsedPlugin> 
 fn keeps(kind: &NodeKind) -> Keeps {
     let of = |parts: &[&'static str]| Keeps { parts: parts.to_vec(), ..Keeps::default() };
     match kind {
-        NodeKind::Window(..) => of(&["windows"]),
+        NodeKind::Window(_, spec) => Window::keeps(spec),
         NodeKind::Top(_) => of(&["top"]),
         NodeKind::Dedup(_) => of(&["dedup"]),
         NodeKind::Plugin(plugin) if plugin.key.is_some() => {
-            let slots = plugin.description.slots.iter().map(|slot| (slot.name.clone(), BTreeSet::from([slot.version]))).collect();
+            let slots = plugin.description.slots.iter().map(|slot| (slot.name.clone(), slot.versions())).collect();
             Keeps { slots, ..of(&["keyed", "timers"]) }
         }
         _ => Keeps::default(),

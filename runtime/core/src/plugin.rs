@@ -2,6 +2,7 @@
 
 use crate::{ByteSize, Field, StreamKind};
 use semver::{Version, VersionReq};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -84,6 +85,8 @@ pub struct StateSlot {
     pub kind: SlotKind,
     /// The version its values are written in; stored beside every value.
     pub version: u32,
+    /// The older versions that the plugin migrates.
+    pub reads: BTreeSet<u32>,
     /// How long a value lives after its last write, in milliseconds of event time; `None`: for ever.
     pub ttl_millis: Option<u64>,
 }
@@ -185,6 +188,13 @@ impl fmt::Display for PluginRef {
             Self::Path(path) => write!(f, "{}", path.display()),
             Self::Named { name, version } => write!(f, "{name}@{version}"),
         }
+    }
+}
+
+impl StateSlot {
+    /// All versions that values of it may be of: its own, and those that the plugin migrates.
+    pub fn versions(&self) -> BTreeSet<u32> {
+        self.reads.iter().copied().chain([self.version]).collect()
     }
 }
 

@@ -80,6 +80,11 @@ pub(crate) trait Attempts {
     /// Saves the inputs of a call with these rows, which failed so; where they are, if they were saved.
     fn capture(&mut self, rows: &Range<usize>, error: &CallError) -> Option<PathBuf>;
 
+    /// How many rows these are: what is tried again may stand for several.
+    fn count(&self, rows: &Range<usize>) -> usize {
+        rows.len()
+    }
+
     /// These rows are given up, for this reason; calls on those behind them come after this.
     ///
     /// # Errors
@@ -156,7 +161,8 @@ impl Poison {
                 Decision::GiveUp { rows, tried } => {
                     // Of rows that were not tried there is no failed call; the one that spent the budget will do, once.
                     let saved = (tried || given_up.is_empty()).then(|| attempts.capture(&called, &last)).flatten();
-                    let gone = self.give_up(rows, tried, &last, saved)?;
+                    let count = attempts.count(&rows);
+                    let gone = self.give_up((rows, count), tried, &last, saved)?;
                     attempts.give_up(&gone.rows, &gone.reason)?;
                     given_up.push(gone);
                     retry.gave_up()
@@ -176,16 +182,23 @@ impl Poison {
         }
     }
 
-    fn give_up(&mut self, rows: Range<usize>, tried: bool, error: &CallError, saved: Option<PathBuf>) -> Result<GivenUp, OperatorError> {
+    /// Gives up what is so many rows.
+    fn give_up(
+        &mut self,
+        (rows, count): (Range<usize>, usize),
+        tried: bool,
+        error: &CallError,
+        saved: Option<PathBuf>,
+    ) -> Result<GivenUp, OperatorError> {
         if self.policy.on_error == OnError::Fail {
             return Err(OperatorError::Poison { call: Box::new(error.clone()), saved });
         }
         let failure = escape(&error.situation.to_string(), REASON_CHARS);
         let reason = if tried { failure } else { format!("not tried: the retry budget of its call was spent, last on this: {failure}") };
-        if self.counters.add_poison_rows(rows.len(), || reason.clone()) {
-            tracing::warn!(operator = %self.node, rows = ?rows, saved = ?saved, "a row makes the plugin fail: {reason}");
+        if self.counters.add_poison_rows(count, || reason.clone()) {
+            tracing::warn!(operator = %self.node, rows = count, saved = ?saved, "a row makes the plugin fail: {reason}");
         }
-        if self.rate.exceeds(rows.len(), self.policy.max_rate) {
+        if self.rate.exceeds(count, self.policy.max_rate) {
             let (given_up, of) = (self.rate.given_up, self.rate.rows);
             return Err(OperatorError::TooMuchPoison {
                 operator: self.node.clone(),
@@ -230,6 +243,7 @@ mod tests {
                 operator: "node".into(),
                 rows: rows.clone(),
                 step: Step::Process,
+                migrating: None,
                 situation: self.situation.clone(),
                 logs: Vec::new(),
             })

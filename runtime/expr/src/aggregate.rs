@@ -8,7 +8,7 @@
 
 use crate::compile::{self, Lowered};
 use crate::external::ExternalAccumulator;
-use crate::{ExprError, ExternalFunction, expression};
+use crate::{ExprError, ExternalAccumulators, ExternalFunction, expression};
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
@@ -80,6 +80,18 @@ impl Aggregate {
     /// Whether it is a user-defined one. Its result is a struct with a field for each column.
     pub fn is_external(&self) -> bool {
         matches!(self.function, Function::External(_))
+    }
+
+    /// What the accumulators of a user-defined one are.
+    pub fn accumulators(&self) -> Option<&ExternalAccumulators> {
+        self.external_function().map(|function| function.accumulators())
+    }
+
+    pub(crate) fn external_function(&self) -> Option<&Arc<dyn ExternalFunction>> {
+        match &self.function {
+            Function::External(function) => Some(function),
+            Function::Native(_) => None,
+        }
     }
 
     /// The text it was compiled from.

@@ -190,7 +190,8 @@ impl WindowAggregator {
     /// When the section is of other windows, keys or aggregates, of another version, or damaged. The aggregator is then of no further use.
     pub fn restore(&mut self, section: &StateSection) -> Result<(), ExprError> {
         let layout = Layout::of_windows(&self.frame.spec)?;
-        let Some(stored) = stored::read(&layout, section)? else { return Ok(()) };
+        let Some(mut stored) = stored::read(&layout, section)? else { return Ok(()) };
+        stored::windows::migrate(&self.frame.spec, &layout, section.group, &mut stored)?;
         self.changed |= stored.changed;
         match &mut self.windows {
             Windows::Panes(panes) => panes.restore(&self.frame, &layout, section.group, stored),

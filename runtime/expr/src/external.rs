@@ -8,6 +8,7 @@ use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, StructArray};
 use arrow_schema::Fields;
 use datafusion_common::{DataFusionError, Result, exec_datafusion_err, not_impl_err};
 use datafusion_expr::{EmitTo, GroupsAccumulator};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -36,6 +37,31 @@ pub trait ExternalAggregate: Send {
     /// # Errors
     /// As [`ExternalAggregate::accumulate`].
     fn finish(&mut self, accumulators: &BinaryArray) -> Result<Vec<ArrayRef>, ExternalError>;
+
+    /// Accumulators of an older version in the present one, null ones aside as many; called before anything else is done with what was
+    /// restored, for versions in [`Accumulators::reads`].
+    ///
+    /// # Errors
+    /// Keeps the job from starting.
+    fn migrate(&mut self, from_version: u32, accumulators: &BinaryArray) -> Result<BinaryArray, ExternalError>;
+}
+
+/// What accumulators of a function are, for those that were stored earlier.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accumulators {
+    /// The name of the function, which stays from version to version.
+    pub function: String,
+    /// The version of their form, from 1.
+    pub version: u32,
+    /// The older versions that the function migrates.
+    pub reads: BTreeSet<u32>,
+}
+
+impl Accumulators {
+    /// All versions that can be restored.
+    pub fn versions(&self) -> BTreeSet<u32> {
+        self.reads.iter().copied().chain([self.version]).collect()
+    }
 }
 
 /// Makes instances of one aggregate under one configuration; shared between threads.
@@ -48,6 +74,9 @@ pub trait ExternalFunction: fmt::Debug + Send + Sync {
 
     /// The columns of its results.
     fn results(&self) -> &Fields;
+
+    /// What its accumulators are.
+    fn accumulators(&self) -> &Accumulators;
 }
 
 /// The accumulators of many groups.

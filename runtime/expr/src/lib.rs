@@ -40,7 +40,7 @@ pub use capped::MAX_RESULT_BYTES;
 pub use dedup::{Dedup, DedupSpec, Deduplicated};
 pub use error::ExprError;
 pub use expression::Expression;
-pub use external::{ExternalAggregate, ExternalError, ExternalFunction, MAX_CALL_ROWS};
+pub use external::{Accumulators as ExternalAccumulators, ExternalAggregate, ExternalError, ExternalFunction, MAX_CALL_ROWS};
 pub use functions::{aggregate_names, function_names};
 pub use output::MAX_OUTPUT_ROWS;
 pub use parse::{MAX_DEPTH, MAX_SQL_BYTES, MAX_TOKENS};

@@ -10,6 +10,7 @@ use crate::host::HostState;
 use crate::instance::{Failed, Instance};
 use crate::lift::Declared;
 use crate::lower::Lowered;
+use crate::migrate::Migrator;
 use crate::plugin::Plugin;
 use crate::seat::Seat;
 use crate::wire::{self, Accumulate, Finish, MergeInto};
@@ -17,8 +18,10 @@ use crate::{BadOutput, CallError, LogLine, SandboxError, Situation, Step};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BinaryArray};
 use arrow_schema::SchemaRef;
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use stygian_core::{ColumnType, Field, OutputShape, PluginDescription};
+use stygian_core::{ColumnType, Field, OutputShape, PluginDescription, SlotKind, StateSlot};
+use stygian_state::{Migrate, SlotId, VarBytes};
 use wasmtime::Store;
 
 /// A user-defined aggregate. Not for sharing between threads; it may move between calls.
@@ -29,6 +32,10 @@ pub struct AggregateOperator {
     columns: Vec<ColumnType>,
     accumulator: Declared,
     result: Declared,
+    /// The plugin's name, and what it says of its accumulators.
+    plugin: String,
+    slot: StateSlot,
+    migrator: Migrator,
 }
 
 #[derive(Clone, Copy)]
@@ -63,8 +70,17 @@ impl AggregateOperator {
                 return Err(SandboxError::Description { path: plugin.path().to_owned(), reason });
             }
         };
+        let slot = description.slots.first().cloned();
+        let slot = slot.unwrap_or(StateSlot {
+            name: "accumulator".to_owned(),
+            kind: SlotKind::Value,
+            version: 1,
+            reads: BTreeSet::new(),
+            ttl_millis: None,
+        });
+        let migrator = Migrator::new(plugin.clone(), name, config, description, INTERFACE);
         let seat = Seat::new(plugin, name, config, description, Arc::default(), INTERFACE, Functions::of);
-        Ok(Self { seat, columns, accumulator, result })
+        Ok(Self { seat, columns, accumulator, result, plugin: description.name.clone(), slot, migrator })
     }
 
     /// The columns of a result, one row an accumulator.
@@ -72,9 +88,34 @@ impl AggregateOperator {
         &self.result.schema
     }
 
+    /// The plugin's name, and what its accumulators are: version 1 where it declares no slot for them.
+    pub fn accumulators(&self) -> (&str, &StateSlot) {
+        (&self.plugin, &self.slot)
+    }
+
     /// What it had to say since this was asked last; escaped.
     pub fn take_logs(&mut self) -> Vec<LogLine> {
-        self.seat.take_logs()
+        [self.seat.take_logs(), self.migrator.take_logs()].concat()
+    }
+
+    /// Accumulators that were stored in an older version, in the present one; null ones stay null.
+    ///
+    /// # Errors
+    /// As [`AggregateOperator::accumulate`].
+    pub fn migrate(&mut self, from_version: u32, accumulators: &BinaryArray) -> Result<BinaryArray, CallError> {
+        let rows = 0..accumulators.len();
+        let old: VarBytes = accumulators.iter().flatten().collect();
+        self.migrator.begin();
+        let new = self.migrator.migrate(SlotId(0), from_version, &old);
+        let failed = self.migrator.end(&rows);
+        match (new, failed) {
+            (Ok(new), _) => {
+                let mut places = 0..;
+                Ok(accumulators.iter().map(|old| old.and_then(|_| places.next()).map(|at| new.get(at))).collect())
+            }
+            (Err(_), Some(failed)) => Err(failed),
+            (Err(situation), None) => Err(self.seat.error(rows, (Step::Migrate, situation))),
+        }
     }
 
     /// Makes and opens an instance, unless there is one.

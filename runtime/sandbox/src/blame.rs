@@ -21,8 +21,8 @@ impl CallError {
     /// Whose fault it is.
     pub fn blame(&self) -> Blame {
         match self.step {
-            Step::Process | Step::OnTimers | Step::Accumulate | Step::Merge | Step::Finish => self.situation.blame(),
-            Step::Instantiate | Step::Describe | Step::Open => Blame::Host,
+            Step::Process | Step::OnTimers | Step::Accumulate | Step::Merge | Step::Finish | Step::Migrate => self.situation.blame(),
+            Step::Instantiate | Step::Describe | Step::Open | Step::Reads => Blame::Host,
         }
     }
 }
@@ -82,14 +82,15 @@ mod tests {
     use super::*;
 
     fn error(step: Step, situation: Situation) -> CallError {
-        CallError { plugin: String::new(), operator: String::new(), rows: 0..1, step, situation, logs: Vec::new() }
+        CallError { plugin: String::new(), operator: String::new(), rows: 0..1, step, migrating: None, situation, logs: Vec::new() }
     }
 
     #[test]
     fn a_trap_while_opening_is_not_put_down_to_rows() {
         let trap = || Situation::Trap { message: "unreachable".into(), panic: None };
         assert_eq!(error(Step::Process, trap()).blame(), Blame::Rows { timed_out: false });
-        for step in [Step::Instantiate, Step::Describe, Step::Open] {
+        assert_eq!(error(Step::Migrate, trap()).blame(), Blame::Rows { timed_out: false });
+        for step in [Step::Instantiate, Step::Describe, Step::Open, Step::Reads] {
             assert_eq!(error(step, trap()).blame(), Blame::Host);
         }
         assert_eq!(error(Step::Process, Situation::Host("gone".into())).blame(), Blame::Host);

@@ -17,10 +17,25 @@ pub struct CallError {
     pub rows: Range<usize>,
     /// Which of the plugin's functions failed.
     pub step: Step,
+    /// What was migrated, if that failed.
+    pub migrating: Option<Migrating>,
     /// What happened.
     pub situation: Situation,
     /// What the plugin had to say before.
     pub logs: Vec<LogLine>,
+}
+
+/// Values that were to be migrated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migrating {
+    /// Their slot.
+    pub slot: String,
+    /// The version that they were written in.
+    pub from_version: u32,
+    /// The slot's present version.
+    pub to_version: u32,
+    /// How many they were, of one key or several.
+    pub values: usize,
 }
 
 /// A function of the contract.
@@ -42,6 +57,10 @@ pub enum Step {
     Merge,
     /// `aggregate.finish`
     Finish,
+    /// `migration.reads`
+    Reads,
+    /// `migration.migrate`
+    Migrate,
 }
 
 impl fmt::Display for Step {
@@ -55,6 +74,8 @@ impl fmt::Display for Step {
             Self::Accumulate => "`accumulate`",
             Self::Merge => "`merge`",
             Self::Finish => "`finish`",
+            Self::Reads => "`reads`",
+            Self::Migrate => "`migrate`",
         })
     }
 }
@@ -73,6 +94,10 @@ struct During<'a>(&'a CallError);
 impl fmt::Display for During<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Range { start, end } = self.0.rows;
+        if let Some(Migrating { slot, from_version, to_version, values }) = &self.0.migrating {
+            let plural = if *values == 1 { "" } else { "s" };
+            return write!(f, "`migrate` of {values} value{plural} of slot `{slot}` from version {from_version} to {to_version}");
+        }
         match self.0.step {
             Step::Process if start + 1 == end => write!(f, "`process` of row {start}"),
             step @ (Step::Process | Step::Accumulate) => write!(f, "{step} of rows {start} to {last}", last = end.saturating_sub(1)),
@@ -212,6 +237,12 @@ impl fmt::Display for TimeLimit {
             Self::Cpu(span) => write!(f, "call_cpu = {span}"),
             Self::Wall(span) => write!(f, "call_wall = {span}"),
         }
+    }
+}
+
+impl From<stygian_state::StateError> for Situation {
+    fn from(error: stygian_state::StateError) -> Self {
+        Self::State(error)
     }
 }
 
@@ -362,6 +393,14 @@ pub enum BadOutput {
         /// As due.
         expected: usize,
         /// As given.
+        found: usize,
+    },
+    /// `migrate` gave more or fewer values than it got.
+    #[error("`migrate` returned {found} values for {expected}")]
+    MigratedCount {
+        /// As due.
+        expected: usize,
+        /// As returned.
         found: usize,
     },
     /// There is no such timer.

@@ -3,7 +3,7 @@
 use crate::limits::{MAX_COLUMNS, MAX_NAME_BYTES};
 use crate::wire;
 use semver::Version;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use stygian_core::{
     ByteSize, ColumnType, Field, InputSpec, OutputShape, OutputSpec, PluginDescription, PluginInterfaces, RequestedLimits, SlotKind,
     StateSlot, StreamKind, TimerClock, TimerSpec, escape,
@@ -11,6 +11,9 @@ use stygian_core::{
 
 /// Most inputs, outputs, slots or timers a plugin may declare.
 const MOST_PARTS: usize = 100;
+
+/// Most older versions of one slot.
+const MOST_VERSIONS: usize = 1000;
 
 type Checked<T> = Result<T, String>;
 
@@ -51,6 +54,27 @@ pub(crate) fn check(said: wire::Description, interfaces: PluginInterfaces) -> Ch
     distinct("timers", timers.iter().map(|timer| &timer.name))?;
     let limits = RequestedLimits { memory: said.limits.memory_bytes.map(ByteSize), call_millis: said.limits.call_cpu_millis };
     Ok(PluginDescription { name: said.name, version, interfaces, inputs, outputs, slots, timers, limits })
+}
+
+/// The same with the older versions of its slots that the plugin migrates.
+pub(crate) fn with_reads(mut description: PluginDescription, said: Vec<wire::ReadableVersions>) -> Checked<PluginDescription> {
+    let declared = description.slots.len();
+    for wire::ReadableVersions { slot, versions } in said {
+        let found = description.slots.get_mut(slot as usize);
+        let found = found.ok_or_else(|| format!("it says that it migrates slot {slot}, and declares {declared}"))?;
+        if versions.len() > MOST_VERSIONS {
+            return Err(format!("it migrates slot `{}` from {} versions, at most {MOST_VERSIONS} are allowed", found.name, versions.len()));
+        }
+        if let Some(wrong) = versions.iter().find(|version| !(1..found.version).contains(*version)) {
+            let own = found.version;
+            return Err(format!(
+                "it says that it migrates slot `{}` from version {wrong}, which is none before its own, {own}",
+                found.name
+            ));
+        }
+        found.reads.extend(versions);
+    }
+    Ok(description)
 }
 
 fn input(said: wire::InputSpec) -> Checked<InputSpec> {
@@ -110,7 +134,7 @@ fn slot(said: wire::StateSlot) -> Checked<StateSlot> {
         wire::SlotKind::List => SlotKind::List,
         wire::SlotKind::Map => SlotKind::Map,
     };
-    Ok(StateSlot { name, kind, version: said.version, ttl_millis: said.ttl_millis })
+    Ok(StateSlot { name, kind, version: said.version, reads: BTreeSet::new(), ttl_millis: said.ttl_millis })
 }
 
 fn fields(of: &str, said: Vec<wire::Field>) -> Checked<Vec<Field>> {

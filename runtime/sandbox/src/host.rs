@@ -5,6 +5,7 @@
 use crate::call::{DeadRow, LogLevel, LogLine, Piece};
 use crate::clock::CallClock;
 use crate::lift::{Declared, bytes_of};
+use crate::migrate::Migrator;
 use crate::wire::{Level, OutBatch};
 use crate::{BadOutput, Limits, Situation};
 use arrow_array::UInt32Array;
@@ -84,6 +85,8 @@ pub(crate) struct HostState {
     pub(crate) clock: CallClock,
     /// The state of a keyed call while it runs.
     pub(crate) keyed: Option<StateCall>,
+    /// Who migrates what that call reads.
+    pub(crate) migrator: Option<Box<Migrator>>,
     memory: usize,
     table: usize,
     pub(crate) used: Used,
@@ -115,6 +118,7 @@ impl HostState {
             fault: None,
             clock: CallClock::default(),
             keyed: None,
+            migrator: None,
             memory: 0,
             table: 0,
             used: Used::default(),

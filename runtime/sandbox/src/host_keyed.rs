@@ -1,6 +1,7 @@
 //! The host's side of a keyed call: state and timers, checked and counted here, buffered and read in a [`StateCall`].
 
 use crate::host::{Checked, Context, HostState};
+use crate::migrate::Migrator;
 use crate::wire::{AnswerEntries, AnswerSlotStates, AnswerVarValues, OutSlotStates, OutVarValues};
 use crate::{BadOutput, Situation};
 use stygian_core::SlotKind;
@@ -25,6 +26,19 @@ impl HostState {
         Ok((call, slot))
     }
 
+    /// The same for a read, with whoever migrates what it finds.
+    fn read_at(
+        &mut self,
+        function: &'static str,
+        slot: u32,
+        key: u32,
+        kinds: &[SlotKind],
+    ) -> Answer<(&mut StateCall, SlotId, Option<&mut Migrator>)> {
+        let (_, slot) = self.state_at(function, slot, key, kinds)?;
+        let call = self.keyed.as_mut().ok_or(BadOutput::OutsideProcess { function })?;
+        Ok((call, slot, self.migrator.as_deref_mut()))
+    }
+
     fn count_state(&mut self, bytes: usize) -> Checked {
         let limit = self.limits.state_bytes;
         self.used.state_bytes = self.used.state_bytes.saturating_add(bytes as u64);
@@ -47,8 +61,11 @@ impl HostState {
         self.count_state(map_keys.bytes().len() + size_of_val(map_keys.offsets()))?;
         // Map keys that name one entry again and again ask for far more than they are: what is past the limit is not read.
         let most = self.limits.state_bytes.as_usize();
-        let (call, slot) = self.state_at("get", slot, key, &[SlotKind::Map])?;
-        let found = call.get(slot, key, &map_keys, most).map_err(Situation::State)?;
+        let (call, slot, migrator) = self.read_at("get", slot, key, &[SlotKind::Map])?;
+        let found = match migrator {
+            Some(migrator) => call.get_migrated(slot, key, &map_keys, most, migrator)?,
+            None => call.get(slot, key, &map_keys, most)?,
+        };
         self.count_state(found.values().bytes().len())?;
         Ok(AnswerSlotStates { validity: found.validity().map(<[u8]>::to_vec), values: answer(found.values()) })
     }
@@ -56,8 +73,11 @@ impl HostState {
     pub(crate) fn scan(&mut self, slot: u32, key: u32, from: Option<u64>, most_bytes: u32) -> Answer<AnswerEntries> {
         // One entry always comes, however small the page; all of them count.
         let most = (most_bytes as usize).min(self.limits.state_bytes.as_usize());
-        let (call, slot) = self.state_at("scan", slot, key, &[SlotKind::List, SlotKind::Map])?;
-        let Entries { keys, values, next, kept } = call.scan(slot, key, from, most).map_err(Situation::State)?;
+        let (call, slot, migrator) = self.read_at("scan", slot, key, &[SlotKind::List, SlotKind::Map])?;
+        let Entries { keys, values, next, kept } = match migrator {
+            Some(migrator) => call.scan_migrated(slot, key, from, most, migrator)?,
+            None => call.scan(slot, key, from, most)?,
+        };
         self.count_state(keys.bytes().len() + values.bytes().len() + kept)?;
         Ok(AnswerEntries { keys: answer(&keys), values: answer(&values), next })
     }

@@ -47,6 +47,15 @@ impl Instance {
         self.text_call(Step::Describe, "metadata", "describe", config)
     }
 
+    /// `migration.reads`; that `migrate` is of the contract's type is seen here too.
+    pub(crate) fn reads(&mut self) -> Result<Vec<wire::ReadableVersions>, Failed> {
+        self.migrate_func()?;
+        let func = self.func("migration", "reads");
+        let func = func.and_then(|func| func.typed::<(), (Vec<wire::ReadableVersions>,)>(&self.store));
+        let func = func.map_err(|error| (Step::Reads, contract(&error)))?;
+        self.call(Step::Reads, None, |store| func.call(store, ())).map(|(reads,)| reads)
+    }
+
     /// `open` of the interface that the plugin is used by.
     pub(crate) fn open(&mut self, interface: &str, config: &str) -> Result<(), Failed> {
         let result = self.text_call::<()>(Step::Open, interface, "open", config)?;

@@ -9,6 +9,7 @@
 use crate::host::{HostState, Output};
 use crate::instance::{Failed, Instance};
 use crate::lower::{Lowered, slice_len};
+use crate::migrate::Migrator;
 use crate::operator::finish;
 use crate::plugin::Plugin;
 use crate::seat::Seat;
@@ -29,6 +30,8 @@ pub struct KeyedOperator {
     columns: Vec<(usize, ColumnType)>,
     /// The columns of the key.
     key: Vec<Field>,
+    /// Not there while a call has it.
+    migrator: Option<Box<Migrator>>,
 }
 
 #[derive(Clone, Copy)]
@@ -66,9 +69,10 @@ impl KeyedOperator {
     ) -> Result<Self, SandboxError> {
         let columns = wiring::input(name, description, input)?;
         let outputs = description.outputs.iter().map(Output::new).collect();
+        let migrator = Some(Box::new(Migrator::new(plugin.clone(), name, config, description, INTERFACE)));
         let seat = Seat::new(plugin, name, config, description, outputs, INTERFACE, Functions::of);
         let key = description.inputs.first().map_or(&[][..], |input| &input.key).to_vec();
-        Ok(Self { seat, input: input.clone(), columns, key })
+        Ok(Self { seat, input: input.clone(), columns, key, migrator })
     }
 
     /// The limits of its calls.
@@ -81,8 +85,9 @@ impl KeyedOperator {
         self.seat.open()
     }
 
-    /// Throws the instance away; the next call gets a fresh one.
+    /// Throws the instances away; the next call gets fresh ones.
     pub fn reset(&mut self) {
+        self.migrator.iter_mut().for_each(|migrator| migrator.reset());
         self.seat.reset();
     }
 
@@ -94,8 +99,12 @@ impl KeyedOperator {
         slice_len(&input, start, rows.num_rows(), limits.rows_per_call as usize, limits.bytes_per_call.as_usize())
     }
 
-    /// Calls the plugin on rows of a batch of the schema it was made for. `state` was begun for the keys of these rows.
-    pub fn process(&mut self, context: CallContext, rows: &RecordBatch, slice: Range<usize>, state: StateCall) -> KeyedCall {
+    /// Calls the plugin on rows of a batch of the schema it was made for. `state` was begun for the keys of these rows; what it holds in older
+    /// versions is migrated, before the call or when it reads it.
+    pub fn process(&mut self, context: CallContext, rows: &RecordBatch, slice: Range<usize>, mut state: StateCall) -> KeyedCall {
+        if let Err(error) = self.migrate(&slice, &mut state) {
+            return KeyedCall { result: Err(error), state };
+        }
         let columns = self.columns.iter().map(|(index, kind)| {
             let named = rows.schema_ref().fields().get(*index).is_some_and(|field| field.name() == self.input.field(*index).name());
             rows.columns().get(*index).filter(|_| named).and_then(|array| Lowered::new(*kind, array.as_ref(), &slice))
@@ -122,7 +131,10 @@ impl KeyedOperator {
     }
 
     /// Calls the plugin on timers that are due, for which `state` was begun.
-    pub fn on_timers(&mut self, context: CallContext, state: StateCall) -> KeyedCall {
+    pub fn on_timers(&mut self, context: CallContext, mut state: StateCall) -> KeyedCall {
+        if let Err(error) = self.migrate(&(0..state.fired().len()), &mut state) {
+            return KeyedCall { result: Err(error), state };
+        }
         let fired = state.fired().iter().map(|fired| wire::FiredTimer { timer: fired.timer, key: fired.key, at: fired.at });
         let (fired, loaded): (Vec<wire::FiredTimer>, _) = (fired.collect(), state.loaded());
         let Some((key_columns, states)) = lower_keys(&loaded) else {
@@ -134,6 +146,15 @@ impl KeyedOperator {
         self.call(Step::OnTimers, 0..fired.len(), 0, state, |live, store| live.on_timers.call(store, context.into(), batch))
     }
 
+    /// Migrates what comes with a call.
+    fn migrate(&mut self, rows: &Range<usize>, state: &mut StateCall) -> Result<(), CallError> {
+        let Some(migrator) = &mut self.migrator else { return Err(self.seat.error(rows.clone(), (Step::Migrate, lost()))) };
+        migrator.begin();
+        let Err(situation) = state.migrate_values(&mut **migrator) else { return Ok(()) };
+        let failed = migrator.end(rows);
+        Err(failed.unwrap_or_else(|| self.seat.error(rows.clone(), (Step::Migrate, situation))))
+    }
+
     /// One call, with the state where imports find it.
     fn call(
         &mut self,
@@ -143,15 +164,28 @@ impl KeyedOperator {
         state: StateCall,
         call: impl FnOnce(Functions, &mut Store<HostState>) -> wasmtime::Result<Result<(), String>>,
     ) -> KeyedCall {
-        let mut slot = Some(state);
+        let (mut slot, migrator) = (Some(state), &mut self.migrator);
         let with_state = |functions: Functions, store: &mut Store<HostState>| {
-            std::mem::swap(&mut store.data_mut().keyed, &mut slot);
+            let mut swap = |host: &mut HostState| {
+                std::mem::swap(&mut host.keyed, &mut slot);
+                std::mem::swap(&mut host.migrator, migrator);
+            };
+            swap(store.data_mut());
             let result = call(functions, store);
-            std::mem::swap(&mut store.data_mut().keyed, &mut slot);
+            swap(store.data_mut());
             result
         };
-        let result = self.seat.call(step, &slice, Some(rows), with_state, |(), host| finish(host));
-        let logs = if result.is_ok() { self.seat.take_logs() } else { Vec::new() };
+        let mut result = self.seat.call(step, &slice, Some(rows), with_state, |(), host| finish(host));
+        // What a call fails of that came by a value that cannot be migrated is that.
+        let failed = self.migrator.as_mut().and_then(|migrator| migrator.end(&slice));
+        if let (Err(error), Some(failed)) = (&mut result, failed) {
+            *error = CallError { logs: [std::mem::take(&mut error.logs), failed.logs].concat(), ..failed };
+        }
+        let mut logs = Vec::new();
+        if result.is_ok() {
+            logs = self.seat.take_logs();
+            self.migrator.iter_mut().for_each(|migrator| logs.append(&mut migrator.take_logs()));
+        }
         // Put there above, swapped twice or not at all, and imports only borrow it.
         #[allow(clippy::expect_used)]
         let state = slot.expect("the state of the call");
@@ -210,6 +244,11 @@ impl KeyedOperator {
     pub fn host_fault(&mut self, rows: Range<usize>, what: &str) -> CallError {
         self.seat.error(rows, (Step::Process, Situation::Host(what.to_owned())))
     }
+}
+
+/// A fault of the host's: whoever migrates is lent to a call and given back by it.
+fn lost() -> Situation {
+    Situation::Host("whoever migrates state went with an earlier call".to_owned())
 }
 
 const FOREIGN_KEY: &str = "a key column does not cross into plugins";

@@ -31,6 +31,7 @@ mod lift;
 mod limits;
 mod lower;
 mod merge;
+mod migrate;
 mod operator;
 mod plugin;
 mod sandbox;
@@ -41,7 +42,7 @@ mod wiring;
 pub use aggregate::AggregateOperator;
 pub use blame::Blame;
 pub use call::{CallContext, CallOutput, DeadRow, LogLevel, LogLine, Piece};
-pub use call_error::{BadOutput, CallError, ColumnFault, Situation, Step, TimeLimit};
+pub use call_error::{BadOutput, CallError, ColumnFault, Migrating, Situation, Step, TimeLimit};
 pub use capture::{
     CallRecord, Capture, CaptureError, CaptureLimits, Captures, FailureRecord, KeyedInputs, KeyedRecord, MAX_CAPTURE_BYTES, Replay,
     SlotRecord, Verdict,

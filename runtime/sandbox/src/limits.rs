@@ -18,7 +18,7 @@ pub struct Limits {
     pub memory: ByteSize,
     /// Elements of all function tables of an instance, 20,000 by default. Large interpreters may need more.
     pub table_elements: u32,
-    /// CPU time of one call, 1 second by default; measured every 10 ms.
+    /// CPU time of one call, 1 second by default; measured every 10 ms. The migrations of a call share as much again.
     pub call_cpu: Span,
     /// Time of one call by the wall clock, 10 seconds by default: only reached where the machine is so loaded that the call hardly ran.
     pub call_wall: Span,
@@ -33,7 +33,7 @@ pub struct Limits {
     /// Rows sent to the dead letters in one call, 2,048 by default.
     pub dead_letters: u32,
     /// Bytes of state read through the host and written in one call, 16 MiB by default, the key of each timer that is set included; what
-    /// comes with the call does not count.
+    /// comes with the call does not count. What the migrations of a call make may be as much again.
     pub state_bytes: ByteSize,
     /// Timers set and cleared in one call, 100,000 by default.
     pub timers: u32,
@@ -117,7 +117,8 @@ impl Default for CompileLimits {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PoolLimits {
-    /// Instances that may be alive at once, 128 by default: one each subtask of a plugin operator, and one while a plugin is described.
+    /// Instances that may be alive at once, 128 by default: one each subtask of a plugin operator, another one while
+    /// it migrates state, and one while a plugin is described.
     /// Each reserves 4 GiB of address space (not of memory).
     pub instances: u32,
     /// The most memory that [`Limits::memory`] may grant an instance, 1 GiB by default.

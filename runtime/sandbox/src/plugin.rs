@@ -100,7 +100,16 @@ impl Plugin {
     fn describe_with(&self, instance: &mut Instance, operator: &str, config_json: &str) -> Result<PluginDescription, SandboxError> {
         let path = self.code.path.clone();
         match instance.describe(config_json) {
-            Ok(Ok(said)) => description::check(said, self.interfaces()).map_err(|reason| SandboxError::Description { path, reason }),
+            Ok(Ok(said)) => {
+                let reads = if self.interfaces().migration {
+                    instance.reads().map_err(|failed| self.failed(operator, failed))?
+                } else {
+                    Vec::new()
+                };
+                let described = description::check(said, self.interfaces());
+                let described = described.and_then(|described| description::with_reads(described, reads));
+                described.map_err(|reason| SandboxError::Description { path, reason })
+            }
             Ok(Err(reason)) => Err(SandboxError::Config { path, reason }),
             Err(failed) => Err(self.failed(operator, failed)),
         }
@@ -167,7 +176,7 @@ impl Plugin {
 
     fn failed(&self, operator: &str, (step, situation): Failed) -> SandboxError {
         let plugin = self.code.path.display().to_string();
-        let error = CallError { plugin, operator: operator.to_owned(), rows: 0..0, step, situation, logs: Vec::new() };
+        let error = CallError { plugin, operator: operator.to_owned(), rows: 0..0, step, migrating: None, situation, logs: Vec::new() };
         SandboxError::Call(Box::new(error))
     }
 

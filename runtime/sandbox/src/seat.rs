@@ -127,7 +127,7 @@ impl<F: Copy> Seat<F> {
     /// A failure on these rows.
     pub(crate) fn error(&mut self, rows: Range<usize>, (step, situation): Failed) -> CallError {
         let (plugin, operator, logs) = (self.title.clone(), self.name.clone(), self.take_logs());
-        CallError { plugin, operator, rows, step, situation, logs }
+        CallError { plugin, operator, rows, step, migrating: None, situation, logs }
     }
 
     /// A failure because of rows that are not what was promised.

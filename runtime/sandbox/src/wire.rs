@@ -419,6 +419,14 @@ pub(crate) struct Description {
     pub(crate) limits: RequestedLimits,
 }
 
+/// `migration.readable-versions`
+#[derive(ComponentType, Lift, Clone, Debug)]
+#[component(record)]
+pub(crate) struct ReadableVersions {
+    pub(crate) slot: u32,
+    pub(crate) versions: Vec<u32>,
+}
+
 type Outcome<T> = (Result<T, String>,);
 
 /// A function of the contract whose parameters borrow: its type is checked once, for parameters that live for ever, and it is called with
@@ -475,4 +483,9 @@ borrowing! {
 borrowing! {
     /// `aggregate.finish` of one instance.
     Finish, (accumulators: SlotStates<'_>), (SlotStates<'static>), OutBatch
+}
+
+borrowing! {
+    /// `migration.migrate` of one instance.
+    MigrateValues, (slot: u32, from_version: u32, states: VarValues<'_>), (u32, u32, VarValues<'static>), OutVarValues
 }

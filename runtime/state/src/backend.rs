@@ -21,6 +21,9 @@ pub struct ListPage {
     pub next: Option<u64>,
     /// Which of the entries, ascending, are of another version than the slot is declared with, and of which.
     pub other_versions: OtherVersions,
+    /// The place of each of those in the list: [`crate::ListWrites::migrated`] names it where the entry is written in the present version.
+    /// It stands as long as nothing is written.
+    pub places: Vec<u64>,
 }
 
 /// Entries of a map, from some map key on.

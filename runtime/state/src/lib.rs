@@ -8,7 +8,8 @@
 //! [`KeyedState::restore`] takes them in, in whichever subtask the group has come to, and [`KeyedState::mark_unsaved`] takes back those of a
 //! checkpoint that has failed. The bytes are told in `section`.
 //!
-//! Keys are bytes ([`KeyCodec`]), values are bytes of the plugin's own making with the version of their slot beside them. A
+//! Keys are bytes ([`KeyCodec`]), values are bytes of the plugin's own making with the version of their slot beside them; those of older
+//! versions are migrated when a call comes by them ([`Migrate`]). A
 //! [`StateBackend`] stores them; every backend must pass the suite in [`conformance`]. Watermarks come from the caller: nothing here
 //! knows a clock or a stream.
 
@@ -33,7 +34,7 @@ mod varint;
 mod writes;
 
 pub use backend::{ListPage, MapPage, StateBackend, StateSize};
-pub use call::{Entries, OtherVersions, StateCall, Written};
+pub use call::{Entries, Migrate, OtherVersions, StateCall, StoredValue, Written};
 pub use cell::Cell;
 pub use distinct::DistinctKeys;
 pub use error::StateError;

@@ -14,7 +14,8 @@ pub struct Stored {
     pub places: Vec<u64>,
     /// The watermark that the call sees.
     pub watermark: EventTime,
-    /// The values that are of another version than their slot is declared with, by key and slot ascending; none, mostly.
+    /// The values that are of another version than their slot is declared with, by key and slot ascending; none, mostly, and none once they
+    /// are migrated: `values` are the migrated ones then.
     pub other_versions: Vec<OtherVersion>,
 }
 
@@ -60,6 +61,8 @@ pub enum Life {
     Goes,
     /// The call has removed what was there: it begins anew.
     Anew,
+    /// It is what was there in another form, not a write: the time of the last write stays.
+    Stays,
 }
 
 impl Life {
@@ -68,6 +71,7 @@ impl Life {
     pub fn written(self, written: i64, stored: Option<i64>) -> i64 {
         match (self, stored) {
             (Self::Goes, Some(stored)) => written.max(stored),
+            (Self::Stays, Some(stored)) => stored,
             _ => written,
         }
     }
@@ -78,6 +82,9 @@ impl Life {
 pub struct ListWrites {
     /// First, everything is removed.
     pub clear: bool,
+    /// Then these entries, by the places that the backend has named for them, are what was there in the slot's present version. The time of
+    /// the last write stays.
+    pub migrated: BTreeMap<u64, Vec<u8>>,
     /// Then these entries are added.
     pub append: VarBytes,
 }
@@ -87,6 +94,8 @@ pub struct ListWrites {
 pub struct MapWrites {
     /// First, everything is removed.
     pub clear: bool,
+    /// Then these entries are what was there in the slot's present version, see [`MapWrites::left`].
+    pub migrated: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Then these entries are set, or removed.
     pub entries: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     /// Those of the entries that were removed before they were set.
@@ -94,6 +103,12 @@ pub struct MapWrites {
 }
 
 impl MapWrites {
+    /// The migrated entries that the call has not set or removed itself. The time of their last write stays.
+    pub fn left(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let left = self.migrated.iter().filter(|(map_key, _)| !self.entries.contains_key(*map_key));
+        left.map(|(map_key, value)| (map_key.as_slice(), value.as_slice()))
+    }
+
     /// Sets an entry.
     pub(crate) fn put(&mut self, map_key: &[u8], value: &[u8]) {
         if let Some(None) = self.entries.insert(map_key.to_vec(), Some(value.to_vec())) {
@@ -118,7 +133,7 @@ pub struct CallWrites {
 
 #[derive(Debug, Default)]
 struct ValueWrites {
-    /// Per key, where its last write is in `values`, and [`ANEW`]; empty before the first write of a call.
+    /// Per key, where its last write is in `values`, and [`ANEW`] or [`STAYS`]; empty before the first write of a call.
     of_key: Vec<u32>,
     values: Values,
 }
@@ -126,6 +141,8 @@ struct ValueWrites {
 const UNTOUCHED: u32 = u32::MAX;
 /// A flag of a write: the call had removed the value before.
 const ANEW: u32 = 1 << 31;
+/// A flag of a write: it is the stored value, migrated.
+const STAYS: u32 = 1 << 30;
 const VALUES: u8 = 1;
 const OTHERS: u8 = 2;
 
@@ -164,7 +181,7 @@ impl CallWrites {
         }
         let Some(writes) = self.values.get_mut(slot.0) else { return };
         writes.of_key.resize(of_keys, UNTOUCHED);
-        // A call's values are counted in 31 bits, as their bytes are.
+        // A call's values are counted in 30 bits: each takes a bit of validity at least, and their bytes are 31 bits.
         let first = u32::try_from(writes.values.len()).unwrap_or(UNTOUCHED);
         if first == 0 {
             writes.values = values;
@@ -179,6 +196,17 @@ impl CallWrites {
                 }
             }
         }
+    }
+
+    /// Sets a value that was migrated, unless the call has written the place itself.
+    pub(crate) fn put_migrated(&mut self, slot: SlotId, key: usize, value: &[u8]) {
+        let (of_keys, Ok(number)) = (self.marks.len(), u32::try_from(key)) else { return };
+        let Some(writes) = self.values.get_mut(slot.0) else { return };
+        writes.of_key.resize(of_keys, UNTOUCHED);
+        let Some(of_key) = writes.of_key.get_mut(key).filter(|of_key| **of_key == UNTOUCHED) else { return };
+        *of_key = u32::try_from(writes.values.len()).unwrap_or(0) | STAYS;
+        writes.values.push(Some(value));
+        self.mark(number, VALUES);
     }
 
     pub(crate) fn list_mut(&mut self, slot: SlotId, key: u32) -> &mut ListWrites {
@@ -240,8 +268,12 @@ impl CallWrites {
         match writes.of_key.get(key) {
             None | Some(&UNTOUCHED) => Change::Keep,
             Some(index) => {
-                let life = if index & ANEW == 0 { Life::Goes } else { Life::Anew };
-                writes.values.get((index & !ANEW) as usize).map_or(Change::Remove, |value| Change::Put(value, life))
+                let life = match (index & ANEW, index & STAYS) {
+                    (0, 0) => Life::Goes,
+                    (0, _) => Life::Stays,
+                    _ => Life::Anew,
+                };
+                writes.values.get((index & !(ANEW | STAYS)) as usize).map_or(Change::Remove, |value| Change::Put(value, life))
             }
         }
     }

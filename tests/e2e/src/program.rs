@@ -33,6 +33,9 @@ fn build_components() -> Result<PathBuf> {
         "plugins/spread",
         "tests/e2e/plugins/brittle",
         "tests/e2e/plugins/fragile",
+        "tests/e2e/plugins/tally",
+        "tests/e2e/plugins/tally2",
+        "tests/e2e/plugins/tally2-bare",
     ]
     .map(|dir| root().join(dir));
     let dirs: Vec<&Path> = dirs.iter().map(PathBuf::as_path).collect();

@@ -181,6 +181,26 @@ fn all_that_does_not_fit_is_told_at_once() {
 }
 
 #[test]
+fn versions_that_are_not_read_are_told_with_what_to_do() {
+    let told = |reads: &[u32]| {
+        let mut job = planned(1);
+        let totals = job.operators.get_mut(&node("totals")).expect("there");
+        totals.slots = BTreeMap::from([("sum".into(), BTreeSet::from_iter(reads.iter().copied()))]);
+        refused(&job)
+    };
+    let older = told(&[2, 4]);
+    assert_eq!(older.len(), 1, "{older:?}");
+    assert!(
+        older[0].contains("10 values of version 1 in slot `sum`, and its plugin reads versions 2, 4; use a plugin that migrates"),
+        "{older:?}"
+    );
+    let newer = told(&[1]);
+    assert_eq!(newer.len(), 1, "of version 3 there is none: {newer:?}");
+    assert!(newer[0].contains("5 values of version 2 in slot `sum`, and its plugin reads version 1;"), "{newer:?}");
+    assert!(newer[0].contains("use that or one after it"), "{newer:?}");
+}
+
+#[test]
 fn an_operator_that_is_gone_needs_its_state_dropped() {
     let mut job = planned(1);
     let totals = job.operators.remove(&node("totals"));

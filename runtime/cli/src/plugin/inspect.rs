@@ -40,6 +40,13 @@ fn columns(fields: &[Field]) -> String {
     fields.iter().map(|field| format!("    {field}\n")).collect()
 }
 
+/// A slot, and which of its older versions are migrated.
+pub(super) fn in_words(slot: &StateSlot) -> String {
+    let reads: Vec<String> = slot.reads.iter().map(ToString::to_string).collect();
+    let migrates = if reads.is_empty() { String::new() } else { format!(", migrates from {}", reads.join(", ")) };
+    format!("{} ({}, version {}{migrates})", slot.name, slot.kind, slot.version)
+}
+
 fn describe(description: &PluginDescription) -> String {
     let mut text = format!("plugin {} {}\n", description.name, description.version);
     for input in &description.inputs {
@@ -57,7 +64,7 @@ fn describe(description: &PluginDescription) -> String {
         text.push_str(&format!("output {} ({}): {shape}\n{}", output.name, output.kind, columns(fields)));
     }
     for slot in &description.slots {
-        text.push_str(&format!("state {} ({}, version {})\n", slot.name, slot.kind, slot.version));
+        text.push_str(&format!("state {}\n", in_words(slot)));
     }
     for timer in &description.timers {
         text.push_str(&format!("timer {} ({})\n", timer.name, timer.clock));
@@ -76,7 +83,7 @@ fn describe_json(description: &PluginDescription) -> Value {
         json!({ "name": output.name, "kind": output.kind.to_string(), "shape": shape, "columns": columns })
     };
     let input = |input: &InputSpec| json!({ "name": input.name, "columns": fields(&input.columns), "key": fields(&input.key) });
-    let slot = |slot: &StateSlot| json!({ "name": slot.name, "kind": slot.kind.to_string(), "version": slot.version });
+    let slot = |slot: &StateSlot| json!({ "name": slot.name, "kind": slot.kind.to_string(), "version": slot.version, "migrates_from": slot.reads });
     let timer = |timer: &TimerSpec| json!({ "name": timer.name, "clock": timer.clock.to_string() });
     json!({
         "name": description.name,

@@ -72,7 +72,8 @@ fn told(capture: &Capture, used: &str, replayed: &Replay) -> String {
     if let Some(inputs) = &capture.keyed {
         show("timer", &inputs.timers);
         show("key", &inputs.keys);
-        text.push_str(&format!("state    {} values and entries of these keys\n", inputs.state.num_rows()));
+        let older = if inputs.versions.is_some() { ", some of older versions" } else { "" };
+        text.push_str(&format!("state    {} values and entries of these keys{older}\n", inputs.state.num_rows()));
     }
     text.push_str(&format!("failed   {}\n", shown(&record.failure.message)));
     text.push_str(&match (&replayed.now, replayed.verdict) {

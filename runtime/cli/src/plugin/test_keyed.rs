@@ -1,6 +1,7 @@
 //! `stygian plugin test` of keyed plugins: rows call by call, each with the state that the calls before have left, then the timers that wait, as at
 //! the end of the input. Each call is made on a fresh instance and twice on a used one, from the same state: results and writes must agree.
 
+use super::inspect::in_words;
 use super::test::{difference, input_schema, read};
 use crate::args::TestArgs;
 use crate::failure::Failure;
@@ -40,6 +41,7 @@ pub(super) fn test(plugin: &Plugin, description: &PluginDescription, args: &Test
     }
     let outputs: Vec<String> = description.outputs.iter().zip(&totals).map(|(output, rows)| format!("{rows} to {}", output.name)).collect();
     let outputs = outputs.join(", ");
+    description.slots.iter().for_each(|slot| terminal.err(&format!("state {}\n", in_words(slot))));
     terminal.err(&format!("{rows} rows and {timers} timers in, {outputs}, {refused} dead letters; fresh and used instances agree\n"));
     Ok(())
 }

@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, BinaryArray};
 use arrow_schema::Fields;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use stygian_expr::{ExternalAggregate, ExternalError, ExternalFunction};
+use stygian_expr::{ExternalAccumulators, ExternalAggregate, ExternalError, ExternalFunction};
 use stygian_sandbox::{AggregateOperator, CallError, Plugin, SandboxError};
 
 /// An aggregate by a plugin, under one configuration.
@@ -19,6 +19,7 @@ struct Shared {
     name: String,
     config: String,
     results: Fields,
+    accumulators: ExternalAccumulators,
     idle: Mutex<Vec<AggregateOperator>>,
 }
 
@@ -35,8 +36,10 @@ impl PluginAggregate {
     /// When the plugin is no aggregate, refuses the configuration, or fails.
     pub fn new(plugin: Plugin, name: &str, config: &str) -> Result<Self, SandboxError> {
         let first = plugin.aggregate(name, config)?;
+        let (function, slot) = first.accumulators();
+        let accumulators = ExternalAccumulators { function: function.to_owned(), version: slot.version, reads: slot.reads.clone() };
         let (results, idle) = (first.result().fields().clone(), Mutex::new(vec![first]));
-        Ok(Self(Arc::new(Shared { plugin, name: name.to_owned(), config: config.to_owned(), results, idle })))
+        Ok(Self(Arc::new(Shared { plugin, name: name.to_owned(), config: config.to_owned(), results, accumulators, idle })))
     }
 }
 
@@ -47,6 +50,10 @@ impl ExternalFunction for PluginAggregate {
 
     fn results(&self) -> &Fields {
         &self.0.results
+    }
+
+    fn accumulators(&self) -> &ExternalAccumulators {
+        &self.0.accumulators
     }
 }
 
@@ -82,5 +89,9 @@ impl ExternalAggregate for Borrower {
 
     fn finish(&mut self, accumulators: &BinaryArray) -> Result<Vec<ArrayRef>, ExternalError> {
         self.call(|operator| operator.finish(accumulators).map_err(Box::new))
+    }
+
+    fn migrate(&mut self, from_version: u32, accumulators: &BinaryArray) -> Result<BinaryArray, ExternalError> {
+        self.call(|operator| operator.migrate(from_version, accumulators).map_err(Box::new))
     }
 }

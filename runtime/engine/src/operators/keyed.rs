@@ -1,22 +1,28 @@
 //! A keyed process plugin as an operator: rows in slices with the state of their keys, timers when their time has come.
 //!
 //! Every call reads state as the calls before it have left it, and its own writes are applied when it went well and not at all when it did
-//! not; the rows or timers of a call that failed are tried again in halves (`poison`). Timers fire in the order of their times, before the watermark goes on and before rows that come after it. Outputs have the
+//! not; the rows or timers of a call that failed are tried again in halves (`poison`), by keys where state of an older version could not be migrated
+//! (`by_key`). Timers fire in the order of their times, before the watermark goes on and before rows that come after it. Outputs have the
 //! plugin's indices; the dead letters follow behind the last.
+
+mod again;
+mod by_key;
 
 use crate::metrics::Counters;
 use crate::operators::plugin::{apply, log, save_capture};
-use crate::poison::{Attempts, GivenUp, Poison};
+use crate::poison::{GivenUp, Poison};
 use crate::{CallContext, Dropped, Operator, OperatorError, Output, PoisonPolicy, Snapshot, SubtaskContext, dead_letters};
+use again::{Again, TimersAgain};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
 use arrow_schema::{Schema, SchemaRef};
+use by_key::AgainByKey;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use stygian_core::{EventTime, KeyGroup, OperatorId, StateSection, TimerClock};
-use stygian_sandbox::{CallError, CallOutput, Capture, CaptureError, Captures, DeadRow, KeyedCall, KeyedOperator as Guest};
+use stygian_sandbox::{CallError, CallOutput, Capture, CaptureError, Captures, DeadRow, KeyedCall, KeyedOperator as Guest, Step};
 use stygian_state::{FiredTimer, KeyBatch, KeyedState, StateCall, VersionCount};
 
 /// How often timers may be called at one watermark: only timers that set timers without end reach it.
@@ -114,6 +120,38 @@ impl Keyed {
             again.fatal.map_or(given_up, Err)?;
         }
         Err(OperatorError::TimersWithoutEnd { calls: MOST_TIMER_CALLS, watermark: due.context.watermark })
+    }
+
+    /// Tries a slice again whose call failed (`fresh`: on an instance that had made no call before).
+    fn rescue_rows(
+        &mut self,
+        part: Part<'_>,
+        slice: Range<usize>,
+        error: Box<CallError>,
+        fresh: bool,
+        out: &mut Output,
+    ) -> Result<(), OperatorError> {
+        let mut again = Again { calls: &mut self.calls, part, out: &mut *out, failed: slice.clone(), fatal: None };
+        let given_up = self.poison.rescue(slice, error, fresh, &mut again);
+        let given_up = again.fatal.map_or(given_up, Err)?;
+        self.bury(part.rows, &given_up, out)
+    }
+
+    /// Tries a slice again whose call failed as state could not be migrated. The keys of another batch are taken then.
+    fn rescue_keys(&mut self, part: Part<'_>, slice: Range<usize>, error: Box<CallError>, out: &mut Output) -> Result<(), OperatorError> {
+        let fresh = self.calls.fresh;
+        let mut again = AgainByKey::new(&mut self.calls, part, &slice, &mut *out)?;
+        let given_up = self.poison.rescue(0..again.keys(), error, fresh, &mut again);
+        let (dead, left) = again.finish(given_up)?;
+        if self.poison.dead_letters() {
+            self.calls.put_dead(part.rows, &dead, out)?;
+        }
+        for (rows, error) in left {
+            self.calls.keys_of(&rows)?;
+            let part = Part { rows: &rows, context: part.context };
+            self.rescue_rows(part, 0..rows.num_rows(), error, true, out)?;
+        }
+        Ok(())
     }
 
     /// The rows that were given up, if they go to the dead letters.
@@ -294,51 +332,6 @@ struct Fired {
     failure: Option<Box<CallError>>,
 }
 
-/// The calls on timers that failed, made again with fewer of them. Timers are due in one order, so those of a range are the first that are
-/// left; what a call that went well sets anew for a time before them comes in between, and is counted with them.
-struct TimersAgain<'a> {
-    calls: &'a mut Calls,
-    due: Due<'a>,
-    out: &'a mut Output,
-    buries: bool,
-    fatal: Option<OperatorError>,
-}
-
-impl Attempts for TimersAgain<'_> {
-    fn run(&mut self, timers: &Range<usize>) -> Result<(), Box<CallError>> {
-        self.calls.plugin.reset();
-        match self.calls.fire(&self.due, timers.len(), self.out) {
-            Ok(Some(Fired { failure: Some(error), .. })) => Err(error),
-            Ok(_) => Ok(()),
-            Err(error) => {
-                self.fatal = Some(error);
-                Err(Box::new(self.calls.plugin.host_fault(timers.clone(), STATE_FAULT)))
-            }
-        }
-    }
-
-    fn capture(&mut self, timers: &Range<usize>, error: &CallError) -> Option<PathBuf> {
-        let (context, by_clock) = (guest_context(self.due.context), self.due.clock == TimerClock::ProcessingTime);
-        let mut call = self.calls.begin_timers(&self.due, timers.len()).ok()??;
-        let lives_at = self.calls.lives_by(self.due.context);
-        let saved = self.calls.save(|plugin| plugin.capture_timers(context, &mut call, lives_at, by_clock, error));
-        self.calls.state = Some(call.abort());
-        saved
-    }
-
-    /// Timers that are given up are gone as if they had fired.
-    fn give_up(&mut self, timers: &Range<usize>, reason: &str) -> Result<(), OperatorError> {
-        let Some(call) = self.calls.begin_timers(&self.due, timers.len())? else { return Ok(()) };
-        if self.buries {
-            let rows = self.calls.timer_rows(&call)?;
-            let dead = (0_u32..).take(rows.num_rows()).map(|row| DeadRow { row, reason: reason.to_owned() });
-            self.calls.put_dead(&rows, &dead.collect::<Vec<_>>(), self.out)?;
-        }
-        self.calls.state = Some(call.commit()?);
-        Ok(())
-    }
-}
-
 /// A batch that is worked on.
 #[derive(Clone, Copy)]
 struct Part<'a> {
@@ -350,50 +343,6 @@ struct Part<'a> {
 struct Called {
     slice: Range<usize>,
     failure: Option<Box<CallError>>,
-}
-
-/// The calls of a slice that failed, made again with fewer rows.
-struct Again<'a> {
-    calls: &'a mut Calls,
-    part: Part<'a>,
-    out: &'a mut Output,
-    /// The rows of the call that failed last: perhaps not all that were to be called, if their state was too large.
-    failed: Range<usize>,
-    /// What is no failure of the plugin's, and ends the job.
-    fatal: Option<OperatorError>,
-}
-
-impl Attempts for Again<'_> {
-    fn run(&mut self, rows: &Range<usize>) -> Result<(), Box<CallError>> {
-        let mut start = rows.start;
-        while start < rows.end {
-            self.calls.plugin.reset();
-            let begun = self.calls.begin(self.part.rows, start, rows.end - start, self.part.context);
-            match begun.and_then(|call| self.calls.run(&self.part, start, call, self.out)) {
-                Ok(Called { slice, failure: None }) => start = slice.end,
-                Ok(Called { failure: Some(error), slice }) => {
-                    self.failed = slice;
-                    return Err(error);
-                }
-                Err(error) => {
-                    let fault = self.calls.plugin.host_fault(rows.clone(), STATE_FAULT);
-                    self.fatal = Some(error);
-                    return Err(Box::new(fault));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn capture(&mut self, _rows: &Range<usize>, error: &CallError) -> Option<PathBuf> {
-        let Part { rows, context } = self.part;
-        let mut call = self.calls.begin(rows, self.failed.start, self.failed.len(), context).ok()?;
-        let (keys, lives_at) = (self.calls.key_columns(rows), self.calls.lives_by(context));
-        let slice = self.failed.clone();
-        let saved = self.calls.save(|plugin| plugin.capture(guest_context(context), (rows, &slice), &keys, &mut call, lives_at, error));
-        self.calls.state = Some(call.abort());
-        saved
-    }
 }
 
 const STATE_FAULT: &str = "the state could not be kept";
@@ -416,12 +365,14 @@ impl Operator for Keyed {
             let call = self.calls.begin(&rows, start, rows.num_rows() - start, context)?;
             let Called { slice, failure } = self.calls.run(&part, start, call, out)?;
             start = slice.end;
-            let Some(error) = failure else { continue };
-            let fresh = self.calls.fresh;
-            let mut again = Again { calls: &mut self.calls, part, out: &mut *out, failed: slice.clone(), fatal: None };
-            let given_up = self.poison.rescue(slice, error, fresh, &mut again);
-            let given_up = again.fatal.map_or(given_up, Err)?;
-            self.bury(&rows, &given_up, out)?;
+            match failure {
+                None => {}
+                Some(error) if error.step == Step::Migrate => {
+                    self.rescue_keys(part, slice, error, out)?;
+                    self.calls.keys_of(&rows)?;
+                }
+                Some(error) => self.rescue_rows(part, slice, error, self.calls.fresh, out)?,
+            }
         }
         Ok(())
     }

@@ -2,8 +2,9 @@
 //! when the clock does; early results come by the clock. At the end of the data everything fires.
 
 use crate::metrics::Counters;
-use crate::{CallContext, Dropped, Operator, OperatorError, Output, Snapshot, SubtaskContext};
+use crate::{CallContext, Dropped, Keeps, Operator, OperatorError, Output, Snapshot, SubtaskContext};
 use arrow_array::RecordBatch;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use stygian_core::{EventTime, KeyGroup, MaxParallelism, StateSection};
@@ -41,11 +42,27 @@ impl Window {
         Ok(Self { aggregator: WindowAggregator::new(spec)?, by_clock, early, closed: None, groups, counters })
     }
 
+    /// What the windows of this spec keep: their part, and of each user-defined aggregate, as of a slot, the versions that it reads.
+    pub fn keeps(spec: &WindowAggregatorSpec) -> Keeps {
+        let slots = spec.aggregates.iter().filter_map(|(name, aggregate)| Some((name.clone(), aggregate.accumulators()?.versions())));
+        Keeps { parts: vec!["windows"], slots: slots.collect(), accumulators: Some(stygian_expr::accumulators_version()) }
+    }
+
     fn advance(&mut self, to: EventTime, out: &mut Output) -> Result<(), OperatorError> {
         for results in self.aggregator.advance(to)? {
             out.push(RESULTS, results);
         }
         Ok(())
+    }
+}
+
+impl Window {
+    /// Of each user-defined aggregate, how many accumulators there are; all are of its own version.
+    fn versions(&self) -> BTreeMap<String, BTreeMap<u32, u64>> {
+        let held = self.aggregator.open_keys() as u64;
+        let aggregates = self.aggregator.spec().aggregates.iter().filter(|_| held > 0);
+        let external = aggregates.filter_map(|(name, aggregate)| Some((name, aggregate.accumulators()?.version)));
+        external.map(|(name, version)| (name.clone(), BTreeMap::from([(version, held)]))).collect()
     }
 }
 
@@ -101,7 +118,12 @@ impl Operator for Window {
     }
 
     fn snapshot(&mut self, _whole: &dyn Fn(KeyGroup) -> bool) -> Result<Snapshot, OperatorError> {
-        Ok(Snapshot { sections: self.aggregator.snapshot(self.groups)?, complete: Some("windows"), ..Snapshot::default() })
+        Ok(Snapshot {
+            sections: self.aggregator.snapshot(self.groups)?,
+            complete: Some("windows"),
+            versions: self.versions(),
+            accumulators: Some(stygian_expr::accumulators_version()),
+        })
     }
 
     fn restore(&mut self, section: &StateSection) -> Result<(), OperatorError> {

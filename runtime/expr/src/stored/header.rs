@@ -9,9 +9,12 @@ const VERSION: u16 = 1;
 /// The longest text of a message, in characters.
 const SHOWN: usize = 300;
 
-/// What state depends on, as names and values for people; two are the same thing if all values are.
+/// What state depends on, as names and values for people; two are the same thing if all values but the versions of accumulators are.
 #[derive(Debug)]
 pub(crate) struct Header(Vec<(&'static str, String)>);
+
+/// The entry that may differ: numbers, joined by commas.
+const VERSIONS: &str = "versions of accumulators";
 
 impl Header {
     /// Of this kind of operator.
@@ -22,6 +25,12 @@ impl Header {
     pub(crate) fn with(mut self, name: &'static str, value: String) -> Self {
         self.0.push((name, value));
         self
+    }
+
+    /// With the versions of accumulators, of each user-defined aggregate.
+    pub(crate) fn with_versions(self, versions: &[u32]) -> Self {
+        let numbers: Vec<String> = versions.iter().map(ToString::to_string).collect();
+        if versions.is_empty() { self } else { self.with(VERSIONS, numbers.join(",")) }
     }
 
     pub(super) fn write(&self, group: KeyGroup, groups: MaxParallelism, to: &mut Vec<u8>) {
@@ -39,11 +48,16 @@ impl Header {
         }
     }
 
-    /// Reads the entries; the error names the first that is another than it is now.
-    pub(super) fn check(&self, reader: &mut Reader<'_>, group: KeyGroup) -> Result<(), ExprError> {
+    /// Reads the entries, and gives the versions of accumulators; the error names the first that is another than it is now.
+    pub(super) fn check(&self, reader: &mut Reader<'_>, group: KeyGroup) -> Result<Vec<u32>, ExprError> {
         let stored = reader.entries().map_err(|reason| damaged(group, reason))?;
+        let mut versions = Vec::new();
         for (at, (name, now)) in self.0.iter().enumerate() {
             match stored.get(at) {
+                Some((stored, value)) if stored == name && *name == VERSIONS => {
+                    let read: Option<Vec<u32>> = value.split(',').map(|version| version.parse().ok()).collect();
+                    versions = read.ok_or_else(|| damaged(group, "versions that are no numbers"))?;
+                }
                 Some((stored, value)) if stored == name && value == now => {}
                 Some((stored, value)) if stored == name => {
                     return Err(ExprError::OtherState { what: name, stored: escape(value, SHOWN), now: escape(now, SHOWN) });
@@ -52,7 +66,7 @@ impl Header {
             }
         }
         match stored.len() == self.0.len() {
-            true => Ok(()),
+            true => Ok(versions),
             false => Err(damaged(group, "it says more of itself than is known")),
         }
     }

@@ -16,7 +16,7 @@
 //!
 //! Numbers are little-endian. The entries name all that stored state depends on: the kind of operator, its windows, keys, aggregates with
 //! the columns of their states, and the version of DataFusion, whose accumulators these are. State is read only where every entry is
-//! what it is now. Keys are stored as columns, not as the bytes that they are found by, so those may change.
+//! what it is now, but for the versions of the accumulators of user-defined aggregates: older ones are migrated. Keys are stored as columns, not as the bytes that they are found by, so those may change.
 //!
 //! Where there are no key columns everything is in group 0, to which the exchange sends such rows too: the hash of no columns is 0.
 //!
@@ -81,6 +81,8 @@ pub(crate) struct Stored {
     pub(crate) facts: Vec<Fact>,
     /// By stream.
     pub(crate) streams: Vec<Vec<RecordBatch>>,
+    /// The versions of the accumulators of each user-defined aggregate.
+    pub(crate) versions: Vec<u32>,
 }
 
 impl Stream {
@@ -120,7 +122,7 @@ fn read_unguarded(layout: &Layout, section: &StateSection) -> Result<Stored, Exp
     let wrong = |reason: String| damaged(section.group, reason);
     let mut reader = Reader::new(&section.bytes);
     let groups = reader.begin(section.group)?;
-    layout.header.check(&mut reader, section.group)?;
+    let versions = layout.header.check(&mut reader, section.group)?;
     let [changed] = reader.array().map_err(wrong)?;
     let facts = reader.facts().map_err(wrong)?;
     let streams = u16::from_le_bytes(reader.array().map_err(wrong)?);
@@ -137,7 +139,7 @@ fn read_unguarded(layout: &Layout, section: &StateSection) -> Result<Stored, Exp
         read.push(batches);
     }
     reader.end().map_err(wrong)?;
-    Ok(Stored { changed: changed != 0, facts, streams: read })
+    Ok(Stored { changed: changed != 0, facts, streams: read, versions })
 }
 
 fn check_groups(stream: &Stream, batch: &RecordBatch, groups: MaxParallelism, group: KeyGroup) -> Result<(), ExprError> {

@@ -4,6 +4,7 @@ mod aggregates;
 mod dedup;
 mod expressions;
 mod hostile;
+mod migrated;
 mod refusals;
 mod revisions;
 mod sessions;

@@ -1,7 +1,8 @@
 //! Results that are replaced (allowed lateness, early results) against a slow reference, and aggregates of a user's own in all windows.
 
 use crate::{
-    Aggregate, ExternalAggregate, ExternalError, ExternalFunction, WindowAggregator, WindowAggregatorSpec, WindowKind, WindowSpec,
+    Aggregate, ExternalAccumulators, ExternalAggregate, ExternalError, ExternalFunction, WindowAggregator, WindowAggregatorSpec,
+    WindowKind, WindowSpec,
 };
 use arrow_array::builder::BinaryBuilder;
 use arrow_array::cast::AsArray;
@@ -90,6 +91,10 @@ impl ExternalAggregate for Instance {
         let column = |of: fn(Pair) -> i64| Arc::new(pairs.iter().map(|pair| pair.map(of)).collect::<Int64Array>()) as ArrayRef;
         Ok(vec![column(|pair| pair.0), column(|pair| pair.1)])
     }
+
+    fn migrate(&mut self, from_version: u32, _: &BinaryArray) -> Result<BinaryArray, ExternalError> {
+        Err(format!("there is no version {from_version}").into())
+    }
 }
 
 impl ExternalFunction for Extremes {
@@ -99,6 +104,15 @@ impl ExternalFunction for Extremes {
 
     fn results(&self) -> &Fields {
         &self.0
+    }
+
+    fn accumulators(&self) -> &ExternalAccumulators {
+        static OWN: std::sync::LazyLock<ExternalAccumulators> = std::sync::LazyLock::new(|| ExternalAccumulators {
+            function: "extremes".into(),
+            version: 1,
+            ..ExternalAccumulators::default()
+        });
+        &OWN
     }
 }
 

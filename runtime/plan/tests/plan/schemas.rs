@@ -120,7 +120,7 @@ fn windows_that_revise_have_a_revision_and_those_by_the_clock_no_event_time() {
 
 /// A user's aggregate as far as the planner looks at it.
 #[derive(Debug)]
-struct Own(arrow_schema::Fields);
+struct Own(arrow_schema::Fields, stygian_expr::ExternalAccumulators);
 
 impl stygian_expr::ExternalFunction for Own {
     fn open(&self) -> Result<Box<dyn stygian_expr::ExternalAggregate>, stygian_expr::ExternalError> {
@@ -130,6 +130,10 @@ impl stygian_expr::ExternalFunction for Own {
     fn results(&self) -> &arrow_schema::Fields {
         &self.0
     }
+
+    fn accumulators(&self) -> &stygian_expr::ExternalAccumulators {
+        &self.1
+    }
 }
 
 fn facts_with_own(results: &[&str]) -> Facts {
@@ -137,7 +141,7 @@ fn facts_with_own(results: &[&str]) -> Facts {
     let mut description = Arc::unwrap_or_clone(plugin(&["amount float64"], vec![output("out", OutputShape::Own(fields(results)))]));
     description.interfaces = PluginInterfaces { aggregate: true, ..PluginInterfaces::default() };
     let results: Vec<arrow_schema::Field> = fields(results).iter().map(stygian_core::Field::arrow).collect();
-    facts.aggregates.insert("w.spread".into(), Arc::new(Own(results.into())));
+    facts.aggregates.insert("w.spread".into(), Arc::new(Own(results.into(), stygian_expr::ExternalAccumulators::default())));
     facts.plugins.insert("w.spread".into(), Arc::new(description));
     facts
 }

@@ -19,10 +19,11 @@
 //! | `component` | 1 | the plugin; its SHA-256 is in the record |
 //! | `rows` | 1 | the columns that went into the sandbox, an Arrow IPC stream of one uncompressed batch (see `rows`) |
 //! | `keys`, `state`, `timers` | 1 | of a call with state by key, all three: such streams too (see `keyed`) |
+//! | `versions` | 1 | of such a call, if some of its state was of older versions: such a stream, a row for each of `state` |
 //!
 //! A reader refuses a section that it does not know, because a call without a part of its inputs is another call.
 
-use super::keyed::{KeyedInputs, state_schema, timers_schema};
+use super::keyed::{KeyedInputs, state_schema, timers_schema, versions_schema};
 use super::{CallRecord, Capture, CaptureError, ColumnRecord, rows};
 use arrow_schema::SchemaRef;
 use sha2::{Digest, Sha256};
@@ -46,8 +47,9 @@ const ROWS: &str = "rows";
 const KEYS: &str = "keys";
 const STATE: &str = "state";
 const TIMERS: &str = "timers";
+const VERSIONS: &str = "versions";
 /// All there are; the first three are in every capture.
-const NAMES: [&str; 6] = [CALL, COMPONENT, ROWS, KEYS, STATE, TIMERS];
+const NAMES: [&str; 7] = [CALL, COMPONENT, ROWS, KEYS, STATE, TIMERS, VERSIONS];
 
 impl Capture {
     /// The capture as a file.
@@ -59,14 +61,15 @@ impl Capture {
         let rows = rows::encode(&self.rows)?;
         let mut sections: Vec<(&str, Cow<'_, [u8]>)> =
             vec![(CALL, record.into()), (COMPONENT, Cow::Borrowed(&self.component)), (ROWS, rows.into())];
-        if let Some(KeyedInputs { keys, state, timers }) = &self.keyed {
-            for (name, batch) in [(KEYS, keys), (STATE, state), (TIMERS, timers)] {
+        if let Some(KeyedInputs { keys, state, timers, versions }) = &self.keyed {
+            let versions = versions.iter().map(|versions| (VERSIONS, versions));
+            for (name, batch) in [(KEYS, keys), (STATE, state), (TIMERS, timers)].into_iter().chain(versions) {
                 sections.push((name, rows::encode(batch)?.into()));
             }
         }
         let mut file = MAGIC.to_vec();
         file.extend(VERSION.to_le_bytes());
-        // Six at most.
+        // Seven at most.
         file.extend(u32::try_from(sections.len()).unwrap_or(u32::MAX).to_le_bytes());
         for (name, bytes) in sections {
             // The names above are short.
@@ -109,15 +112,19 @@ impl Capture {
         let decode = |stream: &[u8], schema: &SchemaRef| rows::decode(stream, schema).map_err(CaptureError::Damaged);
         let rows = decode(rows, &schema_of(&record.columns))?;
         let keyed = match (&record.keyed, keyed) {
-            (None, [None, None, None]) => None,
-            (Some(record), [Some(keys), Some(state), Some(timers)]) => {
+            (None, [None, None, None, None]) => None,
+            (Some(record), [Some(keys), Some(state), Some(timers), versions]) => {
                 let keys = decode(keys, &schema_of(&record.key))?;
                 let (state, timers) = (decode(state, &state_schema())?, decode(timers, &timers_schema())?);
+                let versions = versions.map(|versions| decode(versions, &versions_schema())).transpose()?;
+                if versions.as_ref().is_some_and(|versions| versions.num_rows() != state.num_rows()) {
+                    return Err(damaged("it has not a version for each value of its state"));
+                }
                 let called_for = if timers.num_rows() > 0 { timers.num_rows() } else { rows.num_rows() };
                 if keys.num_rows() != called_for {
                     return Err(damaged("it has not a key for each row or timer"));
                 }
-                Some(KeyedInputs { keys, state, timers })
+                Some(KeyedInputs { keys, state, timers, versions })
             }
             _ => return Err(damaged("keys, state and timers are only there together with what the record says of them")),
         };
@@ -252,6 +259,7 @@ mod tests {
             keys: batch(&schema_of(&key), vec![keys]),
             state: batch(&state_schema(), state),
             timers: batch(&timers_schema(), vec![numbers(&[0, 7]), at]),
+            versions: Some(batch(&versions_schema(), vec![numbers(&[3, 1])])),
         };
         capture.rows = capture.rows.slice(0, 0);
         capture.with_keyed((KeyedRecord { key, slots, lives_at: -9, by_clock: true }, inputs))
@@ -271,7 +279,9 @@ mod tests {
 
     #[test]
     fn is_read_as_it_was_written() {
-        for capture in [capture(), keyed()] {
+        let mut of_one_version = keyed();
+        of_one_version.keyed = of_one_version.keyed.map(|inputs| KeyedInputs { versions: None, ..inputs });
+        for capture in [capture(), keyed(), of_one_version] {
             let read = Capture::from_bytes(&capture.to_bytes().expect("written")).expect("read");
             let parts = |capture: Capture| (capture.record, capture.component, capture.rows, capture.keyed);
             assert_eq!(parts(read), parts(capture));
@@ -311,6 +321,10 @@ mod tests {
         let mut fewer = keyed();
         fewer.keyed = fewer.keyed.map(|inputs| KeyedInputs { keys: inputs.keys.slice(0, 1), ..inputs });
         assert!(refusal(&fewer.to_bytes().expect("written")).contains("a key for each row or timer"));
+        let mut fewer = keyed();
+        let versions = |inputs: &KeyedInputs| inputs.versions.as_ref().map(|versions| versions.slice(0, 1));
+        fewer.keyed = fewer.keyed.map(|inputs| KeyedInputs { versions: versions(&inputs), ..inputs });
+        assert!(refusal(&fewer.to_bytes().expect("written")).contains("a version for each value"));
     }
 
     proptest! {

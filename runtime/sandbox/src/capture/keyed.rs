@@ -9,8 +9,8 @@ use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch, UInt32A
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use stygian_core::{ByteSize, ColumnType, EventTime, Field, MaxParallelism, PluginDescription, SlotKind, TimerClock};
-use stygian_state::{KeyBatch, KeyCodec, KeyedState, Slot, SlotId, StateCall, StateError, StateLimits, Values, VarBytes};
+use stygian_core::{ByteSize, ColumnType, EventTime, Field, MaxParallelism, PluginDescription, SlotKind, StateSlot, TimerClock};
+use stygian_state::{KeyBatch, KeyCodec, KeyedState, Slot, SlotId, StateCall, StateError, StateLimits, StoredValue};
 
 /// The inputs of a keyed call that are no rows.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,8 @@ pub struct KeyedInputs {
     pub state: RecordBatch,
     /// The timers that fired: timer, time. None where rows were processed.
     pub timers: RecordBatch,
+    /// The version that each value of `state` was written in, if some were not of their slot's.
+    pub versions: Option<RecordBatch>,
 }
 
 /// What of them is written down in words.
@@ -45,7 +47,7 @@ pub struct SlotRecord {
     pub name: String,
     /// "value", "list" or "map".
     pub kind: String,
-    /// The version its values are of.
+    /// The version its values are of, where nothing else is said of them.
     pub version: u32,
 }
 
@@ -64,6 +66,10 @@ pub(super) fn state_schema() -> SchemaRef {
     schema([("slot", number, false), ("key", number, false), ("map_key", bytes, true), ("value", bytes, false)])
 }
 
+pub(super) fn versions_schema() -> SchemaRef {
+    schema([("version", ColumnType::UInt32, false)])
+}
+
 pub(super) fn timers_schema() -> SchemaRef {
     schema([("timer", ColumnType::UInt32, false), ("at", ColumnType::Int64, false)])
 }
@@ -72,16 +78,18 @@ pub(super) fn timers_schema() -> SchemaRef {
 const PAGE_BYTES: usize = 1 << 20;
 
 /// What is stored of the keys of a call, before it writes.
+#[derive(Default)]
 struct Stored {
     slots: Vec<u32>,
     keys: Vec<u32>,
     map_keys: Vec<Option<Vec<u8>>>,
     values: Vec<Vec<u8>>,
+    versions: Vec<u32>,
     bytes: usize,
 }
 
 impl Stored {
-    fn push(&mut self, slot: usize, key: u32, map_key: Option<&[u8]>, value: &[u8]) -> Result<(), CaptureError> {
+    fn push(&mut self, (slot, version): (usize, u32), key: u32, map_key: Option<&[u8]>, value: &[u8]) -> Result<(), CaptureError> {
         self.bytes += value.len() + map_key.map_or(0, <[u8]>::len) + 16;
         if self.bytes > MAX_CAPTURE_BYTES {
             let (bytes, limit) = (ByteSize(self.bytes as u64), ByteSize(MAX_CAPTURE_BYTES as u64));
@@ -92,36 +100,55 @@ impl Stored {
         self.keys.push(key);
         self.map_keys.push(map_key.map(<[u8]>::to_vec));
         self.values.push(value.to_vec());
+        self.versions.push(version);
         Ok(())
     }
 
     fn of(call: &mut StateCall) -> Result<Self, CaptureError> {
-        let mut stored = Self { slots: Vec::new(), keys: Vec::new(), map_keys: Vec::new(), values: Vec::new(), bytes: 0 };
-        let kinds: Vec<SlotKind> = call.slots().iter().map(|slot| slot.kind).collect();
-        for (slot, kind) in kinds.into_iter().enumerate() {
+        let mut stored = Self::default();
+        let slots: Vec<Slot> = call.slots().to_vec();
+        for (index, slot) in slots.iter().enumerate() {
             for key in (0_u32..).take(call.keys().len()) {
-                if kind == SlotKind::Value {
-                    if let Some(value) = call.values().get(slot).and_then(|values| values.get(key as usize)) {
-                        stored.push(slot, key, None, value)?;
-                    }
-                    continue;
-                }
-                let mut from = None;
-                loop {
-                    let page = call.scan(SlotId(slot), key, from, PAGE_BYTES);
-                    let page = page.map_err(|error| CaptureError::Input(error.to_string()))?;
-                    for at in 0..page.values.len() {
-                        let map_key = (kind == SlotKind::Map).then(|| page.keys.get(at));
-                        stored.push(slot, key, map_key, page.values.get(at))?;
-                    }
-                    from = page.next;
-                    if from.is_none() {
-                        break;
-                    }
+                match slot.kind {
+                    SlotKind::Value => stored.value(call, index, key)?,
+                    SlotKind::List | SlotKind::Map => stored.entries(call, (index, slot), key)?,
                 }
             }
         }
         Ok(stored)
+    }
+
+    fn value(&mut self, call: &StateCall, slot: usize, key: u32) -> Result<(), CaptureError> {
+        let Some(value) = call.values().get(slot).and_then(|values| values.get(key as usize)) else { return Ok(()) };
+        let loaded = call.loaded();
+        let other = loaded.other_versions().iter().find(|other| (other.slot.0, other.key) == (slot, key as usize));
+        let version = other.map(|other| other.version).or(call.slots().get(slot).map(|slot| slot.version));
+        self.push((slot, version.unwrap_or_default()), key, None, value)
+    }
+
+    fn entries(&mut self, call: &mut StateCall, (index, slot): (usize, &Slot), key: u32) -> Result<(), CaptureError> {
+        let mut from = None;
+        loop {
+            let page = call.scan_with_versions(SlotId(index), key, from, PAGE_BYTES);
+            let (page, others) = page.map_err(|error| CaptureError::Input(error.to_string()))?;
+            let mut others = others.into_iter().peekable();
+            for at in 0..page.values.len() {
+                let version = others.next_if(|(of, _)| *of == at).map_or(slot.version, |(_, version)| version);
+                let map_key = (slot.kind == SlotKind::Map).then(|| page.keys.get(at));
+                self.push((index, version), key, map_key, page.values.get(at))?;
+            }
+            from = page.next;
+            if from.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The versions, if some are not their slots'.
+    fn versions(&self, slots: &[Slot]) -> Option<Vec<u32>> {
+        let mut of_slots = self.slots.iter().map(|slot| slots.get(*slot as usize).map(|slot| slot.version));
+        let other = self.versions.iter().any(|version| of_slots.next().flatten() != Some(*version));
+        other.then(|| self.versions.clone())
     }
 }
 
@@ -151,7 +178,9 @@ pub(crate) fn take(
     ];
     let timers = rows::batch(&timers_schema(), timers, fired.len())?;
     let stored = Stored::of(call)?;
+    let versions = stored.versions(call.slots()).map(|versions| -> Vec<ArrayRef> { vec![Arc::new(UInt32Array::from(versions))] });
     let count = stored.slots.len();
+    let versions = versions.map(|versions| rows::batch(&versions_schema(), versions, count)).transpose()?;
     let state: Vec<ArrayRef> = vec![
         Arc::new(UInt32Array::from(stored.slots)),
         Arc::new(UInt32Array::from(stored.keys)),
@@ -165,20 +194,13 @@ pub(crate) fn take(
         lives_at: lives_at.micros(),
         by_clock,
     };
-    Ok((record, KeyedInputs { keys, state, timers }))
+    Ok((record, KeyedInputs { keys, state, timers, versions }))
 }
 
 /// The call that these inputs are of, for a plugin of this description; the error says what does not fit.
 pub(super) fn begin(record: &KeyedRecord, inputs: &KeyedInputs, plugin: &PluginDescription) -> Result<StateCall, String> {
     let slots: Vec<Slot> = plugin.slots.iter().map(Slot::from).collect();
-    let places = record.slots.iter().map(|known| match slots.iter().position(|slot| SlotRecord::from(slot) == *known) {
-        Some(place) => Ok(place),
-        None => {
-            let name = stygian_core::escape(&known.name, 64);
-            Err(format!("it has no {} slot `{name}` of version {}", stygian_core::escape(&known.kind, 16), known.version))
-        }
-    });
-    let places: Vec<usize> = places.collect::<Result<_, _>>()?;
+    let places: Vec<usize> = record.slots.iter().map(|known| place_of(known, plugin)).collect::<Result<_, _>>()?;
     let types = record.key.iter().map(|column| column.column_type).collect();
     let clocks: Vec<TimerClock> = plugin.timers.iter().map(|timer| timer.clock).collect();
     let unlimited =
@@ -188,8 +210,9 @@ pub(super) fn begin(record: &KeyedRecord, inputs: &KeyedInputs, plugin: &PluginD
     let (count, now, mut keys) = (inputs.keys.num_rows(), EventTime::from_micros(record.lives_at), KeyBatch::default());
     state.keys_of(inputs.keys.columns(), count, &mut keys).map_err(text)?;
     let begin = |state: Box<KeyedState>| state.begin(&keys, 0..count, now, |_| record.lives_at).map_err(text);
-    let mut call = begin(state)?;
-    restore(&mut call, &inputs.state, &places)?;
+    let call = begin(state)?;
+    let stored = stored(&call, record, inputs, &places)?;
+    let mut call = begin(call.restore(&stored, record.lives_at).map_err(text)?)?;
     let (numbers, times) = (inputs.timers.column(0).as_primitive::<UInt32Type>(), inputs.timers.column(1).as_primitive::<Int64Type>());
     let key_of_row = call.keys().key_of_row().to_vec();
     for ((timer, at), key) in numbers.values().iter().zip(times.values()).zip(key_of_row) {
@@ -207,33 +230,34 @@ pub(super) fn begin(record: &KeyedRecord, inputs: &KeyedInputs, plugin: &PluginD
     begun.map_err(|_| "it has no such timers of that clock".to_owned())
 }
 
-/// Writes what was stored. The file may be a stranger's, so every number is checked.
-fn restore(call: &mut StateCall, stored: &RecordBatch, places: &[usize]) -> Result<(), String> {
-    let number = |column: usize| stored.column(column).as_primitive::<UInt32Type>().values();
-    let bytes = |column: usize| stored.column(column).as_binary::<i32>();
-    let (map_keys, values) = (bytes(2), bytes(3));
+/// Where a slot of the capture is among those of a plugin that may be another one: it must be of its kind, and read its version.
+fn place_of(known: &SlotRecord, plugin: &PluginDescription) -> Result<usize, String> {
+    let fits =
+        |slot: &StateSlot| slot.name == known.name && slot.kind.to_string() == known.kind && slot.versions().contains(&known.version);
+    plugin.slots.iter().position(fits).ok_or_else(|| {
+        let (name, kind) = (stygian_core::escape(&known.name, 64), stygian_core::escape(&known.kind, 16));
+        format!("it has no {kind} slot `{name}` of version {}, and migrates none from it", known.version)
+    })
+}
+
+/// What was stored. The file may be a stranger's, so every number is checked.
+fn stored<'i>(call: &StateCall, record: &KeyedRecord, inputs: &'i KeyedInputs, places: &[usize]) -> Result<Vec<StoredValue<'i>>, String> {
+    let number = |column: usize| inputs.state.column(column).as_primitive::<UInt32Type>().values();
+    let bytes = |column: usize| inputs.state.column(column).as_binary::<i32>();
+    let versions = inputs.versions.as_ref().map(|versions| versions.column(0).as_primitive::<UInt32Type>().values());
+    let (map_keys, values, mut stored) = (bytes(2), bytes(3), Vec::with_capacity(inputs.state.num_rows()));
     for (row, (slot, key)) in number(0).iter().zip(number(1)).enumerate() {
         let place = places.get(*slot as usize).filter(|_| (*key as usize) < call.keys().len());
-        let Some(place) = place.copied() else { return Err(format!("its state names slot {slot} of key {key}, which is not there")) };
-        let (kind, value) = (call.slots()[place].kind, values.value(row));
-        let one = |bytes: &[u8]| {
-            let mut one = VarBytes::default();
-            one.push(bytes);
-            one
-        };
-        let written = match (kind, map_keys.is_valid(row)) {
-            (SlotKind::Value, false) => {
-                let mut values = Values::default();
-                values.push(Some(value));
-                call.put_values(SlotId(place), &[*key], values)
-            }
-            (SlotKind::List, false) => call.append(SlotId(place), *key, &one(value)),
-            (SlotKind::Map, true) => call.put(SlotId(place), *key, &one(map_keys.value(row)), &one(value)),
-            _ => return Err(format!("its state of slot {slot} is of another kind")),
-        };
-        written.map_err(|error| error.to_string())?;
+        let known = place.zip(record.slots.get(*slot as usize));
+        let Some((place, known)) = known else { return Err(format!("its state names slot {slot} of key {key}, which is not there")) };
+        let map_key = map_keys.is_valid(row).then(|| map_keys.value(row));
+        if map_key.is_some() != (call.slots().get(*place).map(|slot| slot.kind) == Some(SlotKind::Map)) {
+            return Err(format!("its state of slot {slot} is of another kind"));
+        }
+        let version = versions.and_then(|versions| versions.get(row)).copied().unwrap_or(known.version);
+        stored.push(StoredValue { slot: SlotId(*place), key: *key as usize, map_key, version, bytes: values.value(row) });
     }
-    Ok(())
+    Ok(stored)
 }
 
 /// An input that a plugin cannot begin with.

@@ -12,7 +12,7 @@ const OUTPUT: &str = include_str!("output.wat");
 const BASE: u32 = 1024;
 
 /// Functions that a case may leave out, of any kind of plugin.
-const FUNCTIONS: [&str; 7] = ["$describe", "$open", "$process", "$on_timers", "$accumulate", "$merge", "$finish"];
+const FUNCTIONS: [&str; 9] = ["$describe", "$open", "$process", "$on_timers", "$accumulate", "$merge", "$finish", "$reads", "$migrate"];
 
 /// A guest under construction.
 pub(crate) struct Guest {
@@ -21,6 +21,10 @@ pub(crate) struct Guest {
     key: Vec<Field>,
     outputs: Vec<(String, OutputShape)>,
     slots: Vec<(&'static str, SlotKind)>,
+    /// Of all slots.
+    slot_version: u8,
+    /// More of the module.
+    more: &'static str,
     timers: Vec<(&'static str, TimerClock)>,
     name: String,
     version: String,
@@ -50,6 +54,8 @@ impl Default for Guest {
             key: Vec::new(),
             outputs: outputs.into_iter().map(|(name, shape)| (name.to_owned(), shape)).collect(),
             slots: Vec::new(),
+            slot_version: 1,
+            more: "",
             timers: Vec::new(),
             name: "guest".into(),
             version: "1.2.3".into(),
@@ -76,6 +82,22 @@ impl Guest {
             world: "include stygian:plugin/keyed-plugin@0.2.0;".into(),
             ..Self::default()
         }
+    }
+
+    /// The same with slots of version 2, that migrates those of version 1.
+    pub(crate) fn migrating() -> Self {
+        let (more, world) = (include_str!("migration.wat"), "include stygian:plugin/migrating-keyed-plugin@0.2.0;".into());
+        Self { slot_version: 2, more, world, ..Self::keyed() }
+    }
+
+    /// An aggregate whose accumulators are of version 2, that migrates those of version 1.
+    pub(crate) fn migrating_aggregate() -> Self {
+        let (more, world) = (include_str!("migration.wat"), "include stygian:plugin/migrating-aggregate-plugin@0.2.0;".into());
+        Self { slots: vec![("accumulator", SlotKind::Value)], slot_version: 2, more, world, ..Self::aggregate() }
+    }
+
+    pub(crate) fn of_version(self, slot_version: u8) -> Self {
+        Self { slot_version, ..self }
     }
 
     /// An aggregate whose result is a number and a text.
@@ -114,7 +136,7 @@ impl Guest {
         let (description, described) = self.describe();
         let words = case.replace(['\n', ')'], " ");
         let missing = FUNCTIONS.iter().filter(|name| !words.contains(&format!("(func {name} ")));
-        let case = missing.fold(case.to_owned(), |case, name| format!("{case}\n(func {name})"));
+        let case = missing.fold(format!("{}{case}", self.more), |case, name| format!("{case}\n(func {name})"));
         let text = self
             .module
             .replacen("(module", &format!("(module {}", self.imports), 1)
@@ -135,7 +157,7 @@ impl Guest {
         let inputs = memory.list(&inputs, 1);
         let outputs: Vec<Vec<u8>> = self.outputs.iter().map(|(name, shape)| memory.output(name, shape)).collect();
         let outputs = memory.list(&outputs.concat(), outputs.len());
-        let slots: Vec<Vec<u8>> = self.slots.iter().map(|(name, kind)| memory.slot(name, *kind)).collect();
+        let slots: Vec<Vec<u8>> = self.slots.iter().map(|(name, kind)| memory.slot(name, *kind, self.slot_version)).collect();
         let slots = memory.list(&slots.concat(), slots.len());
         let timers: Vec<Vec<u8>> = self.timers.iter().map(|(name, clock)| memory.timer(name, *clock)).collect();
         let timers = memory.list(&timers.concat(), timers.len());
@@ -208,13 +230,13 @@ impl Memory {
         [self.text(name), append.to_vec(), vec![case, 0, 0, 0], columns, no_event_time.to_vec()].concat()
     }
 
-    fn slot(&mut self, name: &str, kind: SlotKind) -> Vec<u8> {
+    fn slot(&mut self, name: &str, kind: SlotKind, version: u8) -> Vec<u8> {
         let case = match kind {
             SlotKind::Value => 0,
             SlotKind::List => 1,
             SlotKind::Map => 2,
         };
-        let (version, for_ever) = ([1, 0, 0, 0], [0; 16]);
+        let (version, for_ever) = ([version, 0, 0, 0], [0; 16]);
         [self.text(name), vec![case, 0, 0, 0], version.to_vec(), for_ever.to_vec()].concat()
     }
 

@@ -25,6 +25,7 @@ macro_rules! cases {
 }
 
 mod aggregate;
+mod migration;
 mod state;
 
 /// Rows of a call.
@@ -162,10 +163,11 @@ fn resident() -> u64 {
 
 #[test]
 fn memory_of_the_host_stays_as_it_was() {
-    let (plugins, keyed, aggregates) = (all(), state::all(), aggregate::all());
+    let (plugins, keyed, migrating, aggregates) = (all(), state::all(), migration::all(), aggregate::all());
     let round = || {
         plugins.iter().for_each(|plugin| drop(run(plugin)));
         keyed.iter().for_each(|plugin| drop(state::run(plugin)));
+        migrating.iter().for_each(|plugin| drop(migration::run(plugin)));
         aggregates.iter().for_each(|plugin| drop(aggregate::run(plugin)));
     };
     round();

@@ -3,7 +3,9 @@
 //! Nothing reaches the backend before [`StateCall::commit`]. Indices of slots and keys are checked by who lets strangers call (the
 //! sandbox): here an index that does not exist reads nothing and writes nothing.
 
+mod migrate;
 mod scan;
+mod stored;
 
 use crate::StateError;
 use crate::distinct::DistinctKeys;
@@ -11,10 +13,12 @@ use crate::keyed::{KeyedState, Loaded};
 use crate::slot::{Slot, SlotId};
 use crate::timers::{FiredTimer, Timer};
 use crate::values::{Values, VarBytes};
-use crate::writes::{Change, ListWrites, MapWrites};
+use crate::writes::{Change, ListWrites, MapWrites, OtherVersion};
+pub use migrate::Migrate;
 use scan::Cursor;
 pub use scan::{Entries, OtherVersions};
 use std::sync::Arc;
+pub use stored::StoredValue;
 use stygian_core::ByteSize;
 
 /// A call that runs.
@@ -23,6 +27,8 @@ pub struct StateCall {
     state: Box<KeyedState>,
     fired: Vec<FiredTimer>,
     timers: Vec<TimerWrite>,
+    /// The values that came with the call in another version and were migrated.
+    migrated: Vec<OtherVersion>,
     /// Where scans stand, by the number that they were given.
     cursors: Vec<Cursor>,
 }
@@ -47,7 +53,7 @@ struct TimerWrite {
 
 impl StateCall {
     pub(crate) fn new(state: Box<KeyedState>, fired: Vec<FiredTimer>) -> Self {
-        Self { state, fired, timers: Vec::new(), cursors: Vec::new() }
+        Self { state, fired, timers: Vec::new(), migrated: Vec::new(), cursors: Vec::new() }
     }
 
     /// The distinct keys.
@@ -120,6 +126,7 @@ impl StateCall {
             None if is_list => {
                 let list = self.state.writes.list_mut(slot, key);
                 list.append.clear();
+                list.migrated.clear();
                 list.clear = true;
             }
             None => *self.state.writes.map_mut(slot, key) = MapWrites { clear: true, ..MapWrites::default() },
@@ -130,10 +137,11 @@ impl StateCall {
         }
     }
 
-    /// What it has written so far.
+    /// What it has written so far, values that were migrated included.
     pub fn written(&self) -> Written {
         let writes = &self.state.writes;
         let mut written = Written { timers: self.timers.clone(), ..Written::default() };
+        written.values.extend(self.migrated_and_left().map(|(slot, key, value)| (slot.0, key, Some(value.to_vec()))));
         for key in 0..self.keys().len() {
             for slot in 0..self.state.slots.len() {
                 match writes.value(slot, key) {
@@ -170,7 +178,9 @@ impl StateCall {
         for write in std::mem::take(&mut self.timers) {
             self.change_timer(write);
         }
+        let left: Vec<_> = self.migrated_and_left().map(|(slot, key, value)| (slot, key, value.to_vec())).collect();
         let mut state = self.state;
+        left.iter().for_each(|(slot, key, value)| state.writes.put_migrated(*slot, *key, value));
         if !state.writes.is_empty() {
             state.backend.write(&state.loaded.keys, &state.loaded.stored, &state.writes)?;
         }

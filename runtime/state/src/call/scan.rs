@@ -1,11 +1,11 @@
 //! Reads of lists and maps in a call: what is stored, with the call's own writes on top, page by page.
 
 use crate::StateError;
-use crate::backend::MapPage;
+use crate::backend::{ListPage, MapPage};
 use crate::call::{StateCall, name};
 use crate::slot::SlotId;
 use crate::values::{Values, VarBytes};
-use crate::writes::MapWrites;
+use crate::writes::{ListWrites, MapWrites};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -47,6 +47,8 @@ struct Page {
     entries: Entries,
     next: Option<Place>,
     versions: OtherVersions,
+    /// Of those, where they stand in a list.
+    places: Vec<u64>,
 }
 
 /// Places in what a call has appended to a list begin here; those below are the backend's.
@@ -115,20 +117,31 @@ impl StateCall {
         from: Option<u64>,
         most: usize,
     ) -> Result<(Entries, OtherVersions), StateError> {
+        self.scan_with_places(slot, key, from, most).map(|(entries, versions, _)| (entries, versions))
+    }
+
+    /// The same, and of entries of a list that are of another version the places that the backend knows them by.
+    pub(super) fn scan_with_places(
+        &mut self,
+        slot: SlotId,
+        key: u32,
+        from: Option<u64>,
+        most: usize,
+    ) -> Result<(Entries, OtherVersions, Vec<u64>), StateError> {
         let place = from.map(|from| self.place(slot, key, from)).transpose()?;
-        let Page { entries, next, versions } = match self.state.slots.get(slot.0).map(|slot| slot.kind) {
+        let Page { entries, next, versions, places } = match self.state.slots.get(slot.0).map(|slot| slot.kind) {
             Some(stygian_core::SlotKind::List) => self.scan_list(slot, key, place, most)?,
             Some(stygian_core::SlotKind::Map) => self.scan_map(slot, key, place, most)?,
-            _ => return Ok((Entries::default(), OtherVersions::new())),
+            _ => return Ok((Entries::default(), OtherVersions::new(), Vec::new())),
         };
-        let Some(place) = next else { return Ok((entries, versions)) };
+        let Some(place) = next else { return Ok((entries, versions, places)) };
         let kept = match &place {
             Place::List(_) => 0,
             Place::Map(map_key) => map_key.len(),
         };
         let next = Some(self.cursors.len() as u64);
         self.cursors.push(Cursor { slot, key, place });
-        Ok((Entries { next, kept, ..entries }, versions))
+        Ok((Entries { next, kept, ..entries }, versions, places))
     }
 
     fn version_of(&self, slot: SlotId) -> u32 {
@@ -152,9 +165,8 @@ impl StateCall {
         if from < APPENDED && !writes.is_some_and(|writes| writes.clear) {
             let page = state.backend.list(slot, &state.loaded.keys, key as usize, from, most, state.loaded.stored.watermark)?;
             if !page.entries.is_empty() {
-                let next = page.next.or((appended > 0).then_some(APPENDED));
-                let entries = Entries { values: page.entries, ..Entries::default() };
-                return Ok(Page { entries, next: next.map(Place::List), versions: page.other_versions });
+                let next = page.next.or((appended > 0).then_some(APPENDED)).map(Place::List);
+                return Ok(of_list(page, writes, next));
             }
         }
         let mut values = VarBytes::default();
@@ -165,7 +177,7 @@ impl StateCall {
             at += 1;
         }
         let next = (at < appended).then_some(Place::List(APPENDED + at));
-        Ok(Page { entries: Entries { values, ..Entries::default() }, next, versions: OtherVersions::new() })
+        Ok(Page { entries: Entries { values, ..Entries::default() }, next, ..Page::default() })
     }
 
     fn scan_map(&self, slot: SlotId, key: u32, place: Option<&Place>, most: usize) -> Result<Page, StateError> {
@@ -191,8 +203,32 @@ type Merged<'a> = (Option<&'a [u8]>, Option<u32>);
 fn written<'a>(writes: &'a MapWrites, map_key: &[u8]) -> Option<Option<&'a [u8]>> {
     match writes.entries.get(map_key) {
         Some(own) => Some(own.as_deref()),
-        None => writes.clear.then_some(None),
+        None if writes.clear => Some(None),
+        None => writes.migrated.get(map_key).map(|migrated| Some(migrated.as_slice())),
     }
+}
+
+/// Entries of a list, those that the call has migrated in their present form.
+fn of_list(page: ListPage, writes: Option<&ListWrites>, next: Option<Place>) -> Page {
+    let ListPage { entries: stored, other_versions, places, .. } = page;
+    let migrated = |place: &u64| writes.and_then(|writes| writes.migrated.get(place));
+    if !places.iter().any(|place| migrated(place).is_some()) {
+        return Page { entries: Entries { values: stored, ..Entries::default() }, next, versions: other_versions, places };
+    }
+    let mut page = Page { next, ..Page::default() };
+    let mut others = other_versions.into_iter().zip(places).peekable();
+    for (at, entry) in stored.iter().enumerate() {
+        let other = others.next_if(|((of, _), _)| *of == at);
+        match other.as_ref().and_then(|(_, place)| migrated(place)) {
+            Some(migrated) => page.entries.values.push(migrated),
+            None => {
+                page.versions.extend(other.map(|(version, _)| version));
+                page.places.extend(other.map(|(_, place)| place));
+                page.entries.values.push(entry);
+            }
+        }
+    }
+    page
 }
 
 /// Stored entries with a call's writes on top, about `most` bytes; the next page begins behind the last map key, if there may be more.
@@ -202,6 +238,7 @@ fn merge(stored: &MapPage, writes: &MapWrites, after: Option<&[u8]>, most: usize
     let range = (after.map_or(Bound::Unbounded, Bound::Excluded), last_stored.map_or(Bound::Unbounded, Bound::Included));
     let is_empty = matches!(range, (Bound::Excluded(a), Bound::Included(b)) if a >= b);
     let own = (!is_empty).then(|| writes.entries.range::<[u8], _>(range)).into_iter().flatten();
+    let migrated = (!is_empty).then(|| writes.migrated.range::<[u8], _>(range)).into_iter().flatten();
     let mut versions_of = vec![None; stored.keys.len()];
     for (at, version) in &stored.other_versions {
         if let Some(of) = versions_of.get_mut(*at) {
@@ -210,6 +247,7 @@ fn merge(stored: &MapPage, writes: &MapWrites, after: Option<&[u8]>, most: usize
     }
     let stored_values = stored.values.iter().map(Some).zip(versions_of);
     let mut all: BTreeMap<&[u8], Merged<'_>> = stored.keys.iter().zip(stored_values).collect();
+    all.extend(migrated.map(|(map_key, value)| (map_key.as_slice(), (Some(value.as_slice()), None))));
     all.extend(own.map(|(map_key, value)| (map_key.as_slice(), (value.as_deref(), None))));
     let (mut page, mut last) = (Page::default(), None);
     for (map_key, (value, other_version)) in &all {

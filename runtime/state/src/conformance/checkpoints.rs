@@ -75,6 +75,7 @@ impl Suite<'_> {
             self.checkpoints.commit();
         }
         self.checkpoints.pending = None;
+        self.version += u32::try_from(self.random.below(2)).unwrap_or(0);
         let (pieces, mut versions, mut size) = (self.random.below(3) + 1, Vec::new(), StateSize::default());
         for piece in 0..pieces {
             let (restored, piece) = self.piece((pieces, piece))?;
@@ -88,7 +89,7 @@ impl Suite<'_> {
         if committed.size.is_some_and(|committed| committed != size) {
             return Err(format!("{size:?} was restored, not {:?}", committed.size));
         }
-        self.state = new_state(self.make);
+        self.state = new_state(self.make, self.version);
         for section in &self.checkpoints.chain {
             self.state.restore(section).map_err(text)?;
         }
@@ -101,7 +102,7 @@ impl Suite<'_> {
 
     /// Restores every so many key groups, from one on, and compares them.
     fn piece(&mut self, (pieces, piece): (i64, i64)) -> Result<(Vec<VersionCount>, StateSize), String> {
-        let mut state = new_state(self.make);
+        let mut state = new_state(self.make, self.version);
         for section in self.checkpoints.chain.iter().filter(|section| i64::from(section.group.0) % pieces == piece) {
             state.restore(section).map_err(text)?;
         }

@@ -5,9 +5,13 @@
 //!
 //! Between calls, snapshots are taken, of any groups as bases; they succeed or fail later, and fail in the middle of further calls. What has
 //! succeeded is restored now and then, into one state or several by key group, and must be what it was when the snapshot was taken.
+//!
+//! A state that is restored is of the same slots or of their next version. Some calls then migrate what they come by, which must change
+//! nothing but the form of the values: not how long they live, and not what becomes of them when the call is dropped.
 
 mod checkpoints;
 mod compare;
+mod migrating;
 mod random;
 mod reference;
 
@@ -15,6 +19,7 @@ use crate::{KeyBatch, KeyCodec, KeyedState, Slot, SlotId, StateBackend, StateErr
 use arrow_array::{ArrayRef, StringArray};
 use checkpoints::Checkpoints;
 use compare::{compare, compare_collections, compare_timers};
+use migrating::Marking;
 use random::Random;
 use reference::Reference;
 use std::sync::Arc;
@@ -31,9 +36,13 @@ const CLOCKS: [TimerClock; 2] = [TimerClock::EventTime, TimerClock::ProcessingTi
 /// Different keys.
 const KEYS: u64 = 12;
 
-/// The slots that the suite makes a backend for.
+/// The slots that the suite makes a backend for first; later it makes some for other versions of them.
 pub fn slots() -> Arc<[Slot]> {
-    let slot = |name: &str, kind, ttl_micros| Slot { name: name.into(), kind, version: 1, ttl_micros };
+    slots_of(1)
+}
+
+fn slots_of(version: u32) -> Arc<[Slot]> {
+    let slot = |name: &str, kind, ttl_micros| Slot { name: name.into(), kind, version, ttl_micros };
     [
         slot("value", SlotKind::Value, None),
         slot("mortal", SlotKind::Value, Some(TTL)),
@@ -53,7 +62,8 @@ pub type MakeBackend<'m> = &'m dyn Fn(Arc<[Slot]>) -> Box<dyn StateBackend>;
 pub fn check(make: MakeBackend<'_>, seed: u64, calls: usize) -> Result<(), String> {
     let mut suite = Suite {
         make,
-        state: new_state(make),
+        state: new_state(make, 1),
+        version: 1,
         reference: Reference::default(),
         watermark: 0,
         random: Random(seed | 1),
@@ -65,12 +75,12 @@ pub fn check(make: MakeBackend<'_>, seed: u64, calls: usize) -> Result<(), Strin
     Ok(())
 }
 
-/// A state of the suite's slots without anything in it.
-fn new_state(make: MakeBackend<'_>) -> Box<KeyedState> {
+/// A state of a version of the suite's slots without anything in it.
+fn new_state(make: MakeBackend<'_>, version: u32) -> Box<KeyedState> {
     // Few groups, so that keys meet in them.
     let groups = MaxParallelism::new(3).unwrap_or(MaxParallelism::DEFAULT);
     let codec = KeyCodec::new(vec![ColumnType::Text], groups);
-    let state = KeyedState::new(codec, make(slots()), slots(), Arc::new(CLOCKS), StateLimits::default());
+    let state = KeyedState::new(codec, make(slots_of(version)), slots_of(version), Arc::new(CLOCKS), StateLimits::default());
     Box::new(state.with_timer_names(["soon", "by the clock"]))
 }
 
@@ -92,6 +102,8 @@ fn text(error: StateError) -> String {
 struct Suite<'m> {
     make: MakeBackend<'m>,
     state: Box<KeyedState>,
+    /// Of its slots.
+    version: u32,
     reference: Reference,
     watermark: i64,
     random: Random,
@@ -125,10 +137,13 @@ impl Suite<'_> {
         let (watermark, random) = (self.watermark, &mut self.random);
         // Late rows are dated before what is there.
         let written = watermark + random.below(12) - 8;
-        let mut state = std::mem::replace(&mut self.state, new_state(self.make));
+        let mut state = std::mem::replace(&mut self.state, new_state(self.make, self.version));
         let keys = keys_of(&mut state, &numbers)?;
         let mut call = state.begin(&keys, 0..numbers.len(), EventTime::from_micros(watermark), |_| written).map_err(text)?;
         let mut after = self.reference.clone();
+        if random.below(2) == 0 {
+            call.migrate_values(&mut Marking(self.version)).map_err(text)?;
+        }
         compare(&mut call, &after, watermark, random)?;
         for _ in 0..random.below(12) {
             reference::write(&mut call, &mut after, (watermark, written), random)?;
@@ -148,7 +163,7 @@ impl Suite<'_> {
     fn fire(&mut self) -> Result<(), String> {
         let at = self.random.index(CLOCKS.len());
         let (Some(clock), Ok(timer)) = (CLOCKS.get(at), u32::try_from(at)) else { return Ok(()) };
-        let state = std::mem::replace(&mut self.state, new_state(self.make));
+        let state = std::mem::replace(&mut self.state, new_state(self.make, self.version));
         let begun = state.begin_timers(*clock, self.watermark, 3, EventTime::from_micros(self.watermark)).map_err(text)?;
         self.state = match begun {
             Err(state) => state,

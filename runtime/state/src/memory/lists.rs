@@ -14,6 +14,7 @@ use crate::slot::Slot;
 use crate::touched::Touched;
 use crate::values::VarBytes;
 use hashbrown::HashTable;
+use std::collections::BTreeMap;
 use stygian_core::EventTime;
 
 #[derive(Debug)]
@@ -44,12 +45,15 @@ impl ListTable {
         let all = list.map_or(&[][..], |list| list.entries.as_slice());
         let mut rest = usize::try_from(from).ok().and_then(|from| all.get(from..)).unwrap_or_default();
         let mut page = ListPage::default();
+        let mut place = all.len() - rest.len();
         while (page.entries.is_empty() || page.entries.bytes().len() < most)
             && let Some(entry) = take(&mut rest)
         {
             if entry.version != slot.version {
                 page.other_versions.push((page.entries.len(), entry.version));
+                page.places.push(place as u64);
             }
+            place = all.len() - rest.len();
             page.entries.push(entry.bytes);
         }
         page.next = (!rest.is_empty()).then(|| (all.len() - rest.len()) as u64);
@@ -81,6 +85,34 @@ impl ListTable {
         let (noted, more) = (std::mem::replace(&mut list.noted, true), list.entries.capacity() - before);
         self.bytes += more;
         if !noted {
+            self.touched.push((key, None), self.bytes);
+        }
+    }
+
+    /// Puts migrated entries in the places of what they were made of. The list's time stays.
+    pub(crate) fn migrate(
+        &mut self,
+        (key, hash): (&[u8], u64),
+        place: Place<'_>,
+        migrated: &BTreeMap<u64, Vec<u8>>,
+        versions: &mut Versions,
+    ) {
+        let first = migrated.keys().next().and_then(|first| usize::try_from(*first).ok());
+        let (Some(list), Some(first)) = (self.lists.find_mut(hash, |list| *list.key == *key), first) else { return };
+        let Some((before, mut rest)) = list.entries.split_at_checked(first) else { return };
+        let (all, mut entries) = (list.entries.len(), before.to_vec());
+        let mut at = first;
+        while let Some(mut entry) = take(&mut rest) {
+            if let Some(bytes) = migrated.get(&(at as u64)) {
+                versions.replace(place.index, Some(entry.version), Some(place.slot.version));
+                entry = Cell { version: place.slot.version, written: list.written, bytes };
+            }
+            cell::push(&mut entries, false, Some(&entry));
+            at = all - rest.len();
+        }
+        self.bytes = self.bytes + entries.capacity() - list.entries.capacity();
+        (list.entries, list.saved) = (entries, list.saved.min(first));
+        if !std::mem::replace(&mut list.noted, true) {
             self.touched.push((key, None), self.bytes);
         }
     }

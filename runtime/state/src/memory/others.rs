@@ -43,6 +43,9 @@ impl Others {
             if list.clear {
                 lists.remove(found, Place { index, slot }, versions);
             }
+            if !list.migrated.is_empty() {
+                lists.migrate(found, Place { index, slot }, &list.migrated, versions);
+            }
             if !list.append.is_empty() {
                 lists.append(found, Place { index, slot }, written, watermark, &list.append, versions);
             }

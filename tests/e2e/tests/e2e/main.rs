@@ -9,6 +9,7 @@ mod follow;
 mod given;
 
 mod keyed_poison;
+mod migration;
 mod plugin;
 mod poison;
 mod process;

@@ -90,3 +90,41 @@ fn every_file_is_a_case() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sandbox/hostile/aggregate");
     assert_eq!(std::fs::read_dir(folder).expect("the folder").count(), all().len());
 }
+
+/// Of the one slot, not of three.
+const READS: &str = "(func $reads (i32.store (i32.const 772) (i32.const 1)))";
+
+fn migrating(wat: &str) -> AggregateOperator {
+    let plugin = load("migrating", &Guest::migrating_aggregate().build(&format!("{READS}{wat}"))).expect("a plugin");
+    operator(&plugin.with_limits(super::limits()))
+}
+
+#[test]
+fn accumulators_are_migrated_and_those_that_have_seen_nothing_stay_so() {
+    let old = BinaryArray::from_iter([Some("abc"), None, Some("")]);
+    let mut operator = migrating("");
+    let (name, slot) = operator.accumulators();
+    assert_eq!((name, slot.version, slot.reads.contains(&1)), ("guest", 2, true));
+    assert_eq!(operator.migrate(1, &old).expect("migrated"), old);
+    let none_declared = self::operator(&GOOD);
+    assert_eq!(none_declared.accumulators().1.version, 1);
+}
+
+#[test]
+fn a_migration_of_accumulators_fails_within_its_limits() {
+    let fails = |wat: &str| migrating(wat).migrate(1, &BinaryArray::from_iter_values(["abc", "de"])).expect_err("a failure");
+    let cases = [
+        (include_str!("migration/traps.wat"), "the plugin trapped"),
+        (include_str!("migration/spins.wat"), "call_cpu"),
+        (include_str!("migration/too_few.wat"), "`migrate` returned 1 values for 2"),
+        (include_str!("migration/eats_memory.wat"), "of memory"),
+    ];
+    for (wat, part) in cases {
+        let error = fails(wat);
+        assert_eq!((error.step, error.rows.clone()), (Step::Migrate, 0..2));
+        let text = error.to_string();
+        assert!(text.contains("`migrate` of 2 values of slot `accumulator` from version 1 to 2") && text.contains(part), "{text}");
+    }
+    let unread = migrating("").migrate(3, &BinaryArray::from_iter_values(["a"])).expect_err("a failure");
+    assert!(matches!(unread.situation, Situation::Host(_)), "{unread:?}");
+}

@@ -12,14 +12,14 @@ use stygian_sandbox::{
 use stygian_state::{Entries, KeyBatch, KeyCodec, KeyedState, Slot, SlotId, StateCall, StateError, StateLimits, StateSize, Timer, Values};
 
 /// The keys of rows, one after the other; the last is large.
-static KEYS: LazyLock<[String; 3]> = LazyLock::new(|| ["a".into(), "b".into(), "c".repeat(0x1000)]);
+pub(super) static KEYS: LazyLock<[String; 3]> = LazyLock::new(|| ["a".into(), "b".into(), "c".repeat(0x1000)]);
 
 /// Beside what each call writes, two large entries that are the first of the map of key 0.
 const ENTRIES: &str = "(func $process
   (call $put_entry (i32.const 2) (i32.const 0) (i32.const 8192) (i32.const 0x4000))
   (call $put_entry (i32.const 2) (i32.const 0) (i32.const 8192) (i32.const 0x4001)))";
 
-static GOOD: LazyLock<Plugin> = LazyLock::new(|| hostile("good", ENTRIES));
+pub(super) static GOOD: LazyLock<Plugin> = LazyLock::new(|| hostile("good", ENTRIES));
 
 /// Less than the defaults, so that each limit is reached soon.
 fn hostile(name: &str, wat: &str) -> Plugin {
@@ -31,18 +31,18 @@ fn operator(plugin: &Plugin) -> KeyedOperator {
     plugin.keyed_operator("node", "{}", &rows(ROWS).schema()).expect("an operator")
 }
 
-fn limits() -> StateLimits {
+pub(super) fn limits() -> StateLimits {
     StateLimits { value_bytes: ByteSize::kib(64), ..StateLimits::default() }
 }
 
-fn empty(limits: StateLimits) -> Box<KeyedState> {
+pub(super) fn empty(limits: StateLimits) -> Box<KeyedState> {
     let description = GOOD.describe("{}").expect("a description");
     let slots: Vec<Slot> = description.slots.iter().map(Slot::from).collect();
     let clocks: Vec<TimerClock> = description.timers.iter().map(|timer| timer.clock).collect();
     Box::new(KeyedState::in_memory(KeyCodec::new(vec![ColumnType::Text], MaxParallelism::DEFAULT), slots, clocks, limits))
 }
 
-fn begin(mut state: Box<KeyedState>) -> StateCall {
+pub(super) fn begin(mut state: Box<KeyedState>) -> StateCall {
     let names: ArrayRef = Arc::new(StringArray::from_iter_values(KEYS.iter().cycle().take(ROWS)));
     let mut keys = KeyBatch::default();
     state.keys_of(&[names], ROWS, &mut keys).expect("keys");
@@ -50,12 +50,12 @@ fn begin(mut state: Box<KeyedState>) -> StateCall {
 }
 
 /// A call on the one timer that the good plugin has set.
-fn begin_timers(state: Box<KeyedState>) -> StateCall {
+pub(super) fn begin_timers(state: Box<KeyedState>) -> StateCall {
     state.begin_timers(TimerClock::EventTime, CONTEXT.processing_time, 10, EventTime::MIN).expect("state").expect("a timer that is due")
 }
 
 /// A call of a plugin that does nothing wrong. What it writes is the processing time.
-fn work(state: Box<KeyedState>, processing_time: i64) -> Box<KeyedState> {
+pub(super) fn work(state: Box<KeyedState>, processing_time: i64) -> Box<KeyedState> {
     let context = CallContext { processing_time, ..CONTEXT };
     let KeyedCall { result, state } = operator(&GOOD).process(context, &rows(ROWS), 0..ROWS, begin(state));
     result.expect("a good call");

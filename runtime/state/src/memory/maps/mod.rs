@@ -76,12 +76,14 @@ impl MapTable {
         if write.clear {
             self.clear(found, place, versions);
         }
-        for (map_key, value) in &write.entries {
+        let migrated = write.left().map(|(map_key, value)| (map_key, Some(value), Life::Stays));
+        let entries = write.entries.iter().map(|(map_key, value)| {
+            let life = if write.anew.contains(map_key) { Life::Anew } else { Life::Goes };
+            (map_key.as_slice(), value.as_deref(), life)
+        });
+        for (map_key, value, life) in migrated.chain(entries) {
             let noted = match value {
-                Some(bytes) => {
-                    let life = if write.anew.contains(map_key) { Life::Anew } else { Life::Goes };
-                    self.put(found, place, map_key, (Cell { version: place.slot.version, written, bytes }, life), versions)
-                }
+                Some(bytes) => self.put(found, place, map_key, (Cell { version: place.slot.version, written, bytes }, life), versions),
                 None => self.remove(found, place, map_key, versions),
             };
             if !noted {

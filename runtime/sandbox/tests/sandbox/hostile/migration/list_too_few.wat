@@ -1,0 +1,6 @@
+;; Returns one entry of a list less than came.
+(func $process
+  (call $scan (i32.const 1) (i32.const 0) (i32.const 0) (i64.const 0) (i32.const 64) (i32.const 512)))
+(func $migrate
+  (if (i32.eq (i32.load (i32.const 696)) (i32.const 1))
+    (then (i32.store (i32.const 712) (i32.sub (i32.load (i32.const 712)) (i32.const 1))))))

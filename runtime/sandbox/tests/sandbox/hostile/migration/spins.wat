@@ -1,0 +1,3 @@
+;; Never comes back.
+(func $migrate
+  (loop $forever (br $forever)))

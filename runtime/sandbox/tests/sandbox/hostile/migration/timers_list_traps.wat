@@ -1,0 +1,5 @@
+;; Traps on entries of a list that are read when a timer fires.
+(func $on_timers
+  (call $scan (i32.const 1) (i32.const 0) (i32.const 0) (i64.const 0) (i32.const 64) (i32.const 512)))
+(func $migrate
+  (if (i32.eq (i32.load (i32.const 696)) (i32.const 1)) (then unreachable)))
