@@ -15,7 +15,7 @@ use arrow_schema::{Schema, SchemaRef};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use stygian_core::{EventTime, KeyGroup, OperatorId, StateSection, TimerClock};
+use stygian_core::{EventTime, KeyGroup, OperatorId, SavedSection, StateSection, TimerClock};
 use stygian_sandbox::{CallError, CallOutput, Capture, CaptureError, Captures, DeadRow, KeyedCall, KeyedOperator as Guest};
 use stygian_state::{FiredTimer, KeyBatch, KeyedState, StateCall, VersionCount};
 
@@ -397,7 +397,7 @@ impl Operator for Keyed {
         self.fire(Due { clock: TimerClock::EventTime, now: context.watermark.micros(), context }, out)?;
         let now = self.calls.lives_by(context);
         if let Some(state) = &mut self.calls.state {
-            state.sweep(now);
+            state.sweep(now)?;
             self.calls.counters.set_state(state.size(), state.timers().len());
         }
         Ok(())
@@ -422,6 +422,10 @@ impl Operator for Keyed {
 
     fn unsaved(&mut self, section: &StateSection) -> Result<(), OperatorError> {
         Ok(self.calls.state.as_mut().ok_or(OperatorError::StateLost)?.mark_unsaved(section)?)
+    }
+
+    fn resume(&mut self, saved: &[SavedSection]) -> Result<&'static [&'static str], OperatorError> {
+        Ok(self.calls.state.as_mut().ok_or(OperatorError::StateLost)?.resume(saved)?)
     }
 
     fn restore(&mut self, section: &StateSection) -> Result<(), OperatorError> {

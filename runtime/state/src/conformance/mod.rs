@@ -4,7 +4,8 @@
 //! is read. Half of the calls are dropped, which must leave no trace.
 //!
 //! Between calls, snapshots are taken, of any groups as bases; they succeed or fail later, and fail in the middle of further calls. What has
-//! succeeded is restored now and then, into one state or several by key group, and must be what it was when the snapshot was taken.
+//! succeeded is restored now and then, into one state or several by key group, and must be what it was when the snapshot was taken. Of a backend
+//! that keeps something after its end ([`check_kept`]), that is used instead as often.
 
 mod checkpoints;
 mod compare;
@@ -46,13 +47,30 @@ pub fn slots() -> Arc<[Slot]> {
 /// Makes a backend for these slots.
 pub type MakeBackend<'m> = &'m dyn Fn(Arc<[Slot]>) -> Box<dyn StateBackend>;
 
+/// Ends a backend as the end of its process would, and opens what it has left.
+pub type Reopen<'m> = &'m dyn Fn(Box<dyn StateBackend>) -> Box<dyn StateBackend>;
+
 /// Runs so many random calls, and what comes between them.
 ///
 /// # Errors
 /// The first difference to the reference.
 pub fn check(make: MakeBackend<'_>, seed: u64, calls: usize) -> Result<(), String> {
+    run(make, None, seed, calls).map(drop)
+}
+
+/// As [`check`], of a backend that keeps something after its end: how often that was what was wanted.
+///
+/// # Errors
+/// The first difference to the reference.
+pub fn check_kept(make: MakeBackend<'_>, reopen: Reopen<'_>, seed: u64, calls: usize) -> Result<usize, String> {
+    run(make, Some(reopen), seed, calls)
+}
+
+fn run(make: MakeBackend<'_>, reopen: Option<Reopen<'_>>, seed: u64, calls: usize) -> Result<usize, String> {
     let mut suite = Suite {
         make,
+        reopen,
+        resumed: 0,
         state: new_state(make),
         reference: Reference::default(),
         watermark: 0,
@@ -62,15 +80,20 @@ pub fn check(make: MakeBackend<'_>, seed: u64, calls: usize) -> Result<(), Strin
     for number in 0..calls {
         suite.step().map_err(|what| format!("seed {seed}, call {number}: {what}"))?;
     }
-    Ok(())
+    Ok(suite.resumed)
 }
 
 /// A state of the suite's slots without anything in it.
 fn new_state(make: MakeBackend<'_>) -> Box<KeyedState> {
+    state_over(make(slots()))
+}
+
+/// A state over a backend of the suite's slots.
+fn state_over(backend: Box<dyn StateBackend>) -> Box<KeyedState> {
     // Few groups, so that keys meet in them.
     let groups = MaxParallelism::new(3).unwrap_or(MaxParallelism::DEFAULT);
     let codec = KeyCodec::new(vec![ColumnType::Text], groups);
-    let state = KeyedState::new(codec, make(slots()), slots(), Arc::new(CLOCKS), StateLimits::default());
+    let state = KeyedState::new(codec, backend, slots(), Arc::new(CLOCKS), StateLimits::default());
     Box::new(state.with_timer_names(["soon", "by the clock"]))
 }
 
@@ -91,6 +114,9 @@ fn text(error: StateError) -> String {
 /// A state, and what should be in it.
 struct Suite<'m> {
     make: MakeBackend<'m>,
+    reopen: Option<Reopen<'m>>,
+    /// How often what a backend had left was what was wanted.
+    resumed: usize,
     state: Box<KeyedState>,
     reference: Reference,
     watermark: i64,
@@ -106,7 +132,7 @@ impl Suite<'_> {
             self.fire()?;
         }
         if self.random.below(3) == 0 {
-            self.state.sweep(EventTime::from_micros(self.watermark));
+            self.state.sweep(EventTime::from_micros(self.watermark)).map_err(text)?;
         }
         if self.random.below(8) == 0 {
             self.state.backend.shrink();

@@ -7,7 +7,7 @@ use crate::StateError;
 use crate::backend::ListPage;
 use crate::cell::{self, Cell};
 use crate::memory::Place;
-use crate::memory::versions::Versions;
+use crate::versions::Versions;
 use crate::section::{SectionWriter, Table};
 use crate::seed;
 use crate::slot::Slot;

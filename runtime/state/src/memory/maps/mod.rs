@@ -5,7 +5,7 @@
 use crate::backend::MapPage;
 use crate::cell::Cell;
 use crate::memory::Place;
-use crate::memory::versions::Versions;
+use crate::versions::Versions;
 use crate::seed;
 use crate::slot::Slot;
 use crate::touched::Touched;

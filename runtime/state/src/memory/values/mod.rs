@@ -12,7 +12,7 @@ mod saved;
 use crate::StateError;
 use crate::cell::{self, Cell};
 use crate::memory::Place;
-use crate::memory::versions::Versions;
+use crate::versions::Versions;
 use crate::seed;
 use crate::slot::Slot;
 use crate::touched::Touched;

@@ -3,7 +3,7 @@
 use crate::StateError;
 use crate::cell::{self, Cell};
 use crate::memory::values::{CHANGED, DEAD, Found, HEADER, NOWHERE, Saving, ValueTable, filled, flags, key, number, room};
-use crate::memory::versions::Versions;
+use crate::versions::Versions;
 use crate::section::{SectionWriter, Table};
 use crate::slot::Slot;
 use crate::touched::Touched;

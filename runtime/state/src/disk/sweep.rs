@@ -1,0 +1,40 @@
+//! Drops what has expired, some records at a time: the whole state is not read for it.
+
+use crate::StateError;
+use crate::disk::data::{Data, Place};
+use crate::disk::keys::{self, Name};
+use stygian_core::EventTime;
+
+/// Records that a sweep looks at.
+const RECORDS: usize = if cfg!(test) { 7 } else { 1024 };
+
+impl Data {
+    /// Looks at the records behind those that the last sweep looked at.
+    pub(crate) fn sweep_some(&mut self, watermark: EventTime) -> Result<(), StateError> {
+        let slots = self.slots.clone();
+        let mut last = None;
+        let records = self.store.stored(self.sweep.clone(), keys::BATCHES.to_vec());
+        for (number, record) in records.take(RECORDS).enumerate() {
+            let (key, was) = record?;
+            last = (number + 1 == RECORDS).then(|| [&key[..], &[0]].concat());
+            let Some((group, name)) = keys::group(&key).zip(keys::name(&key)) else { continue };
+            // A record that another one of this sweep has changed is seen as it is now.
+            let found = self.find(key.to_vec())?;
+            drop(was);
+            let place = |index: usize| slots.get(index).map(|slot| Place { group, index, slot });
+            match name {
+                Name::Values(key) => self.sweep_values(group, key, found, watermark)?,
+                Name::Head { slot, key } => match place(slot).filter(|place| place.slot.kind == stygian_core::SlotKind::List) {
+                    Some(place) => self.sweep_list(place, key, &found, watermark)?,
+                    None => {}
+                },
+                Name::Piece { slot, key, .. } => match place(slot).filter(|place| place.slot.kind == stygian_core::SlotKind::Map) {
+                    Some(place) => self.sweep_entry(place, key, found, watermark)?,
+                    None => {}
+                },
+            }
+        }
+        self.sweep = last.unwrap_or_default();
+        self.store.end_batch()
+    }
+}
