@@ -26,6 +26,11 @@ pub(crate) fn checkpoints(job: &str) -> Option<PathBuf> {
     Some(base?.join("stygian/checkpoints").join(job))
 }
 
+/// Where a job's state on disk lies, if the pipeline names no folder: `state/JOB` beside compiled plugins.
+pub(crate) fn state(job: &str) -> Option<PathBuf> {
+    Some(cache().ok()?.join("state").join(job))
+}
+
 /// Where plugins are looked for by name, in this order.
 pub(crate) fn plugins(given: &[PathBuf], beside: &Path) -> Vec<PathBuf> {
     let data = folder_of("XDG_DATA_HOME").or_else(|| folder_of("HOME").map(|home| home.join(".local/share")));

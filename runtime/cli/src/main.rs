@@ -10,6 +10,7 @@ mod connectors;
 mod durable;
 mod failure;
 mod folders;
+mod keyed_state;
 mod live;
 mod load;
 mod metrics;

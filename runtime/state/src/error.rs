@@ -195,6 +195,13 @@ pub enum StateError {
     },
 }
 
+impl StateError {
+    /// Whether the same may go well later: what failed is the disk, or was on it and is made anew.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Disk { .. })
+    }
+}
+
 impl From<crate::KeyCodecError> for StateError {
     fn from(error: crate::KeyCodecError) -> Self {
         let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();

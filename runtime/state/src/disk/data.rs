@@ -86,10 +86,13 @@ impl Data {
         }
     }
 
-    /// An error that names a slot.
+    /// What is stored of a slot is not what was written.
     pub(crate) fn damaged(&self, slot: usize, what: &str) -> StateError {
-        let slot = self.slots.get(slot).map(|slot| slot.name.clone()).unwrap_or_default();
-        StateError::Damaged { slot, what: what.to_owned() }
+        store::damaged(&self.folder, &format!("{what} in slot `{}`", self.slot_name(slot)))
+    }
+
+    fn slot_name(&self, slot: usize) -> String {
+        self.slots.get(slot).map(|slot| slot.name.clone()).unwrap_or_default()
     }
 
     /// The record at a key.
@@ -109,8 +112,7 @@ impl Data {
     /// Stores what a record says from here on. The key was checked when it was first written.
     pub(crate) fn put(&mut self, found: Found, slot: usize, content: &[u8]) -> Result<(), StateError> {
         if found.key.len() > keys::MOST_BYTES {
-            let slot = self.slots.get(slot).map(|slot| slot.name.clone()).unwrap_or_default();
-            return Err(StateError::KeyTooLong { slot, bytes: found.key.len(), limit: keys::MOST_BYTES });
+            return Err(StateError::KeyTooLong { slot: self.slot_name(slot), bytes: found.key.len(), limit: keys::MOST_BYTES });
         }
         self.store.put(found.key, found.was.as_ref(), content)
     }

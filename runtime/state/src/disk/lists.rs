@@ -13,10 +13,10 @@ use crate::section::{SectionWriter, Table};
 use crate::writes::ListWrites;
 use stygian_core::EventTime;
 
-/// A piece of this many bytes is not appended to by a later call.
-const SMALL: u64 = 1024;
+/// A piece of this many bytes is not appended to by a later call; few in tests, so that lists have many.
+const SMALL: u64 = if cfg!(test) { 8 } else { 1024 };
 /// Of what one call appends, a piece of this many bytes is followed by another.
-const LARGE: usize = 16 * 1024;
+const LARGE: usize = if cfg!(test) { 16 } else { 16 * 1024 };
 
 impl Data {
     fn list_head(&self, place: Place<'_>, key: &[u8]) -> Result<(Found, Option<ListHead>), StateError> {
@@ -257,7 +257,10 @@ impl Data {
         self.store.end_batch()?;
         let mut cells = if head.is_some() { self.cells_from(place, key, 0)? } else { Vec::new() };
         let end = usize::try_from(stay).ok().filter(|stay| is_end(&cells, *stay));
-        let end = end.ok_or_else(|| self.damaged(place.index, "a change of a list begins where none of its entries ends"))?;
+        let end = end.ok_or_else(|| StateError::Damaged {
+            slot: place.slot.name.clone(),
+            what: "a change of a list begins where none of its entries ends".to_owned(),
+        })?;
         cells.truncate(end);
         cells.extend_from_slice(more);
         self.remove_list(place, key)?;

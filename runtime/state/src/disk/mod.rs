@@ -115,7 +115,7 @@ impl DiskBackend {
             let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
             Err(store::damaged(self.folder.path(), &text.unwrap_or_else(|| "the store failed without a word".to_owned())))
         });
-        if let Err(StateError::Disk { .. } | StateError::Damaged { .. }) = &told {
+        if let Err(StateError::Disk { .. }) = &told {
             self.folder.distrust();
         }
         told

@@ -122,13 +122,18 @@ impl Store {
 
     /// The bytes of a record.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<UserValue>, StateError> {
-        if let Some(pending) = self.pending.get(key) {
-            return Ok(pending.clone());
+        if let Some(pending) = self.pending(key) {
+            return Ok(pending);
         }
         if key.len() > keys::MOST_BYTES {
             return Ok(None);
         }
         self.records.get(key).map_err(|error| self.failed("read", &error))
+    }
+
+    /// The record that is to be stored at a key, if there is one, or that none is to be.
+    pub(crate) fn pending(&self, key: &[u8]) -> Option<Option<UserValue>> {
+        self.pending.get(key).cloned()
     }
 
     /// Stores something at a key whose record is `was`.

@@ -18,9 +18,9 @@ impl Data {
             let (key, was) = record?;
             last = (number + 1 == RECORDS).then(|| [&key[..], &[0]].concat());
             let Some((group, name)) = keys::group(&key).zip(keys::name(&key)) else { continue };
-            // A record that another one of this sweep has changed is seen as it is now.
-            let found = self.find(key.to_vec())?;
-            drop(was);
+            // Another record of this sweep may have changed it.
+            let was = self.store.pending(&key).unwrap_or(Some(was));
+            let found = self.found(key.to_vec(), was)?;
             let place = |index: usize| slots.get(index).map(|slot| Place { group, index, slot });
             match name {
                 Name::Values(key) => self.sweep_values(group, key, found, watermark)?,

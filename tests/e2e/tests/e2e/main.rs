@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic)] // helpers of tests
 
 mod cases;
+mod disk;
 mod durable;
 mod follow;
 mod given;
