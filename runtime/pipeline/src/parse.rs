@@ -54,7 +54,10 @@ pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
     let (problems, mut warnings) = (reading.take_problems(), std::mem::take(&mut reading.warnings));
     sort(&mut warnings);
     let name = name.unwrap_or_default();
-    Ok((Pipeline { name, text: shared, settings, limits, captures, checkpoint, restart, state, sources, operators, sinks, warnings }, problems))
+    Ok((
+        Pipeline { name, text: shared, settings, limits, captures, checkpoint, restart, state, sources, operators, sinks, warnings },
+        problems,
+    ))
 }
 
 /// The table of a file that is TOML and not too large.

@@ -33,14 +33,7 @@ impl Data {
     }
 
     /// Entries from a byte on, up to about `most` bytes.
-    pub(crate) fn list(
-        &self,
-        place: Place<'_>,
-        key: &[u8],
-        from: u64,
-        most: usize,
-        watermark: EventTime,
-    ) -> Result<ListPage, StateError> {
+    pub(crate) fn list(&self, place: Place<'_>, key: &[u8], from: u64, most: usize, watermark: EventTime) -> Result<ListPage, StateError> {
         let mut page = ListPage::default();
         let (_, head) = self.list_head(place, key)?;
         let head = head.filter(|head| !place.slot.is_expired(head.written, watermark) && from < head.bytes);
@@ -293,4 +286,3 @@ fn is_end(entries: &[u8], at: usize) -> bool {
     while entries.len() - rest.len() < at && cell::take(&mut rest, false).flatten().is_some() {}
     entries.len() - rest.len() == at
 }
-

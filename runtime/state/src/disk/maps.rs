@@ -207,7 +207,13 @@ impl Data {
     }
 
     /// Writes what has become of a map whose records of these keys were touched, the head first if it is among them.
-    pub(crate) fn save_map(&mut self, place: Place<'_>, key: &[u8], records: &[Vec<u8>], into: &mut SectionWriter) -> Result<(), StateError> {
+    pub(crate) fn save_map(
+        &mut self,
+        place: Place<'_>,
+        key: &[u8],
+        records: &[Vec<u8>],
+        into: &mut SectionWriter,
+    ) -> Result<(), StateError> {
         let (mut entries, mut is_open) = (records, false);
         if let [first, rest @ ..] = records
             && let Some(Name::Head { .. }) = keys::name(first)

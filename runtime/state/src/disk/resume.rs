@@ -1,12 +1,12 @@
 //! From one generation to the next, and from what an earlier process has left to the state that a checkpoint has.
 
 use crate::StateError;
+use crate::disk::DiskBackend;
 use crate::disk::data::{Data, Group};
 use crate::disk::folder::{self, Index};
 use crate::disk::log::{self, Beginning, GroupBeginning, LogReader, LogWriter};
 use crate::disk::save::sections_of;
 use crate::disk::store::Store;
-use crate::disk::DiskBackend;
 use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -168,4 +168,3 @@ impl Drop for DiskBackend {
         }
     }
 }
-

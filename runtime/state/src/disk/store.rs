@@ -171,7 +171,9 @@ impl Store {
     fn note(&mut self, key: &[u8], was: Option<&UserValue>) -> Result<(), StateError> {
         let Some(log) = &mut self.log else { return Ok(()) };
         let known = match was {
-            Some(was) => Record::read(was).ok_or_else(|| damaged(&self.folder, "a record has no generation"))?.generation == self.generation,
+            Some(was) => {
+                Record::read(was).ok_or_else(|| damaged(&self.folder, "a record has no generation"))?.generation == self.generation
+            }
             None => false,
         };
         if !known {

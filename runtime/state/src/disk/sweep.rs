@@ -3,7 +3,7 @@
 use crate::StateError;
 use crate::disk::data::{Data, Place};
 use crate::disk::keys::{self, Name};
-use stygian_core::EventTime;
+use stygian_core::{EventTime, SlotKind};
 
 /// Records that a sweep looks at.
 const RECORDS: usize = if cfg!(test) { 7 } else { 1024 };
@@ -21,17 +21,20 @@ impl Data {
             // Another record of this sweep may have changed it.
             let was = self.store.pending(&key).unwrap_or(Some(was));
             let found = self.found(key.to_vec(), was)?;
-            let place = |index: usize| slots.get(index).map(|slot| Place { group, index, slot });
+            let place =
+                |index: usize, kind: SlotKind| slots.get(index).filter(|slot| slot.kind == kind).map(|slot| Place { group, index, slot });
             match name {
                 Name::Values(key) => self.sweep_values(group, key, found, watermark)?,
-                Name::Head { slot, key } => match place(slot).filter(|place| place.slot.kind == stygian_core::SlotKind::List) {
-                    Some(place) => self.sweep_list(place, key, &found, watermark)?,
-                    None => {}
-                },
-                Name::Piece { slot, key, .. } => match place(slot).filter(|place| place.slot.kind == stygian_core::SlotKind::Map) {
-                    Some(place) => self.sweep_entry(place, key, found, watermark)?,
-                    None => {}
-                },
+                Name::Head { slot, key } => {
+                    if let Some(place) = place(slot, SlotKind::List) {
+                        self.sweep_list(place, key, &found, watermark)?;
+                    }
+                }
+                Name::Piece { slot, key, .. } => {
+                    if let Some(place) = place(slot, SlotKind::Map) {
+                        self.sweep_entry(place, key, found, watermark)?;
+                    }
+                }
             }
         }
         self.sweep = last.unwrap_or_default();

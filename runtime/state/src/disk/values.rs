@@ -1,12 +1,12 @@
 //! The value slots: of each key one record, whose cells are laid out as in a section.
 
+use crate::StateError;
 use crate::cell::{self, Cell};
 use crate::disk::data::{Data, Found, Place};
 use crate::disk::keys;
 use crate::section::{SectionWriter, Table};
 use crate::slot::{Slot, SlotId};
 use crate::writes::{Change, OtherVersion, Stored};
-use crate::StateError;
 use stygian_core::{EventTime, KeyGroup};
 
 impl Data {
@@ -156,4 +156,3 @@ impl Place<'_> {
         self.slot.ttl_micros.is_some()
     }
 }
-

@@ -7,12 +7,12 @@ use crate::StateError;
 use crate::backend::ListPage;
 use crate::cell::{self, Cell};
 use crate::memory::Place;
-use crate::versions::Versions;
 use crate::section::{SectionWriter, Table};
 use crate::seed;
 use crate::slot::Slot;
 use crate::touched::Touched;
 use crate::values::VarBytes;
+use crate::versions::Versions;
 use hashbrown::HashTable;
 use stygian_core::EventTime;
 

@@ -16,7 +16,7 @@ name = "large"
 
 [state]
 backend = "disk"
-memory = "8 MiB"
+memory = "4 MiB"
 folder = "state"
 
 [source.sales]
@@ -34,20 +34,20 @@ key_by = ["user"]
 input = "totals"
 filter = "count = 2"
 
-[operator.sums]
+[operator.reduced]
 input = "second"
 select = { sum = "sum" }
 
 [sink.sums]
-input = "sums"
+input = "reduced"
 connector = "files"
 path = "out/sums"
 format = "json"
 "#;
 
 /// Users, and bytes of their names: about 20 times what the caches may take.
-const USERS: usize = 160_000;
-const NAME_BYTES: usize = 1_000;
+const USERS: usize = 40_000;
+const NAME_BYTES: usize = 2_000;
 
 fn sell_to_all(file: &Path, order: impl Iterator<Item = usize>) {
     let mut file = BufWriter::new(std::fs::File::create(file).expect("made"));
@@ -73,7 +73,7 @@ fn run_large(backend: &str) -> usize {
     sell_to_all(&place.path().join("sales/b.jsonl"), (0..USERS).map(|user| user * 7_919 % USERS));
     let pipeline = match backend {
         "disk" => LARGE.to_owned(),
-        _ => LARGE.replace("backend = \"disk\"\nmemory = \"8 MiB\"\nfolder = \"state\"\n", "backend = \"memory\"\n"),
+        _ => LARGE.replace("backend = \"disk\"\nmemory = \"4 MiB\"\nfolder = \"state\"\n", "backend = \"memory\"\n"),
     };
     let mut child = start(place.path(), &pipeline, &[&plugins()[..], &["--quiet"]].concat());
     let mut most = 0;
