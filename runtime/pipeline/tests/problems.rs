@@ -952,7 +952,7 @@ error: `allowed_lateness` does not go with `top`
 #[test]
 fn state_on_disk_needs_its_backend_and_some_memory() {
     let expected = r#"
-error: `memory` is 2 MiB, it must be 4 MiB or more
+error: `memory` is 2.0 MiB, it must be 4.0 MiB or more
  --> clicks.toml:9:10
   |
 9 | memory = '2 MiB'

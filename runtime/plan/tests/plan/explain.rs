@@ -142,7 +142,7 @@ fn where_keyed_state_is_held_is_told_for_plugins_that_have_some() {
     };
     let in_memory = ("state: by key in memory".to_owned(), serde_json::json!({ "backend": "memory", "memory": null }));
     assert_eq!(last_line(""), in_memory);
-    let on_disk = "state: by key on the local disk; 64 MiB of memory for the caches of 3 subtasks".to_owned();
+    let on_disk = "state: by key on the local disk; 64.0 MiB of memory for the caches of 3 subtasks".to_owned();
     let json = serde_json::json!({ "backend": "disk", "memory": 64 * 1024 * 1024 });
     assert_eq!(last_line("[state]\nbackend = 'disk'\nmemory = '64 MiB'\n"), (on_disk, json));
 }

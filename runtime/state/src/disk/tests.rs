@@ -218,11 +218,10 @@ fn a_folder_of_another_owner_or_declaration_is_not_trusted() {
 
 #[test]
 fn a_folder_at_another_checkpoint_is_not_trusted() {
-    let left = left();
+    let mut left = left();
     let mut other = state(&left.folder);
-    let mut saved = left.saved.clone();
-    saved[0].sum ^= 1;
-    assert!(other.resume(&saved).expect("an answer").is_empty());
+    left.saved[0].sum ^= 1;
+    assert!(other.resume(&left.saved).expect("an answer").is_empty());
     assert_eq!(other.size(), StateSize::default());
 }
 
