@@ -50,6 +50,11 @@ fn state() -> Option<PathBuf> {
     folder_of("XDG_STATE_HOME").or_else(|| folder_of("HOME").map(|home| home.join(".local/state")))
 }
 
+/// Where a job's state on disk lies, if the pipeline names no folder: `state/JOB` beside compiled plugins.
+pub(crate) fn state(job: &str) -> Option<PathBuf> {
+    Some(cache().ok()?.join("state").join(job))
+}
+
 /// Where plugins are looked for by name, in this order.
 pub(crate) fn plugins(given: &[PathBuf], beside: &Path) -> Vec<PathBuf> {
     let data = folder_of("XDG_DATA_HOME").or_else(|| folder_of("HOME").map(|home| home.join(".local/share")));

@@ -12,6 +12,7 @@ mod durable;
 mod failure;
 mod folders;
 mod kept;
+mod keyed_state;
 mod live;
 mod load;
 mod metrics;

@@ -2,13 +2,14 @@
 
 use crate::durable::UsedPlugin;
 use crate::folders;
+use crate::keyed_state::{self, DiskShare, KeyedParts};
 use crate::load::Loaded;
 use anyhow::Context;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use stygian_api::{Options, Sink, Source};
+use stygian_api::{Sink, Source};
 use stygian_core::{OperatorId, StreamSchema, TimerClock};
 use stygian_engine::operators::{Branch, Dedup, Filter, Keyed, KeyedSpec, PluginOperator, PluginOptions, Select, Top, Union, Window};
 use stygian_engine::{
@@ -18,7 +19,7 @@ use stygian_engine::{
 use stygian_pipeline::{Instances, OnError};
 use stygian_plan::{Exchange, NodeIndex, NodeKind, Plan, PlanNode, PluginPlan};
 use stygian_sandbox::{CaptureLimits, Captures, Plugin};
-use stygian_state::{KeyCodec, KeyedState, Slot, StateLimits};
+use stygian_state::Slot;
 
 /// The job of a loaded pipeline.
 ///
@@ -28,7 +29,8 @@ pub(crate) fn job(loaded: Loaded) -> anyhow::Result<JobSpec> {
     let Loaded { plan, base, sources, sinks, plugins } = loaded;
     let attempt = attempt();
     let captures = captures(&plan, &base, &attempt);
-    let wiring = Wiring { plan: &plan, sources: &sources, sinks: &sinks, plugins: &plugins, captures };
+    let disk = keyed_state::on_disk(&plan, &base)?;
+    let wiring = Wiring { plan: &plan, sources: &sources, sinks: &sinks, plugins: &plugins, captures, disk };
     let tasks = (0..plan.chains.len()).map(|chain| wiring.task(chain)).collect::<anyhow::Result<_>>()?;
     Ok(JobSpec { name: plan.name.clone(), attempt, settings: settings(&plan), clock: Arc::new(SystemClock), tasks, checkpoints: None })
 }
@@ -95,6 +97,7 @@ struct Wiring<'a> {
     sinks: &'a BTreeMap<String, Arc<dyn Sink>>,
     plugins: &'a BTreeMap<String, Plugin>,
     captures: Option<Arc<Captures>>,
+    disk: Option<DiskShare>,
 }
 
 /// A task in the making: where each node of the chain stands among its stages.
@@ -223,24 +226,23 @@ impl Wiring<'_> {
         let options =
             PluginOptions { fresh, poison: PoisonPolicy { on_error, max_rate: planned.max_poison_rate }, captures: self.captures.clone() };
         if let Some(key) = &planned.key {
-            let limits = key.state.as_ref().map(Options::read::<StateLimits>).transpose()?.unwrap_or_default();
-            let (key, max_parallelism) = (key.clone(), self.plan.settings.max_parallelism);
+            let key = key.clone();
             let event_time = self.plan.schema_of(edge).and_then(StreamSchema::event_time);
-            let slots: Arc<[Slot]> = planned.description.slots.iter().map(Slot::from).collect();
             let timers: Vec<String> = planned.description.timers.iter().map(|timer| timer.name.clone()).collect();
-            let clocks: Arc<[TimerClock]> = planned.description.timers.iter().map(|timer| timer.clock).collect();
+            let parts = KeyedParts {
+                codec: (key.types.clone(), self.plan.settings.max_parallelism),
+                slots: planned.description.slots.iter().map(Slot::from).collect(),
+                clocks: planned.description.timers.iter().map(|timer| timer.clock).collect(),
+                limits: keyed_state::limits(key.state.as_ref(), self.disk.is_some())?,
+                lives_by: if event_time.is_some() { TimerClock::EventTime } else { TimerClock::ProcessingTime },
+                parallelism: node.parallelism,
+                disk: self.disk.clone(),
+            };
             return Ok(factory(move |context| {
                 let spec = KeyedSpec {
                     plugin: plugin.keyed_operator(context.node.as_str(), &config, &input)?,
                     key: key.columns.iter().map(|place| (*place, input.field(*place).name().clone())).collect(),
-                    state: KeyedState::in_memory(
-                        KeyCodec::new(key.types.clone(), max_parallelism),
-                        slots.clone(),
-                        clocks.clone(),
-                        limits.clone(),
-                    )
-                    .with_timer_names(timers.iter().map(String::as_str))
-                    .living_by(if event_time.is_some() { TimerClock::EventTime } else { TimerClock::ProcessingTime }),
+                    state: parts.build(context)?.with_timer_names(timers.iter().map(String::as_str)),
                     event_time,
                     outputs: outputs.clone(),
                     timers: timers.clone(),

@@ -28,7 +28,7 @@ pub use plugin::{
     StateSlot, TimerClock, TimerSpec,
 };
 pub use schema::{OPERATION_COLUMN, SchemaError, StreamKind, StreamSchema};
-pub use section::{SectionKind, StateSection};
+pub use section::{SavedSection, SectionKind, StateSection};
 pub use split::{Offset, SplitId};
 pub use text::{escape, escape_bytes};
 pub use time::EventTime;

@@ -16,6 +16,19 @@ pub struct StateSection {
     pub bytes: Vec<u8>,
 }
 
+/// A section that a checkpoint has, without its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SavedSection {
+    /// Which part of the operator's state.
+    pub part: &'static str,
+    /// The key group.
+    pub group: KeyGroup,
+    /// Whether everything is in it.
+    pub kind: SectionKind,
+    /// XXH3-64 (seed 0) of its bytes.
+    pub sum: u64,
+}
+
 /// What a section says of a key group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SectionKind {

@@ -198,6 +198,9 @@ impl JobError {
         match self {
             Self::Source { source, .. } | Self::Sink { source, .. } => source.may_pass(),
             Self::Checkpoint(_) => true,
+            Self::Rows { source, .. } | Self::Operator { source, .. } | Self::Snapshot { source, .. } | Self::Restore { source, .. } => {
+                matches!(&**source, OperatorError::State(error) if error.may_pass())
+            }
             _ => false,
         }
     }

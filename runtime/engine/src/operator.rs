@@ -5,7 +5,7 @@ use crate::metrics::Counters;
 use arrow_array::RecordBatch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use stygian_core::{EventTime, KeyGroup, MaxParallelism, OperatorId, StateSection, SubtaskId};
+use stygian_core::{EventTime, KeyGroup, MaxParallelism, OperatorId, SavedSection, StateSection, SubtaskId};
 
 /// The circumstances of a call.
 #[derive(Clone, Copy, Debug)]
@@ -132,6 +132,15 @@ pub trait Operator: Send {
     /// Ends the job.
     fn unsaved(&mut self, _section: &StateSection) -> Result<(), OperatorError> {
         Ok(())
+    }
+
+    /// Before anything is restored: the parts of its state that it has kept from an earlier run, and that are just what these sections, all
+    /// that the checkpoint has for it, hold. Their sections are neither read nor restored.
+    ///
+    /// # Errors
+    /// Keeps the job from starting.
+    fn resume(&mut self, _saved: &[SavedSection]) -> Result<&'static [&'static str], OperatorError> {
+        Ok(&[])
     }
 
     /// Takes back what a snapshot gave out, its own or another subtask's, before anything else; of a key group first what is whole, then

@@ -7,6 +7,7 @@ use crate::checkpoint::CheckpointKeys;
 use crate::keys::{OperatorKeys, SinkKeys, SourceKeys};
 use crate::restart::RestartKeys;
 use crate::settings::SettingsKeys;
+use crate::state::StateKeys;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 use stygian_api::OptionsDoc;
@@ -37,6 +38,7 @@ pub fn json_schema(sources: &[ConnectorDoc<'_>], sinks: &[ConnectorDoc<'_>], lim
     let captures = closed(part(document::<CapturesKeys>(), "captures", &mut defs));
     let checkpoint = closed(part(document::<CheckpointKeys>(), "checkpoint", &mut defs));
     let restart = closed(part(document::<RestartKeys>(), "restart", &mut defs));
+    let state = closed(part(document::<StateKeys>(), "state", &mut defs));
     let mut schema = json!({
         "$defs": defs,
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -51,6 +53,7 @@ pub fn json_schema(sources: &[ConnectorDoc<'_>], sinks: &[ConnectorDoc<'_>], lim
             "captures": captures,
             "checkpoint": checkpoint,
             "restart": restart,
+            "state": state,
             "source": nodes("Where rows come from: `[source.NAME]`.", &source),
             "operator": nodes("What is done with them: `[operator.NAME]`.", &operator),
             "sink": nodes("Where they go: `[sink.NAME]`.", &sink),

@@ -22,6 +22,7 @@ mod render;
 mod restart;
 mod set;
 mod settings;
+mod state;
 mod top;
 mod window;
 
@@ -38,5 +39,6 @@ pub use render::{Severity, render, render_warnings};
 pub use restart::{Restart, RestartStrategy};
 pub use set::apply_set;
 pub use settings::Settings;
+pub use state::{State, StateBackend};
 pub use toml::Spanned;
 pub use window::{WindowShape, WindowTime, Windows};

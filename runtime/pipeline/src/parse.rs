@@ -12,6 +12,7 @@ use crate::pipeline::{MAX_FILE_BYTES, Pipeline};
 use crate::reader::{Others, Reading, property_names, sort};
 use crate::restart::{Restart, RestartKeys};
 use crate::settings::{Settings, SettingsKeys};
+use crate::state::{State, StateKeys};
 use schemars::JsonSchema;
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,7 +24,8 @@ use toml::de::{DeTable, DeValue};
 /// The most nodes of a pipeline.
 const MAX_NODES: usize = 1_000;
 const DEFAULT_WATERMARK_DELAY: Span = Span::secs(5);
-pub(crate) const ROOT_KEYS: [&str; 9] = ["name", "settings", "limits", "captures", "checkpoint", "restart", "source", "operator", "sink"];
+pub(crate) const ROOT_KEYS: [&str; 10] =
+    ["name", "settings", "limits", "captures", "checkpoint", "restart", "state", "source", "operator", "sink"];
 
 /// Reads and checks a file: what of it is sound, and every problem. `Err` where it is no TOML or too large.
 pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
@@ -41,6 +43,7 @@ pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
     let captures = captures(root, &mut reading);
     let checkpoint = checkpoint(root, &mut reading);
     let restart = restart(root, checkpoint.is_some(), &mut reading);
+    let state = state(root, &mut reading);
     if !check_size(root, &mut reading) {
         return Err(Problems(reading.take_problems()));
     }
@@ -51,7 +54,10 @@ pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
     let (problems, mut warnings) = (reading.take_problems(), std::mem::take(&mut reading.warnings));
     sort(&mut warnings);
     let name = name.unwrap_or_default();
-    Ok((Pipeline { name, text: shared, settings, limits, captures, checkpoint, restart, sources, operators, sinks, warnings }, problems))
+    Ok((
+        Pipeline { name, text: shared, settings, limits, captures, checkpoint, restart, state, sources, operators, sinks, warnings },
+        problems,
+    ))
 }
 
 /// The table of a file that is TOML and not too large.
@@ -112,6 +118,13 @@ fn restart(root: &DeTable<'_>, checkpoints: bool, reading: &mut Reading<'_>) -> 
         reading.problem(value.span(), "a job without checkpoints has nothing to be started again from", Some(hint.into()));
     }
     let keys: RestartKeys = reading.table(table, value.span(), Others::None);
+    keys.check(reading)
+}
+
+fn state(root: &DeTable<'_>, reading: &mut Reading<'_>) -> State {
+    let Some(value) = root.get("state") else { return State::default() };
+    let Some(table) = reading.as_table("state", value, "write `[state]`") else { return State::default() };
+    let keys: StateKeys = reading.table(table, value.span(), Others::None);
     keys.check(reading)
 }
 

@@ -6,6 +6,7 @@ use crate::nodes::{OperatorNode, SinkNode, SourceNode};
 use crate::parse;
 use crate::restart::Restart;
 use crate::settings::Settings;
+use crate::state::State;
 use std::sync::Arc;
 use stygian_api::{Options, Problem, Problems};
 
@@ -36,6 +37,8 @@ pub struct Pipeline {
     pub checkpoint: Option<Checkpoint>,
     /// When it is started again after a failure; without checkpoints it never is.
     pub restart: Restart,
+    /// Where keyed state is held.
+    pub state: State,
     /// Where rows come from, in the order of the file.
     pub sources: Vec<SourceNode>,
     /// What is done with them, in the order of the file.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 use stygian_core::{ByteSize, Span};
-use stygian_pipeline::{AggregateBy, Captures, Instances, OnError, OperatorKind, Pipeline, WindowShape, apply_set};
+use stygian_pipeline::{AggregateBy, Captures, Instances, OnError, OperatorKind, Pipeline, State, StateBackend, WindowShape, apply_set};
 
 const WHOLE: &str = include_str!("../fuzz-corpus/whole.toml");
 
@@ -113,4 +113,17 @@ fn reads_what_is_saved_of_failed_calls() {
     let (_, tail) = tail.split_once("[source").expect("a source");
     let without = format!("{head}[source{tail}");
     assert_eq!(Pipeline::parse(&without).expect("a good pipeline").captures, Captures::default());
+}
+
+#[test]
+fn reads_where_state_is_held() {
+    let state = |table: &str| {
+        let text = format!("name = 'a'\n{table}\n[source.a]\nconnector = 'x'\n[sink.b]\ninput = 'a'\nconnector = 'x'");
+        Pipeline::parse(&text).expect("a pipeline").state
+    };
+    assert_eq!(state(""), State::default());
+    assert_eq!(state("[state]\nbackend = 'memory'"), State::default());
+    assert_eq!(state("[state]\nbackend = 'disk'"), State { backend: StateBackend::Disk, ..State::default() });
+    let given = state("[state]\nbackend = 'disk'\nmemory = '1 GiB'\nfolder = 'there'");
+    assert_eq!(given, State { backend: StateBackend::Disk, memory: ByteSize::mib(1024), folder: Some("there".into()) });
 }

@@ -948,3 +948,37 @@ error: `allowed_lateness` does not go with `top`
 "#;
     assert_eq!(told_of(text), expected.trim_start_matches('\n'));
 }
+
+#[test]
+fn state_on_disk_needs_its_backend_and_some_memory() {
+    let expected = r#"
+error: `memory` is 2.0 MiB, it must be 4.0 MiB or more
+ --> clicks.toml:9:10
+  |
+9 | memory = '2 MiB'
+  |          ^^^^^^^
+  |
+  = help: it is for all subtasks together; "256 MiB" is the default
+
+error: `folder` is empty
+  --> clicks.toml:10:10
+   |
+10 | folder = ''
+   |          ^^
+   |
+   = help: leave it out for the user's folder
+"#;
+    assert_eq!(told_of("[state]\nbackend = 'disk'\nmemory = '2 MiB'\nfolder = ''\n"), expected.trim_start());
+    let expected = r#"
+error: `memory` is of state on disk, and this job's is in memory
+ --> clicks.toml:8:10
+  |
+8 | memory = '1 GiB'
+  |          ^^^^^^^
+  |
+  = help: write `backend = "disk"`, or leave `memory` out
+"#;
+    assert_eq!(told_of("[state]\nmemory = '1 GiB'\n"), expected.trim_start());
+    let told = told_of("[state]\nbackend = 'rocks'\n");
+    assert!(told.contains("unknown variant `rocks`, expected `memory` or `disk`"), "{told}");
+}

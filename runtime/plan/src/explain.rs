@@ -6,7 +6,7 @@ use crate::top;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use stygian_core::{PluginDescription, Span, StreamSchema, escape};
-use stygian_pipeline::{Mode, OnError};
+use stygian_pipeline::{Mode, OnError, StateBackend};
 
 /// Of the shape of [`Plan::explain_json`].
 const JSON_VERSION: u32 = 1;
@@ -36,6 +36,23 @@ impl Plan {
         }
     }
 
+    /// How many subtasks hold the state of keyed plugins.
+    pub fn keyed_subtasks(&self) -> usize {
+        let keyed = self.nodes.iter().filter(|node| matches!(&node.kind, NodeKind::Plugin(plugin) if plugin.key.is_some()));
+        keyed.map(|node| usize::from(node.parallelism.get())).sum()
+    }
+
+    /// Where state by key is held, in words.
+    fn holds(&self) -> String {
+        match self.state.backend {
+            StateBackend::Memory => "by key in memory".to_owned(),
+            StateBackend::Disk => {
+                let subtasks = count(self.keyed_subtasks(), "subtask");
+                format!("by key on the local disk; {} of memory for the caches of {subtasks}", self.state.memory)
+            }
+        }
+    }
+
     fn write(&self, to: &mut String) -> std::fmt::Result {
         let tasks = count(self.chains.len(), "task");
         writeln!(to, "pipeline {}: {} in {tasks}", self.name, count(self.nodes.len(), "node"))?;
@@ -45,7 +62,8 @@ impl Plan {
                 self.write_node(*node, self.depth(*node, number) + 1, to)?;
             }
         }
-        writeln!(to, "\nguarantees: {}", self.guarantees())
+        writeln!(to, "\nguarantees: {}", self.guarantees())?;
+        if self.keyed_subtasks() > 0 { writeln!(to, "state: {}", self.holds()) } else { Ok(()) }
     }
 
     /// How many nodes of its own chain are before it.
@@ -163,6 +181,7 @@ impl Plan {
     ///
     /// ```text
     /// { version, pipeline, guarantees,
+    ///   state: { backend, memory },                       // "memory" or "disk"; bytes of its caches, null in memory
     ///   tasks: [{ parallelism, nodes: [name, ...] }],
     ///   nodes: [{ name, kind, detail, parallelism,
     ///             task,                                   // counts from 1
@@ -177,7 +196,18 @@ impl Plan {
             let names = chain.nodes.iter().map(|node| self.nodes[*node].id.as_str());
             json!({ "parallelism": chain.parallelism.get(), "nodes": names.collect::<Vec<_>>() })
         });
-        json!({ "version": JSON_VERSION, "pipeline": self.name, "tasks": chains.collect::<Vec<_>>(), "nodes": nodes, "guarantees": self.guarantees() })
+        let (backend, memory) = match self.state.backend {
+            StateBackend::Memory => ("memory", None),
+            StateBackend::Disk => ("disk", Some(self.state.memory.0)),
+        };
+        json!({
+            "version": JSON_VERSION,
+            "pipeline": self.name,
+            "tasks": chains.collect::<Vec<_>>(),
+            "nodes": nodes,
+            "guarantees": self.guarantees(),
+            "state": { "backend": backend, "memory": memory },
+        })
     }
 
     fn node_json(&self, index: NodeIndex, node: &PlanNode) -> Value {

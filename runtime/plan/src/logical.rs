@@ -42,6 +42,7 @@ pub fn plan(pipeline: &Pipeline, facts: &Facts) -> Result<Plan, Problems> {
         captures: pipeline.captures.clone(),
         checkpoint: pipeline.checkpoint.clone(),
         restart: pipeline.restart.clone(),
+        state: pipeline.state.clone(),
         nodes,
         chains,
         warnings,

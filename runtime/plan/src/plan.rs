@@ -9,7 +9,7 @@ use std::time::Duration;
 use stygian_api::{Accepts, Options, Problem, Problems};
 use stygian_core::{ColumnType, OperatorId, Parallelism, PluginDescription, PluginRef, StreamKind, StreamSchema};
 use stygian_expr::{DedupSpec, Expression, Predicate, TopSpec, WindowAggregatorSpec};
-use stygian_pipeline::{Captures, Checkpoint, Instances, OnError, Restart, Settings, Windows};
+use stygian_pipeline::{Captures, Checkpoint, Instances, OnError, Restart, Settings, State, Windows};
 
 /// A place in [`Plan::nodes`].
 pub type NodeIndex = usize;
@@ -29,6 +29,8 @@ pub struct Plan {
     pub checkpoint: Option<Checkpoint>,
     /// When it is started again after a failure.
     pub restart: Restart,
+    /// Where keyed state is held.
+    pub state: State,
     /// Every node, in topological order.
     pub nodes: Vec<PlanNode>,
     /// The tasks.

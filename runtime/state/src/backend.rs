@@ -10,7 +10,7 @@ use crate::writes::{CallWrites, Stored};
 use crate::{Entry, OtherVersions, SectionWriter, StateError};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use stygian_core::{ByteSize, EventTime, KeyGroup};
+use stygian_core::{ByteSize, EventTime, KeyGroup, SavedSection, StateSection};
 
 /// Entries of a list, from some place on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,7 +105,10 @@ pub trait StateBackend: Send + Debug {
     fn write(&mut self, keys: &DistinctKeys, stored: &Stored, writes: &CallWrites) -> Result<(), StateError>;
 
     /// Drops some of what has expired; called now and then, so that keys that never come again do not stay for ever.
-    fn sweep(&mut self, watermark: EventTime);
+    ///
+    /// # Errors
+    /// When stored bytes cannot be read or written.
+    fn sweep(&mut self, watermark: EventTime) -> Result<(), StateError>;
 
     /// What is kept.
     fn size(&self) -> StateSize;
@@ -133,6 +136,32 @@ pub trait StateBackend: Send + Debug {
     /// # Errors
     /// When it does not fit what is there: what is stored is undefined then.
     fn restore(&mut self, group: KeyGroup, entry: &Entry<'_>) -> Result<(), StateError>;
+
+    /// Asked before anything is restored: whether it has kept, from an earlier process, exactly what these sections of the part `keyed` hold;
+    /// then it has that from here on, all of it counts as saved, and the answer is the time that the state was at. `None`: it has nothing,
+    /// and the sections are to be restored. May take long.
+    ///
+    /// # Errors
+    /// When it can neither go on from what was kept nor begin anew.
+    fn resume(&mut self, saved: &[SavedSection]) -> Result<Option<i64>, StateError>;
+
+    /// A snapshot of all groups is complete: these are all its sections, in the order of their groups; `time` is what the state is at.
+    ///
+    /// # Errors
+    /// When it cannot note that.
+    fn snapshot_ended(&mut self, sections: &[StateSection], time: i64) -> Result<(), StateError>;
+
+    /// A section of the last snapshot came to nothing, and its entries were all marked.
+    ///
+    /// # Errors
+    /// When it cannot note that.
+    fn section_lost(&mut self, section: &StateSection) -> Result<(), StateError>;
+
+    /// The entries of a section were all restored.
+    ///
+    /// # Errors
+    /// When it cannot note that.
+    fn section_restored(&mut self, section: &StateSection) -> Result<(), StateError>;
 
     /// How many values (entries of lists and maps) of a slot there are by the version they were written in; those that have expired and were
     /// not dropped yet count.

@@ -159,6 +159,47 @@ pub enum StateError {
         /// What is wrong.
         what: String,
     },
+    /// A key that the disk cannot hold.
+    #[error(
+        "a key with its map key takes {bytes} bytes in slot `{slot}`, and state on disk holds at most {limit}; make it shorter (a hash of it, say), or keep the state in memory"
+    )]
+    KeyTooLong {
+        /// The slot.
+        slot: String,
+        /// Bytes of the key, its map key and what is stored beside them.
+        bytes: usize,
+        /// The most there may be.
+        limit: usize,
+    },
+    /// State on disk that could not be read or written.
+    #[error("could not {doing} the state on disk in {folder}: {why}; {hint}")]
+    Disk {
+        /// What was done, as a verb.
+        doing: &'static str,
+        /// The subtask's folder.
+        folder: String,
+        /// What the file system or the store says.
+        why: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A folder that another process uses.
+    #[error(
+        "the state on disk in {folder} is in use by {holder}; a job runs once: stop the other one, or give this one another `folder` in `[state]`"
+    )]
+    DiskInUse {
+        /// The subtask's folder.
+        folder: String,
+        /// Who has it.
+        holder: String,
+    },
+}
+
+impl StateError {
+    /// Whether the same may go well later: what failed is the disk, or was on it and is made anew.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Disk { .. })
+    }
 }
 
 impl From<crate::KeyCodecError> for StateError {

@@ -183,10 +183,11 @@ impl KeyedState {
     }
 
     /// Drops some of what has expired at this watermark.
-    pub fn sweep(&mut self, watermark: EventTime) {
-        if self.expires() {
-            self.backend.sweep(watermark);
-        }
+    ///
+    /// # Errors
+    /// When stored state cannot be read or written.
+    pub fn sweep(&mut self, watermark: EventTime) -> Result<(), StateError> {
+        if self.expires() { self.backend.sweep(watermark) } else { Ok(()) }
     }
 
     fn load(

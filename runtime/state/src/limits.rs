@@ -11,7 +11,8 @@ use stygian_core::ByteSize;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StateLimits {
-    /// Bytes of all keys, values and waiting timers of a subtask, 1 GiB by default.
+    /// Bytes of all keys, values and waiting timers of a subtask: 1 GiB by default, 64 GiB where state is on disk. There keys, map keys and
+    /// values count as they are, with 16 to 32 bytes for each; what the files take beside that is not counted.
     pub bytes: ByteSize,
     /// Keys of a subtask, 50,000,000 by default.
     pub keys: u64,
@@ -25,6 +26,11 @@ impl Default for StateLimits {
     fn default() -> Self {
         Self { bytes: ByteSize::mib(1024), keys: 50_000_000, value_bytes: ByteSize::mib(1), timers: 10_000_000 }
     }
+}
+
+impl StateLimits {
+    /// What state may take by default where it is on disk.
+    pub const BYTES_ON_DISK: ByteSize = ByteSize::mib(64 * 1024);
 }
 
 impl KeyedState {

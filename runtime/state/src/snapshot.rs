@@ -2,7 +2,7 @@
 
 use crate::section::{Origin, PART_KEYED, PART_TIMERS, SectionWriter, TimerEntry, TimerWriter, read_keyed, read_timers};
 use crate::{KeyedState, SlotId, StateError};
-use stygian_core::{KeyGroup, SectionKind, StateSection, TimerClock};
+use stygian_core::{KeyGroup, SavedSection, SectionKind, StateSection, TimerClock};
 
 /// How many values there are of one version of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,21 @@ impl KeyedState {
                 sections.push(StateSection { part: PART_TIMERS, group, kind, bytes: into.finish() });
             }
         }
+        backend.snapshot_ended(&sections, *time)?;
         Ok(sections)
+    }
+
+    /// Before anything is restored: the parts of the state that the backend has kept from an earlier process just as these sections, all of a
+    /// checkpoint's, hold them. Sections of these parts must not be restored then.
+    ///
+    /// # Errors
+    /// When the backend fails, or what it has kept is over the limits.
+    pub fn resume(&mut self, saved: &[SavedSection]) -> Result<&'static [&'static str], StateError> {
+        let keyed: Vec<SavedSection> = saved.iter().filter(|section| section.part == PART_KEYED).copied().collect();
+        let Some(time) = self.backend.resume(&keyed)? else { return Ok(&[]) };
+        self.time = self.time.max(time);
+        self.check_limits()?;
+        Ok(&[PART_KEYED])
     }
 
     /// Takes in a section that was saved: of each part and group its base, then the changes in the order in which they were taken. What comes
@@ -72,7 +86,10 @@ impl KeyedState {
         let origin = Origin { keys: codec.columns(), groups: codec.groups(), lives_by: *lives_by, time: *time };
         let group = section.group;
         match section.part {
-            PART_KEYED => *time = read_keyed(section, &origin, slots, &mut |entry| backend.restore(group, &entry))?.max(*time),
+            PART_KEYED => {
+                *time = read_keyed(section, &origin, slots, &mut |entry| backend.restore(group, &entry))?.max(*time);
+                backend.section_restored(section)?;
+            }
             PART_TIMERS => read_timers(section, &origin, timer_names, &mut |entry| {
                 match entry {
                     TimerEntry::Anew => timers.restore_anew(group),
@@ -100,7 +117,10 @@ impl KeyedState {
         let origin = Origin { keys: codec.columns(), groups: codec.groups(), lives_by: *lives_by, time: *time };
         let group = section.group;
         match section.part {
-            PART_KEYED => read_keyed(section, &origin, slots, &mut |entry| backend.mark_unsaved(group, &entry)).map(drop),
+            PART_KEYED => {
+                read_keyed(section, &origin, slots, &mut |entry| backend.mark_unsaved(group, &entry))?;
+                backend.section_lost(section)
+            }
             PART_TIMERS => read_timers(section, &origin, timer_names, &mut |entry| {
                 match entry {
                     TimerEntry::Anew => timers.lose(group),

@@ -8,9 +8,9 @@ use crate::source_task::SplitPosition;
 use crate::wiring::{Committing, Wired};
 use std::collections::BTreeMap;
 use stygian_api::{Committer, Mark, Pending, Source, SplitProgress};
-use stygian_checkpoint::{CheckpointError, Part, SplitState, StateReader, SubtaskRestore};
+use stygian_checkpoint::{CheckpointError, Part, Section, SplitState, StateReader, SubtaskRestore};
 use stygian_core::kill_point::kill_point;
-use stygian_core::{EventTime, OperatorId, SectionKind, StateSection};
+use stygian_core::{EventTime, OperatorId, SavedSection, SectionKind, StateSection};
 
 /// The splits that a source's task begins with.
 #[derive(Debug, Default)]
@@ -78,6 +78,17 @@ async fn recover_sink(spec: &CheckpointSpec, job: &str, sink: &OperatorId, commi
     Ok(())
 }
 
+/// What an operator is told of a section of its own.
+fn saved(section: &Section, node: &OperatorId) -> Result<SavedSection, JobError> {
+    let part = crate::operator::PARTS.into_iter().find(|part| *part == section.name.as_str());
+    let part = part.ok_or_else(|| JobError::Checkpoint(format!("the checkpoint has `{}` state of `{node}`", section.name)))?;
+    let kind = match section.part {
+        Part::Base => SectionKind::Base,
+        Part::Change => SectionKind::Change,
+    };
+    Ok(SavedSection { part, group: section.group, kind, sum: section.sum })
+}
+
 /// Gives the operators of a chain their state back. Runs before any of its elements.
 async fn restore_chain(spec: &CheckpointSpec, chain: &mut Chain) -> Result<(), JobError> {
     let (subtask, base) = (chain.subtask(), &spec.restore.base);
@@ -86,17 +97,17 @@ async fn restore_chain(spec: &CheckpointSpec, chain: &mut Chain) -> Result<(), J
     for (node, operator) in chain.stages_mut() {
         let restore = spec.restore.operators.get(node).and_then(|subtasks| subtasks.get(subtask.index()));
         let Some(SubtaskRestore { sections, watermark, ahead, .. }) = restore else { continue };
-        for section in sections.iter().filter(|section| section.length > 0) {
+        let failed = |source| JobError::Restore { operator: node.clone(), subtask, checkpoint: base.id, source: Box::new(source) };
+        let sections: Vec<&Section> = sections.iter().filter(|section| section.length > 0).collect();
+        let saved = sections.iter().map(|section| saved(section, node)).collect::<Result<Vec<_>, _>>()?;
+        let held = operator.resume(&saved).map_err(failed)?;
+        for (section, saved) in sections.into_iter().zip(saved).filter(|(_, saved)| !held.contains(&saved.part)) {
             let bytes = reader.read(section).await.map_err(|error| unreadable(&error))?;
-            let part = crate::operator::PARTS.into_iter().find(|part| *part == section.name.as_str());
-            let part = part.ok_or_else(|| JobError::Checkpoint(format!("the checkpoint has `{}` state of `{node}`", section.name)))?;
-            let kind = match section.part {
-                Part::Base => SectionKind::Base,
-                Part::Change => SectionKind::Change,
-            };
-            let section = StateSection { part, group: section.group, kind, bytes: bytes.to_vec() };
-            let failed = |source| JobError::Restore { operator: node.clone(), subtask, checkpoint: base.id, source: Box::new(source) };
+            let section = StateSection { part: saved.part, group: saved.group, kind: saved.kind, bytes: bytes.to_vec() };
             operator.restore(&section).map_err(failed)?;
+        }
+        if !held.is_empty() {
+            tracing::info!(operator = %node, subtask = subtask.0, "the state is on the local disk as the checkpoint has it");
         }
         if let Some(watermark) = watermark {
             operator.restore_watermark(*watermark);

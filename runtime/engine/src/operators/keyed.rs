@@ -21,7 +21,7 @@ use by_key::AgainByKey;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use stygian_core::{EventTime, KeyGroup, OperatorId, StateSection, TimerClock};
+use stygian_core::{EventTime, KeyGroup, OperatorId, SavedSection, StateSection, TimerClock};
 use stygian_sandbox::{CallError, CallOutput, Capture, CaptureError, Captures, DeadRow, KeyedCall, KeyedOperator as Guest, Step};
 use stygian_state::{FiredTimer, KeyBatch, KeyedState, StateCall, VersionCount};
 
@@ -383,7 +383,7 @@ impl Operator for Keyed {
         if let Some(state) = &mut self.calls.state {
             // At the end of the input nothing has expired that was not before: a later run may go on.
             if now != EventTime::MAX {
-                state.sweep(now);
+                state.sweep(now)?;
             }
         }
         self.calls.tell_size();
@@ -410,6 +410,10 @@ impl Operator for Keyed {
 
     fn unsaved(&mut self, section: &StateSection) -> Result<(), OperatorError> {
         Ok(self.calls.state.as_mut().ok_or(OperatorError::StateLost)?.mark_unsaved(section)?)
+    }
+
+    fn resume(&mut self, saved: &[SavedSection]) -> Result<&'static [&'static str], OperatorError> {
+        Ok(self.calls.state.as_mut().ok_or(OperatorError::StateLost)?.resume(saved)?)
     }
 
     fn restore(&mut self, section: &StateSection) -> Result<(), OperatorError> {

@@ -1,6 +1,7 @@
 //! A plan as people and programs read it.
 
-use crate::common::{HEAD, facts, planned};
+use crate::common::{HEAD, facts, fields, output, planned, plugin};
+use stygian_core::{OutputShape, PluginInterfaces};
 
 const SHOP: &str = "
 [settings]
@@ -111,6 +112,7 @@ fn the_shape_of_the_json_is_fixed() {
         "version": 1,
         "pipeline": "shop",
         "guarantees": "no checkpoints: after a crash the job starts anew; files appear whole or not at all",
+        "state": { "backend": "memory", "memory": null },
         "tasks": [{ "parallelism": 1, "nodes": ["clicks"] }, { "parallelism": 1, "nodes": ["w", "z"] }],
         "nodes": [
             { "name": "clicks", "kind": "source", "detail": "files, bounded, watermarks 5s behind", "task": 1, "parallelism": 1, "inputs": [],
@@ -125,6 +127,35 @@ fn the_shape_of_the_json_is_fixed() {
     });
     assert_eq!(json, expected, "{json:#}");
 }
+
+#[test]
+fn where_keyed_state_is_held_is_told_for_plugins_that_have_some() {
+    let mut facts = facts();
+    let mut keyed = plugin(&[], vec![output("rows", OutputShape::Selected)]).as_ref().clone();
+    keyed.interfaces = PluginInterfaces { keyed_operator: true, ..PluginInterfaces::default() };
+    keyed.inputs[0].key = fields(&["buyer text not null"]);
+    facts.plugins.insert("sessions".into(), keyed.into());
+    let last_line = |table: &str| {
+        let text = [HEAD, table, "[settings]\nparallelism = 3\n", SESSIONS].concat();
+        let plan = planned(&text, &facts);
+        (plan.explain().lines().last().expect("a line").to_owned(), plan.explain_json()["state"].clone())
+    };
+    let in_memory = ("state: by key in memory".to_owned(), serde_json::json!({ "backend": "memory", "memory": null }));
+    assert_eq!(last_line(""), in_memory);
+    let on_disk = "state: by key on the local disk; 64.0 MiB of memory for the caches of 3 subtasks".to_owned();
+    let json = serde_json::json!({ "backend": "disk", "memory": 64 * 1024 * 1024 });
+    assert_eq!(last_line("[state]\nbackend = 'disk'\nmemory = '64 MiB'\n"), (on_disk, json));
+}
+
+const SESSIONS: &str = "
+[operator.sessions]
+input = 'clicks'
+plugin = 'cleaner'
+key_by = ['buyer']
+[sink.kept]
+connector = 'files'
+input = 'sessions'
+";
 
 #[test]
 fn text_of_strangers_is_escaped() {

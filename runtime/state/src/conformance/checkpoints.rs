@@ -2,10 +2,11 @@
 
 use crate::conformance::compare::{compare, compare_timers};
 use crate::conformance::reference::Reference;
-use crate::conformance::{KEYS, Suite, keys_of, new_state, text};
+use crate::conformance::{KEYS, Suite, keys_of, new_state, slots_of, state_over, text};
 use crate::{KeyedState, StateSize, VersionCount};
 use std::collections::BTreeMap;
-use stygian_core::{ByteSize, EventTime, SectionKind, StateSection};
+use stygian_core::{ByteSize, EventTime, SavedSection, SectionKind, StateSection};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// What a job remembers of its checkpoints.
 #[derive(Default)]
@@ -89,14 +90,54 @@ impl Suite<'_> {
         if committed.size.is_some_and(|committed| committed != size) {
             return Err(format!("{size:?} was restored, not {:?}", committed.size));
         }
-        self.state = new_state(self.make, self.version);
-        for section in &self.checkpoints.chain {
+        let held = self.begin_again()?;
+        for section in self.checkpoints.chain.iter().filter(|section| !held.contains(&section.part)) {
             self.state.restore(section).map_err(text)?;
         }
         if let Some(section) = self.state.snapshot(|_| false).map_err(text)?.first() {
             return Err(format!("part {} of key group {} was just restored and is written", section.part, section.group.0));
         }
         self.reference = self.checkpoints.committed.reference.clone();
+        if !held.is_empty() {
+            self.resumed += 1;
+            self.compare_resumed()?;
+        }
+        Ok(())
+    }
+
+    /// A state to restore into, and the parts that it has already.
+    fn begin_again(&mut self) -> Result<&'static [&'static str], String> {
+        let Some(reopen) = self.reopen.filter(|_| self.random.below(2) == 0) else {
+            self.state = new_state(self.make, self.version);
+            return Ok(&[]);
+        };
+        let ended = std::mem::replace(&mut self.state, new_state(self.make, self.version));
+        self.state = state_over(reopen(ended.backend, slots_of(self.version)), self.version);
+        let saved = |section: &StateSection| SavedSection {
+            part: section.part,
+            group: section.group,
+            kind: section.kind,
+            sum: xxh3_64(&section.bytes),
+        };
+        let saved: Vec<SavedSection> = self.checkpoints.chain.iter().map(saved).collect();
+        self.state.resume(&saved).map_err(text)
+    }
+
+    /// Compares all there is with what there was at the last checkpoint.
+    fn compare_resumed(&mut self) -> Result<(), String> {
+        let committed = &self.checkpoints.committed;
+        if self.state.versions() != committed.versions {
+            return Err(format!("resumed with {:?}, not {:?}", self.state.versions(), committed.versions));
+        }
+        if committed.size.is_some_and(|committed| committed != self.state.size()) {
+            return Err(format!("resumed with {:?}, not {:?}", self.state.size(), committed.size));
+        }
+        let numbers: Vec<i64> = (0..i64::try_from(KEYS).unwrap_or(0)).collect();
+        let mut state = std::mem::replace(&mut self.state, new_state(self.make, self.version));
+        let (keys, now) = (keys_of(&mut state, &numbers)?, EventTime::from_micros(self.watermark));
+        let mut call = state.begin(&keys, 0..numbers.len(), now, |_| 0).map_err(text)?;
+        compare(&mut call, &self.reference, self.watermark, &mut self.random).map_err(|what| format!("resumed: {what}"))?;
+        self.state = call.abort();
         Ok(())
     }
 

@@ -4,7 +4,8 @@
 //! is read. Half of the calls are dropped, which must leave no trace.
 //!
 //! Between calls, snapshots are taken, of any groups as bases; they succeed or fail later, and fail in the middle of further calls. What has
-//! succeeded is restored now and then, into one state or several by key group, and must be what it was when the snapshot was taken.
+//! succeeded is restored now and then, into one state or several by key group, and must be what it was when the snapshot was taken. Of a backend
+//! that keeps something after its end ([`check_kept`]), that is used instead as often.
 //!
 //! A state that is restored is of the same slots or of their next version. Some calls then migrate what they come by, which must change
 //! nothing but the form of the values: not how long they live, and not what becomes of them when the call is dropped.
@@ -55,13 +56,30 @@ fn slots_of(version: u32) -> Arc<[Slot]> {
 /// Makes a backend for these slots.
 pub type MakeBackend<'m> = &'m dyn Fn(Arc<[Slot]>) -> Box<dyn StateBackend>;
 
+/// Ends a backend as the end of its process would, and opens what it has left for these slots.
+pub type Reopen<'m> = &'m dyn Fn(Box<dyn StateBackend>, Arc<[Slot]>) -> Box<dyn StateBackend>;
+
 /// Runs so many random calls, and what comes between them.
 ///
 /// # Errors
 /// The first difference to the reference.
 pub fn check(make: MakeBackend<'_>, seed: u64, calls: usize) -> Result<(), String> {
+    run(make, None, seed, calls).map(drop)
+}
+
+/// As [`check`], of a backend that keeps something after its end: how often that was what was wanted.
+///
+/// # Errors
+/// The first difference to the reference.
+pub fn check_kept(make: MakeBackend<'_>, reopen: Reopen<'_>, seed: u64, calls: usize) -> Result<usize, String> {
+    run(make, Some(reopen), seed, calls)
+}
+
+fn run(make: MakeBackend<'_>, reopen: Option<Reopen<'_>>, seed: u64, calls: usize) -> Result<usize, String> {
     let mut suite = Suite {
         make,
+        reopen,
+        resumed: 0,
         state: new_state(make, 1),
         version: 1,
         reference: Reference::default(),
@@ -72,15 +90,20 @@ pub fn check(make: MakeBackend<'_>, seed: u64, calls: usize) -> Result<(), Strin
     for number in 0..calls {
         suite.step().map_err(|what| format!("seed {seed}, call {number}: {what}"))?;
     }
-    Ok(())
+    Ok(suite.resumed)
 }
 
 /// A state of a version of the suite's slots without anything in it.
 fn new_state(make: MakeBackend<'_>, version: u32) -> Box<KeyedState> {
+    state_over(make(slots_of(version)), version)
+}
+
+/// A state over a backend of a version of the suite's slots.
+fn state_over(backend: Box<dyn StateBackend>, version: u32) -> Box<KeyedState> {
     // Few groups, so that keys meet in them.
     let groups = MaxParallelism::new(3).unwrap_or(MaxParallelism::DEFAULT);
     let codec = KeyCodec::new(vec![ColumnType::Text], groups);
-    let state = KeyedState::new(codec, make(slots_of(version)), slots_of(version), Arc::new(CLOCKS), StateLimits::default());
+    let state = KeyedState::new(codec, backend, slots_of(version), Arc::new(CLOCKS), StateLimits::default());
     Box::new(state.with_timer_names(["soon", "by the clock"]))
 }
 
@@ -101,6 +124,9 @@ fn text(error: StateError) -> String {
 /// A state, and what should be in it.
 struct Suite<'m> {
     make: MakeBackend<'m>,
+    reopen: Option<Reopen<'m>>,
+    /// How often what a backend had left was what was wanted.
+    resumed: usize,
     state: Box<KeyedState>,
     /// Of its slots.
     version: u32,
@@ -118,7 +144,7 @@ impl Suite<'_> {
             self.fire()?;
         }
         if self.random.below(3) == 0 {
-            self.state.sweep(EventTime::from_micros(self.watermark));
+            self.state.sweep(EventTime::from_micros(self.watermark)).map_err(text)?;
         }
         if self.random.below(8) == 0 {
             self.state.backend.shrink();

@@ -5,12 +5,12 @@ mod maps;
 mod others;
 mod saved;
 mod values;
-mod versions;
 
 use crate::StateError;
 use crate::backend::{ListPage, MapPage, StateBackend, StateSize};
 use crate::distinct::DistinctKeys;
 use crate::slot::{Slot, SlotId};
+use crate::versions::Versions;
 use crate::writes::{CallWrites, OtherVersion, Stored};
 use crate::{Entry, SectionWriter};
 use lists::ListTable;
@@ -18,9 +18,8 @@ use maps::MapTable;
 use others::Others;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use stygian_core::{ByteSize, EventTime, KeyGroup};
+use stygian_core::{ByteSize, EventTime, KeyGroup, SavedSection, StateSection};
 use values::{Found, ValueTable};
-use versions::Versions;
 
 /// Keyed state in memory.
 #[derive(Debug)]
@@ -202,7 +201,7 @@ impl StateBackend for MemoryBackend {
         Ok(())
     }
 
-    fn sweep(&mut self, watermark: EventTime) {
+    fn sweep(&mut self, watermark: EventTime) -> Result<(), StateError> {
         let at = self.sweep;
         self.sweep = if at + 1 < self.values.len().max(self.others.len()) { at + 1 } else { 0 };
         let before = self.size_of(at);
@@ -213,6 +212,7 @@ impl StateBackend for MemoryBackend {
             others.sweep(&self.slots, watermark, &mut self.versions);
         }
         self.count(at, before);
+        Ok(())
     }
 
     fn is_unsaved(&self, group: KeyGroup, whole: bool) -> bool {
@@ -234,6 +234,23 @@ impl StateBackend for MemoryBackend {
         let before = self.size_of(group);
         self.restore_entry(group, entry)?;
         self.count(group, before);
+        Ok(())
+    }
+
+    /// Nothing in memory outlives the process.
+    fn resume(&mut self, _saved: &[SavedSection]) -> Result<Option<i64>, StateError> {
+        Ok(None)
+    }
+
+    fn snapshot_ended(&mut self, _sections: &[StateSection], _time: i64) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    fn section_lost(&mut self, _section: &StateSection) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    fn section_restored(&mut self, _section: &StateSection) -> Result<(), StateError> {
         Ok(())
     }
 

@@ -4,8 +4,8 @@ use crate::backend::StateSize;
 use crate::memory::Place;
 use crate::memory::lists::ListTable;
 use crate::memory::maps::MapTable;
-use crate::memory::versions::Versions;
 use crate::slot::Slot;
+use crate::versions::Versions;
 use crate::writes::CallWrites;
 use stygian_core::{ByteSize, EventTime};
 

@@ -77,15 +77,26 @@ impl SectionWriter {
 
     /// Entries of the map of a key, those that are gone without a cell; `anew`: it has no others.
     pub fn map<'c>(&mut self, slot: SlotId, key: &[u8], anew: bool, entries: impl Iterator<Item = (&'c [u8], Option<Cell<'c>>)>) {
+        self.begin_map(slot, key, anew);
+        entries.for_each(|(map_key, cell)| self.map_entry(slot, map_key, cell.as_ref()));
+        self.end_map();
+    }
+
+    /// As [`SectionWriter::map`], entry by entry.
+    pub(crate) fn begin_map(&mut self, slot: SlotId, key: &[u8], anew: bool) {
         self.entry(MAP, slot);
         varint::push_bytes(&mut self.bytes, key);
         self.bytes.push(u8::from(anew));
+    }
+
+    pub(crate) fn map_entry(&mut self, slot: SlotId, map_key: &[u8], cell: Option<&Cell<'_>>) {
+        varint::push(&mut self.bytes, map_key.len() as u64 + 1);
+        self.bytes.extend_from_slice(map_key);
         let expires = self.expires(slot);
-        for (map_key, cell) in entries {
-            varint::push(&mut self.bytes, map_key.len() as u64 + 1);
-            self.bytes.extend_from_slice(map_key);
-            cell::push(&mut self.bytes, expires, cell.as_ref());
-        }
+        cell::push(&mut self.bytes, expires, cell);
+    }
+
+    pub(crate) fn end_map(&mut self) {
         self.bytes.push(END);
     }
 

@@ -4,6 +4,7 @@
 mod broken_storage;
 mod cases;
 mod control;
+mod disk;
 mod durable;
 mod follow;
 mod given;

@@ -5,10 +5,10 @@
 use crate::backend::MapPage;
 use crate::cell::Cell;
 use crate::memory::Place;
-use crate::memory::versions::Versions;
 use crate::seed;
 use crate::slot::Slot;
 use crate::touched::Touched;
+use crate::versions::Versions;
 use crate::writes::{Life, MapWrites};
 use hashbrown::HashTable;
 use std::collections::BTreeMap;

@@ -3,10 +3,10 @@
 use crate::cell::Cell;
 use crate::memory::Place;
 use crate::memory::maps::{Entry, Map, MapTable};
-use crate::memory::versions::Versions;
 use crate::section::{SectionWriter, Table};
 use crate::seed;
 use crate::touched::{Name, Touched};
+use crate::versions::Versions;
 use crate::writes::Life;
 
 impl MapTable {

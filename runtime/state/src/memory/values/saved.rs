@@ -3,10 +3,10 @@
 use crate::StateError;
 use crate::cell::{self, Cell};
 use crate::memory::values::{CHANGED, DEAD, Found, HEADER, NOWHERE, Saving, ValueTable, filled, flags, key, number, room};
-use crate::memory::versions::Versions;
 use crate::section::{SectionWriter, Table};
 use crate::slot::Slot;
 use crate::touched::Touched;
+use crate::versions::Versions;
 
 impl ValueTable {
     /// Whether a snapshot has something to say.

@@ -34,6 +34,13 @@ impl Versions {
         }
     }
 
+    /// Says that a slot has so many values of a version.
+    pub(crate) fn set(&mut self, slot: usize, version: u32, values: u64) {
+        if let Some(of) = self.0.get_mut(slot) {
+            *of.count(version) = values;
+        }
+    }
+
     /// Of a slot, the versions there are values of and how many.
     pub(crate) fn of(&self, slot: usize) -> BTreeMap<u32, u64> {
         let Some(of) = self.0.get(slot) else { return BTreeMap::new() };
