@@ -17,12 +17,12 @@ pub(crate) fn cache() -> anyhow::Result<PathBuf> {
 /// Where a job's captures are kept, if the pipeline names no folder: `stygian/captures/JOB` in `$XDG_STATE_HOME`, else in `~/.local/state`;
 /// `None` where neither is known.
 pub(crate) fn captures(job: &str) -> Option<PathBuf> {
-    Some(state()?.join("stygian/captures").join(job))
+    Some(state_home()?.join("stygian/captures").join(job))
 }
 
 /// Where a job's checkpoints lie, if the pipeline names no folder: `stygian/checkpoints/JOB` beside the captures.
 fn checkpoints(job: &str) -> Option<PathBuf> {
-    Some(state()?.join("stygian/checkpoints").join(job))
+    Some(state_home()?.join("stygian/checkpoints").join(job))
 }
 
 /// Where the checkpoints of a pipeline lie, which stands in `base`; `None`: it names no folder, and there is no other place.
@@ -36,7 +36,7 @@ pub(crate) fn of_checkpoints(wanted: &Checkpoint, job: &str, base: &Path) -> Opt
 
 /// Where a savepoint of a job goes, if no folder is named: `stygian/savepoints/JOB/TIME` beside the captures.
 pub(crate) fn savepoints(job: &str, time: &str) -> Option<PathBuf> {
-    Some(state()?.join("stygian/savepoints").join(job).join(time.replace(':', "")))
+    Some(state_home()?.join("stygian/savepoints").join(job).join(time.replace(':', "")))
 }
 
 /// Where running jobs listen: `stygian` in `$XDG_RUNTIME_DIR`; where that is not set, a folder with the user's number among the temporary ones.
@@ -46,7 +46,7 @@ pub(crate) fn sockets() -> PathBuf {
 }
 
 /// What is kept between runs.
-fn state() -> Option<PathBuf> {
+fn state_home() -> Option<PathBuf> {
     folder_of("XDG_STATE_HOME").or_else(|| folder_of("HOME").map(|home| home.join(".local/state")))
 }
 
