@@ -52,6 +52,8 @@ pub struct OperatorPart {
     pub watermark: Option<EventTime>,
     /// The key groups that this holds of; `None`: the operator has no keys, and only its least watermark counts.
     pub groups: Option<KeyGroupRange>,
+    /// Its input has ended, and all has fired: with its other subtasks that are at their ends it has one watermark, the largest.
+    pub at_end: bool,
 }
 
 /// What is the same at every checkpoint of a run.
@@ -112,7 +114,7 @@ fn operators<'h>(
     for (id, plugin) in plugins {
         merged.entry(id.clone()).or_default().state.plugin = Some(plugin.clone());
     }
-    let carry = |(id, merged): (OperatorId, Merged)| {
+    let carry = |(id, mut merged): (OperatorId, Merged)| {
         let before = last.operators.get(&id).map_or(&[][..], |state| &state.sections);
         let ahead = merged.ahead();
         let sections = increments::carry_over(before, merged.state.sections);
@@ -126,10 +128,17 @@ struct Merged {
     state: OperatorState,
     parts: usize,
     watermarks: Vec<(KeyGroupRange, EventTime)>,
+    /// All of its subtasks are at their ends.
+    at_end: bool,
 }
 
 impl Merged {
-    fn ahead(&self) -> Vec<Ahead> {
+    /// Those that are beyond the least watermark. At the end there is only the largest, whichever subtask had the last window.
+    fn ahead(&mut self) -> Vec<Ahead> {
+        if self.at_end {
+            let all = self.watermarks.drain(..).map(|(_, watermark)| watermark);
+            self.state.watermark = self.state.watermark.max(all.max());
+        }
         let later = self.watermarks.iter().filter(|(_, watermark)| Some(*watermark) > self.state.watermark);
         let mut ahead: Vec<Ahead> = later.map(|(groups, watermark)| Ahead { groups: groups.clone(), watermark: *watermark }).collect();
         ahead.sort_by_key(|ahead| ahead.groups.0.start);
@@ -145,6 +154,7 @@ fn add_part(merged: &mut Merged, part: &OperatorPart) -> Result<(), String> {
     state.accumulators.clone_from(&part.accumulators);
     // A subtask that knows of no watermark holds the operator's back.
     state.watermark = if merged.parts == 0 { part.watermark } else { state.watermark.min(part.watermark) };
+    merged.at_end = part.at_end && (merged.parts == 0 || merged.at_end);
     let groups = part.groups.clone().filter(|groups| !groups.0.is_empty());
     merged.watermarks.extend(groups.zip(part.watermark));
     for (slot, versions) in &part.state_versions {

@@ -1,6 +1,6 @@
 //! The restore plan: which subtask reads what of a manifest, and whether the new plan of the job fits it at all. Pure.
 
-use crate::manifest::{Manifest, OperatorState, PendingOutput, PluginFacts, Section, SplitState};
+use crate::manifest::{Ahead, Manifest, OperatorState, PendingOutput, PluginFacts, Section, SplitState};
 use crate::names::SectionName;
 use std::collections::{BTreeMap, BTreeSet};
 use stygian_core::{EventTime, KeyGroup, KeyGroupRange, MaxParallelism, OperatorId, Parallelism};
@@ -55,8 +55,8 @@ pub struct SubtaskRestore {
     pub sections: Vec<Section>,
     /// The last watermark of the operator's input: windows before it have fired. The least of its key groups.
     pub watermark: Option<EventTime>,
-    /// The largest of its key groups, for some of which windows up to there have fired: the watermark to go on with.
-    pub ahead: Option<EventTime>,
+    /// Those of its key groups that had come further: of these, windows up to there have fired. All go on from the largest.
+    pub ahead: Vec<Ahead>,
 }
 
 /// Why a manifest does not fit a job.
@@ -93,20 +93,24 @@ fn subtasks(state: Option<&OperatorState>, planned: &PlannedOperator, groups: Ma
     let of_subtask = |subtask| {
         let range = groups.range_of(subtask, planned.parallelism);
         let sections = sections.iter().filter(|section| range.contains(section.group)).cloned().collect();
-        let (watermark, ahead) = state.map_or((None, None), |state| watermarks(state, &range));
+        let (watermark, ahead) = state.map_or((None, Vec::new()), |state| watermarks(state, &range));
         SubtaskRestore { groups: range, sections, watermark, ahead }
     };
     planned.parallelism.subtasks().map(of_subtask).collect()
 }
 
-/// The least and the largest watermark of key groups.
-fn watermarks(state: &OperatorState, groups: &KeyGroupRange) -> (Option<EventTime>, Option<EventTime>) {
+/// The least watermark of key groups, and those that had come further.
+fn watermarks(state: &OperatorState, groups: &KeyGroupRange) -> (Option<EventTime>, Vec<Ahead>) {
     let of_group = |group| {
         let ahead = state.ahead.iter().find(|ahead| ahead.groups.contains(KeyGroup(group)));
         ahead.map_or(state.watermark, |ahead| Some(ahead.watermark))
     };
-    let (least, largest) = (groups.0.clone().map(of_group).min(), groups.0.clone().map(of_group).max());
-    (least.unwrap_or(state.watermark), largest.unwrap_or(state.watermark))
+    let least = groups.0.clone().map(of_group).min().unwrap_or(state.watermark);
+    let ahead = state.ahead.iter().filter(|ahead| Some(ahead.watermark) > least).map(|ahead| {
+        let groups = ahead.groups.0.start.max(groups.0.start)..ahead.groups.0.end.min(groups.0.end);
+        Ahead { groups: KeyGroupRange(groups), watermark: ahead.watermark }
+    });
+    (least, ahead.filter(|ahead| !ahead.groups.0.is_empty()).collect())
 }
 
 fn refusals(manifest: &Manifest, job: &PlannedJob) -> Vec<Refusal> {

@@ -32,8 +32,10 @@ pub(crate) struct Durable {
     settings: CheckpointSettings,
     at_least_once: bool,
     folder: PathBuf,
-    /// Where the present start has taken over.
+    /// The newest that was seen.
     taken: Option<CheckpointId>,
+    /// The job's identity, since its first start.
+    uuid: Option<JobUuid>,
     /// Whether what was asked for on the command line has been done.
     started: bool,
 }
@@ -50,7 +52,7 @@ impl Durable {
             .map_err(Failure::input)?;
         let storage = Arc::new(CheckpointStorage::local(&folder).map_err(Failure::input)?);
         let (settings, at_least_once) = (settings(wanted), wanted.mode == Mode::AtLeastOnce);
-        Ok(Some(Self { storage, settings, at_least_once, folder, taken: None, started: false }))
+        Ok(Some(Self { storage, settings, at_least_once, folder, taken: None, uuid: None, started: false }))
     }
 
     /// Takes over the job's checkpoints: from now on no other process can commit one.
@@ -74,7 +76,9 @@ impl Durable {
             wall_micros: i64::try_from(wall.as_micros()).unwrap_or(i64::MAX),
         };
         let from = if self.started { StartFrom::Newest } else { start_from(&self.storage, run.attempt, args, terminal).await? };
-        if let Some(content) = content(&self.storage, &from).await? {
+        let content = content(&self.storage, &from).await?;
+        self.check_is_ours(content.as_ref())?;
+        if let Some(content) = content {
             if self.started {
                 // What was dropped at the first start may be gone from the checkpoints by now.
                 planned.drop_state.retain(|node| content.holds(node));
@@ -88,13 +92,30 @@ impl Durable {
             facts.insert(operator, PluginFacts { name, version, digest });
         }
         if !args.quiet {
-            tell(&manifest, &self.folder, terminal);
+            tell(&manifest, &from, &self.folder, args, terminal);
         }
-        self.taken = Some(manifest.id);
+        (self.taken, self.uuid) = (Some(manifest.id), Some(manifest.uuid));
         let restore = fit(&manifest, &planned)?;
         let Self { storage, settings, at_least_once, .. } = self;
         let (storage, settings, at_least_once) = (storage.clone(), *settings, *at_least_once);
         Ok(CheckpointSpec { storage, settings, at_least_once, attempt: run.attempt, plugins: facts, restore })
+    }
+
+    /// A job that has run goes on from what it has committed, or not at all.
+    fn check_is_ours(&self, content: Option<&Manifest>) -> Result<(), Failure> {
+        let (Some(uuid), Some(taken)) = (self.uuid, self.taken) else { return Ok(()) };
+        if content.is_some_and(|content| content.uuid == uuid && content.id >= taken) {
+            return Ok(());
+        }
+        let found = match content {
+            Some(content) => {
+                format!("the newest there is checkpoint {}{}", content.id, if content.uuid == uuid { "" } else { " of another run" })
+            }
+            None => "there is none".to_owned(),
+        };
+        let folder = self.folder.display();
+        let text = format!("cannot go on from checkpoint {taken}, which this run has seen in {folder}: {found}; put the folder back");
+        Err(anyhow!("{text} (is its file system mounted?), or start anew with `--fresh`").into())
     }
 
     /// Where they lie.
@@ -164,13 +185,20 @@ fn fit(manifest: &Manifest, planned: &PlannedJob) -> Result<RestorePlan, Failure
     })
 }
 
-fn tell(manifest: &Manifest, folder: &Path, terminal: &Terminal) {
-    let folder = folder.display();
-    match (manifest.kind, manifest.id.0.checked_sub(1)) {
-        (Kind::First, _) => terminal.err(&format!("a first start; checkpoints go to {folder}\n")),
-        (_, Some(before)) => terminal.err(&format!("going on from checkpoint {before} in {folder}\n")),
-        (_, None) => {}
-    }
+fn tell(manifest: &Manifest, from: &StartFrom, folder: &Path, args: &RunArgs, terminal: &Terminal) {
+    let (folder, savepoint) = (folder.display(), args.from_savepoint.as_deref().unwrap_or(Path::new("")).display());
+    let stays = "output that was written after it stays";
+    let text = match (from, manifest.id.0.checked_sub(1)) {
+        (StartFrom::Savepoint(content), _) => {
+            format!("going on from checkpoint {} in {savepoint}; {stays}; checkpoints go to {folder}\n", content.id)
+        }
+        (StartFrom::Whole(content), _) => {
+            format!("going on from checkpoint {} in {folder}, the newest that is whole; {stays}\n", content.id)
+        }
+        (StartFrom::Newest, Some(before)) if manifest.kind != Kind::First => format!("going on from checkpoint {before} in {folder}\n"),
+        _ => format!("a first start; checkpoints go to {folder}\n"),
+    };
+    terminal.err(&text);
 }
 
 fn settings(wanted: &Checkpoint) -> CheckpointSettings {

@@ -18,6 +18,14 @@ impl Failure {
         Self::Input(format!("error: {:#}\n", error.into()))
     }
 
+    /// The same, of something that went well when the job was started first.
+    pub(crate) fn in_a_run(self) -> Self {
+        match self {
+            Self::Input(_) => Self::Run(anyhow::anyhow!(self.text())),
+            run @ Self::Run(_) => run,
+        }
+    }
+
     /// What it says, without the word `error`.
     pub(crate) fn text(&self) -> String {
         match self {

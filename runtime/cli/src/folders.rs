@@ -39,10 +39,15 @@ pub(crate) fn savepoints(job: &str, time: &str) -> Option<PathBuf> {
     Some(state_home()?.join("stygian/savepoints").join(job).join(time.replace(':', "")))
 }
 
-/// Where running jobs listen: `stygian` in `$XDG_RUNTIME_DIR`; where that is not set, a folder with the user's number among the temporary ones.
+/// Where running jobs listen: `stygian` in `$XDG_RUNTIME_DIR`; where that is not set, a folder in `/tmp`
+/// with the user's number.
 pub(crate) fn sockets() -> PathBuf {
-    let user = rustix::process::geteuid().as_raw();
-    folder_of("XDG_RUNTIME_DIR").map_or_else(|| std::env::temp_dir().join(format!("stygian-{user}")), |folder| folder.join("stygian"))
+    folder_of("XDG_RUNTIME_DIR").map_or_else(sockets_without_session, |folder| folder.join("stygian"))
+}
+
+/// Where jobs listen that were started without a session, by a service or a timer.
+pub(crate) fn sockets_without_session() -> PathBuf {
+    Path::new("/tmp").join(format!("stygian-{}", rustix::process::geteuid().as_raw()))
 }
 
 /// What is kept between runs.

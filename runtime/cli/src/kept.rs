@@ -21,8 +21,19 @@ pub(crate) struct Kept {
     pub(crate) told: String,
 }
 
+/// Where plugins may have been kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum KeptIn<'a> {
+    /// The job starts from nothing, or does not run.
+    Nothing,
+    /// With the job's own checkpoints.
+    Checkpoints,
+    /// With the savepoint in this folder.
+    Folder(&'a Path),
+}
+
 /// Of each operator whose plugin is not found, the one that it had at the newest checkpoint, if there is one.
-pub(crate) async fn kept(pipeline: &Pipeline, base: &Path, plugin_folders: &[PathBuf]) -> BTreeMap<String, Kept> {
+pub(crate) async fn kept(pipeline: &Pipeline, base: &Path, plugin_folders: &[PathBuf], from: KeptIn<'_>) -> BTreeMap<String, Kept> {
     let is_gone = |plugin: &PluginRef| folders::find_plugin(plugin, base, plugin_folders).is_err();
     let gone = pipeline.operators.iter().filter_map(|node| match &node.kind {
         OperatorKind::Plugin(plugin) if is_gone(&plugin.plugin) => Some(node.name.get_ref().clone()),
@@ -30,7 +41,12 @@ pub(crate) async fn kept(pipeline: &Pipeline, base: &Path, plugin_folders: &[Pat
     });
     let gone: Vec<String> = gone.collect();
     let Some(wanted) = pipeline.checkpoint.as_ref().filter(|_| !gone.is_empty()) else { return BTreeMap::new() };
-    let Some(folder) = folders::of_checkpoints(wanted, &pipeline.name, base) else { return BTreeMap::new() };
+    let folder = match from {
+        KeptIn::Nothing => None,
+        KeptIn::Folder(folder) => Some(folder.to_owned()),
+        KeptIn::Checkpoints => folders::of_checkpoints(wanted, &pipeline.name, base),
+    };
+    let Some(folder) = folder else { return BTreeMap::new() };
     // What cannot be read here is told when the job is started, or is not needed; a plugin that is missing then is told as missing.
     read(&folder, gone).await.unwrap_or_default()
 }

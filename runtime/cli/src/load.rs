@@ -4,7 +4,7 @@ use crate::args::PipelineArgs;
 use crate::cases::Script;
 use crate::failure::Failure;
 use crate::folders;
-use crate::kept::{Kept, kept};
+use crate::kept::{Kept, KeptIn, kept};
 use crate::registry::Registry;
 use crate::terminal::Terminal;
 use anyhow::Context;
@@ -43,15 +43,16 @@ pub(crate) struct Loaded {
 /// # Errors
 /// Every problem, ready to be shown.
 pub(crate) async fn load(args: &PipelineArgs, terminal: &Terminal) -> Result<Loaded, Failure> {
-    load_by(args, terminal, None, false).await
+    load_by(args, terminal, None, KeptIn::Nothing).await
 }
 
-/// Loads a pipeline that is to run: operators whose plugins are not found go on with those that the job's last checkpoint has kept.
+/// Loads a pipeline that is to run: operators whose plugins are not found go on with those that the checkpoint or savepoint has
+/// kept that the job goes on from.
 ///
 /// # Errors
 /// As [`load`].
-pub(crate) async fn load_to_run(args: &PipelineArgs, terminal: &Terminal) -> Result<Loaded, Failure> {
-    load_by(args, terminal, None, true).await
+pub(crate) async fn load_to_run(args: &PipelineArgs, terminal: &Terminal, from: KeptIn<'_>) -> Result<Loaded, Failure> {
+    load_by(args, terminal, None, from).await
 }
 
 /// Loads a pipeline whose sources will be given their rows: the outside of a source is not looked at where `schemas` or the pipeline name its
@@ -60,13 +61,13 @@ pub(crate) async fn load_to_run(args: &PipelineArgs, terminal: &Terminal) -> Res
 /// # Errors
 /// As [`load`].
 pub(crate) async fn load_on_given_rows(args: &PipelineArgs, terminal: &Terminal, schemas: &GivenSchemas) -> Result<Loaded, Failure> {
-    load_by(args, terminal, Some(schemas), false).await
+    load_by(args, terminal, Some(schemas), KeptIn::Nothing).await
 }
 
 /// The columns of sources, by name.
 pub(crate) type GivenSchemas = BTreeMap<String, SchemaRef>;
 
-async fn load_by(args: &PipelineArgs, terminal: &Terminal, given: Option<&GivenSchemas>, to_run: bool) -> Result<Loaded, Failure> {
+async fn load_by(args: &PipelineArgs, terminal: &Terminal, given: Option<&GivenSchemas>, from: KeptIn<'_>) -> Result<Loaded, Failure> {
     let file = args.pipeline.display().to_string();
     let text = read(&args.pipeline, "the pipeline").map_err(Failure::input)?;
     let shown = |problems: &Problems, text: &str| Failure::Input(render(problems, text, &file, terminal.err_has_color()));
@@ -74,9 +75,7 @@ async fn load_by(args: &PipelineArgs, terminal: &Terminal, given: Option<&GivenS
     let (pipeline, problems) = Pipeline::parse_sound_parts(&text).map_err(|problems| shown(&problems, &text))?;
     let mut loading = Loading::new(args, terminal, &pipeline, problems);
     loading.given = given;
-    if to_run {
-        loading.kept = kept(&pipeline, &loading.base, &loading.plugin_folders).await;
-    }
+    loading.kept = kept(&pipeline, &loading.base, &loading.plugin_folders, from).await;
     loading.sources().await;
     loading.plugins();
     for (name, kept) in &loading.kept {

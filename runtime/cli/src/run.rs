@@ -6,6 +6,7 @@ use crate::args::{OutputStyle, RunArgs};
 use crate::control::{JobFacts, Server};
 use crate::durable::Durable;
 use crate::failure::Failure;
+use crate::kept::KeptIn;
 use crate::live::Live;
 use crate::load::{Loaded, load_to_run};
 use crate::restart::Restarts;
@@ -13,6 +14,7 @@ use crate::summary::Summary;
 use crate::terminal::Terminal;
 use crate::{metrics, wire};
 use anyhow::{Context, anyhow};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use stygian_engine::{Job, JobError, Runtimes, Stop};
 
@@ -25,8 +27,13 @@ const GONE_WITHIN: Duration = Duration::from_secs(60);
 /// Runs a pipeline.
 pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
     let stop = Stop::new(args.drain);
+    let from = match &args.from_savepoint {
+        Some(folder) => KeptIn::Folder(folder),
+        None if args.fresh => KeptIn::Nothing,
+        None => KeptIn::Checkpoints,
+    };
     let runtimes = runtimes()?;
-    let loaded = runtimes.block_on(load_to_run(&args.pipeline, terminal))?;
+    let loaded = runtimes.block_on(load_to_run(&args.pipeline, terminal, from))?;
     stop_on_signals(&stop, terminal)?;
     let durable = Durable::open(&loaded)?;
     let checkpoints = durable.as_ref().map(|durable| durable.folder().to_owned());
@@ -69,10 +76,14 @@ impl Running<'_> {
                 }
                 Err(failed) => failed,
             };
+            if !failed.may_pass(self.again) || self.durable.is_none() || self.stop.is_requested() {
+                runtimes.leave();
+                return Err(failed.told());
+            }
+            self.server.restarting(failed.text());
             let came_on = runtimes.block_on(self.came_on());
             let is_gone = runtimes.wait(GONE_WITHIN);
-            let may_pass = failed.may_pass(self.again) && self.durable.is_some() && is_gone;
-            (runtimes, loaded) = self.start_again(failed, may_pass, came_on, began.elapsed())?;
+            (runtimes, loaded) = self.start_again(failed, is_gone, came_on, began.elapsed())?;
         }
     }
 
@@ -80,13 +91,13 @@ impl Running<'_> {
     fn start_again(
         &mut self,
         mut failed: Failed,
-        mut may_pass: bool,
+        mut is_gone: bool,
         mut came_on: bool,
         ran: Duration,
     ) -> Result<(Runtimes, Loaded), Failure> {
         let mut when = format!("after {:.1} s", ran.as_secs_f64());
         loop {
-            if !may_pass || self.stop.is_requested() {
+            if !is_gone || self.stop.is_requested() {
                 return Err(failed.told());
             }
             let Some(pause) = self.restarts.failed(came_on) else { return Err(failed.told()) };
@@ -95,21 +106,21 @@ impl Running<'_> {
             self.terminal.err(&format!("job `{}` failed {when}: {text}\n", self.name));
             self.terminal
                 .err(&format!("it is started again from its last checkpoint in {pause:?} ({left} more times if nothing changes)\n"));
-            self.server.restarting(text);
             self.again = true;
             let runtimes = runtimes()?;
             if runtimes.block_on(self.stopped_within(pause)) {
                 return Err(failed.told());
             }
-            match runtimes.block_on(load_to_run(&self.args.pipeline, self.terminal)) {
+            match runtimes.block_on(load_to_run(&self.args.pipeline, self.terminal, KeptIn::Checkpoints)) {
                 Ok(loaded) => {
                     self.durable.iter_mut().for_each(Durable::go_on);
                     return Ok((runtimes, loaded));
                 }
                 // What could be asked before and cannot now may come back.
-                Err(failure) => failed = Failed::Other(failure),
+                Err(failure) => failed = Failed::Other(failure.in_a_run()),
             }
-            (may_pass, came_on, when) = (runtimes.wait(GONE_WITHIN), false, "when it was to be started again".to_owned());
+            self.server.restarting(failed.text());
+            (is_gone, came_on, when) = (runtimes.wait(GONE_WITHIN), false, "when it was to be started again".to_owned());
         }
     }
 
@@ -209,9 +220,9 @@ impl<E: Into<Failure>> From<E> for Failed {
 
 /// The first Ctrl-C (or SIGTERM) stops gracefully, the second one at once.
 fn stop_on_signals(stop: &Stop, terminal: &Terminal) -> anyhow::Result<()> {
-    let (stop, terminal) = (stop.clone(), terminal.clone());
+    let (stop, terminal, told) = (stop.clone(), terminal.clone(), AtomicBool::new(false));
     let told = move || {
-        if stop.is_requested() {
+        if told.swap(true, Ordering::Relaxed) {
             std::process::exit(CUT_OFF);
         }
         terminal.err("stopping: finishing what was read and open files; Ctrl-C again leaves at once\n");

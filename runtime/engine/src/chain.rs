@@ -127,9 +127,9 @@ impl Chain {
     /// What its operators keep, for the checkpoint whose barrier has just passed.
     pub(crate) fn snapshot(&mut self, id: CheckpointId, participant: &mut Participant) -> Result<Taken, JobError> {
         let watermark = Some(self.before_end).filter(|watermark| *watermark > EventTime::MIN);
-        let now = EventTime::from_micros(self.clock.now());
+        let (at_end, now) = (self.watermark == EventTime::MAX, EventTime::from_micros(self.clock.now()));
         let kept = self.stages.iter_mut().map(|stage| Kept { node: &stage.node, operator: stage.operator.as_mut() });
-        participant.take(id, watermark, now, kept)
+        participant.take(id, (watermark, at_end), now, kept)
     }
 
     /// What its operators keep at the end of their input.
@@ -258,7 +258,7 @@ mod tests {
         RecordBatch::try_from_iter([("key", Arc::new(key) as ArrayRef), ("at", Arc::new(at))]).expect("two columns")
     }
 
-    fn window() -> Window {
+    fn window(window: WindowSpec, allowed_lateness: i64) -> Window {
         let input = row(0, 0).schema();
         let aggregates = vec![("n".to_owned(), Aggregate::compile("count(*)", &input).expect("an aggregate"))];
         let window = WindowSpec::tumbling(10 * SECOND);
@@ -278,19 +278,25 @@ mod tests {
         rows
     }
 
-    /// Two subtasks at 5 and 12 seconds become one.
-    #[tokio::test]
-    async fn what_had_come_further_stays_and_the_rest_follows_at_once() {
+    /// Two subtasks at 5 and 22 seconds become one: rows that come out of its windows at once, and at the end; and those that are late.
+    async fn put_together(spec: WindowSpec, allowed_lateness: i64) -> (usize, usize, usize) {
         let seconds = |seconds: i64| EventTime::from_micros(seconds * SECOND);
-        let (mut restored, held) = (window(), [(1, 7, 5), (2, 15, 12)]);
-        for (key, second, watermark) in held {
-            let (mut one, context) = (window(), CallContext { watermark: seconds(watermark), processing_time: 0 });
+        let groups = |key: i64| {
+            let key: ArrayRef = Arc::new(Int64Array::from(vec![key]));
+            let hash = stygian_core::KeyHasher::default().hash(&[key], 1).expect("a key")[0];
+            let group = MaxParallelism::DEFAULT.group_of(hash).0;
+            stygian_core::KeyGroupRange(group..group + 1)
+        };
+        let mut restored = window(spec, allowed_lateness);
+        for (key, second, watermark) in [(1, 7, 5), (2, 17, 22)] {
+            let (mut one, context) = (window(spec, allowed_lateness), CallContext { watermark: seconds(watermark), processing_time: 0 });
             one.process(row(key, second), &context, &mut Output::default()).expect("taken");
             one.watermark(&context, &mut Output::default()).expect("advanced");
             let sections = one.snapshot(&|_| true).expect("taken").sections;
             sections.iter().for_each(|section| restored.restore(section).expect("restored"));
         }
         restored.restore_watermark(seconds(5));
+        restored.restore_ahead(&[stygian_checkpoint::Ahead { groups: groups(2), watermark: seconds(22) }]);
         let ((results, mut fired), (aside, mut late)) = (channel(16, ByteSize::mib(1)), channel(16, ByteSize::mib(1)));
         let stage = Stage {
             node: OperatorId::new("window"),
@@ -300,13 +306,23 @@ mod tests {
         };
         let outlets = vec![Outlet::forward(results), Outlet::forward(aside)];
         let mut chain = Chain::new(SubtaskId(0), vec![stage], outlets, Arc::new(ManualClock::new(0)));
-        chain.restore_watermark(seconds(5), Some(seconds(12)));
+        chain.restore_watermark(seconds(5), Some(seconds(22)));
         chain.begin().expect("advanced");
         chain.send().await.expect("room");
-        assert_eq!((rows_in(&mut fired), rows_in(&mut late)), (1, 0), "the window of the one that was behind");
-        chain.rows(&[Target::Stage(0)], &row(2, 8)).expect("taken");
-        chain.rows(&[Target::Stage(0)], &row(1, 14)).expect("taken");
+        let at_once = rows_in(&mut fired);
+        chain.rows(&[Target::Stage(0)], &row(2, 3)).expect("taken");
+        chain.watermark(EventTime::MAX).expect("fires");
         chain.send().await.expect("room");
-        assert_eq!((rows_in(&mut fired), rows_in(&mut late)), (0, 1), "what has fired stays shut");
+        (at_once, rows_in(&mut fired), rows_in(&mut late))
+    }
+
+    #[tokio::test]
+    async fn what_had_come_further_stays_shut_and_the_rest_follows_at_once() {
+        // Of key 1 the window [0, 10); of key 2 [10, 20) had fired.
+        assert_eq!(put_together(WindowSpec::tumbling(10 * SECOND), 0).await, (1, 0, 1));
+        // [10, 20) is kept for late rows.
+        assert_eq!(put_together(WindowSpec::tumbling(10 * SECOND), 10 * SECOND).await, (1, 0, 1));
+        // Of key 1 [0, 10) and [5, 15); of key 2 [10, 20) had fired, and [15, 25) has not.
+        assert_eq!(put_together(WindowSpec::sliding(10 * SECOND, 5 * SECOND), 0).await, (2, 1, 1));
     }
 }

@@ -12,8 +12,7 @@ use crate::wiring::Committing;
 use crate::{exchange_task, sink_task, wiring};
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc;
@@ -84,24 +83,45 @@ impl Runtimes {
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     requested: CancellationToken,
-    drain: Arc<AtomicBool>,
+    /// What a plain request means.
+    drain: bool,
+    /// How it was requested first, which holds.
+    how: Arc<OnceLock<How>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// What is open stays open, and a last checkpoint has it.
+    Stop,
+    /// As if the input had ended.
+    Drain,
 }
 
 impl Stop {
     /// A request that has not been made. With `drain`, a stop counts as the end of the data, so that open windows fire.
     pub fn new(drain: bool) -> Self {
-        Self { requested: CancellationToken::new(), drain: Arc::new(AtomicBool::new(drain)) }
+        Self { requested: CancellationToken::new(), drain, how: Arc::default() }
     }
 
-    /// Makes the request.
+    /// Makes the request. One that was made before holds; so with the others.
     pub fn request(&self) {
-        self.requested.cancel();
+        self.request_as(if self.drain { How::Drain } else { How::Stop });
     }
 
-    /// Makes the request, and the stop counts as the end of the data.
-    pub fn request_drain(&self) {
-        self.drain.store(true, Ordering::Relaxed);
-        self.request();
+    /// Makes the request, and the stop counts as the end of the data. Whether it does: one that was made before holds.
+    pub fn request_drain(&self) -> bool {
+        self.request_as(How::Drain)
+    }
+
+    /// Makes the request, and the stop does not count as the end of the data: a last checkpoint is to have what is open.
+    pub(crate) fn request_checkpoint(&self) -> bool {
+        self.request_as(How::Stop)
+    }
+
+    fn request_as(&self, how: How) -> bool {
+        let holds = *self.how.get_or_init(|| how) == how;
+        self.requested.cancel();
+        holds
     }
 
     /// Whether it has been made.
@@ -115,7 +135,7 @@ impl Stop {
     }
 
     pub(crate) fn drains(&self) -> bool {
-        self.is_requested() && self.drain.load(Ordering::Relaxed)
+        self.how.get() == Some(&How::Drain)
     }
 }
 
@@ -171,13 +191,13 @@ impl Job {
         for (name, inputs, chain, participant) in wired.exchanges {
             job.spawn(name, runtimes.compute.handle(), exchange_task::run(inputs, chain, participant));
         }
-        let (waiting, reading): (Vec<_>, Vec<_>) = wired.sources.into_iter().partition(|(_, reading)| reading.is_over());
         // Subtasks without anything to read say so before the others begin: no watermark waits for them.
-        for (task, reading) in waiting {
-            reading.run(batch_rows, stop.requested.clone()).await?;
-            task.run().await?;
+        for (task, _) in wired.sources.iter_mut().filter(|(_, reading)| reading.is_over()) {
+            if let Err(error) = task.nothing_comes().await {
+                job.spawn(task.node.to_string(), io, async move { Err(error) });
+            }
         }
-        for (task, reading) in reading {
+        for (task, reading) in wired.sources {
             let name = format!("read {}", reading.node);
             job.spawn(name, io, done(reading.run(batch_rows, stop.requested.clone())));
             job.spawn(task.node.to_string(), runtimes.compute.handle(), task.run());

@@ -5,6 +5,7 @@ use crate::metrics::Counters;
 use arrow_array::RecordBatch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use stygian_checkpoint::Ahead;
 use stygian_core::{EventTime, KeyGroup, MaxParallelism, OperatorId, SavedSection, StateSection, SubtaskId};
 
 /// The circumstances of a call.
@@ -161,6 +162,9 @@ pub trait Operator: Send {
     /// The watermark of its input at the snapshot (or its [`Operator::clock`]): windows before it have fired. Comes behind all sections. Never
     /// [`EventTime::MAX`].
     fn restore_watermark(&mut self, _watermark: EventTime) {}
+
+    /// Key groups of other subtasks that had come further than that watermark: of these, nothing up to there fires again.
+    fn restore_ahead(&mut self, _ahead: &[Ahead]) {}
 
     /// Nothing follows: what is still held, and now dropped.
     fn end(&mut self) -> Dropped {

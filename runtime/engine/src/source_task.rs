@@ -79,6 +79,13 @@ impl SourceTask {
         self.finish(finished).await
     }
 
+    /// There is nothing to read, and never will be: says so ahead of its run.
+    pub(crate) async fn nothing_comes(&mut self) -> Result<(), JobError> {
+        self.counters.set_watermark(EventTime::MAX);
+        self.chain.watermark(EventTime::MAX)?;
+        self.chain.send().await
+    }
+
     /// When there is something to do without new rows: rows waiting in an exchange, or splits becoming idle.
     fn wake_at(&self, last_watermark: Option<Instant>) -> Instant {
         let now = Instant::now();

@@ -57,8 +57,7 @@ impl Case {
                 Some(ended) if ended.status == Some(0) && killed.times == 0 && longest > 40 => {
                     // Too fast: from the beginning, and sooner.
                     longest /= 2;
-                    std::fs::remove_dir_all(run.place.path().join("checkpoints"))?;
-                    std::fs::remove_dir_all(run.place.path().join("out"))?;
+                    run.forget()?;
                 }
                 Some(ended) => {
                     ensure!(ended.status == Some(0), "after {} kills: status {:?}\n{}", killed.times, ended.status, ended.err);
@@ -76,19 +75,37 @@ impl Case {
     pub fn check_killed_at_points(&self, parallelism: u16, seed: u64, kills: usize) -> Result<Killed> {
         let run = Run { case: self, place: self.copied()?, parallelism, seed };
         let (mut chance, mut killed) = (Chance(seed), Killed::default());
-        while killed.times < kills {
-            let point = chance.one_of(&KILL_POINTS);
-            let spared = chance.below(4);
-            let ended = ended_within(run.start(Some(&format!("{point}={spared}*off->return")))?, LONGEST)?;
-            let ended = ended.with_context(|| format!("with {point} it does not come to its end"))?;
-            if ended.status == Some(0) {
+        for _ in 0..kills {
+            let (point, spared) = (chance.one_of(&KILL_POINTS), chance.below(4));
+            if run.kill_at(point, spared)? {
+                killed.times += 1;
+                killed.points.push(point);
+            } else if killed.times > 0 {
+                // It is at its end.
                 break;
+            } else {
+                run.forget()?;
             }
-            ensure!(ended.status.is_none(), "killed at {point}: status {:?}\n{}", ended.status, ended.err);
-            killed.times += 1;
-            killed.points.push(point);
         }
         run.finish(killed)
+    }
+
+    /// As [`Case::check_killed`], at one named place, which the case has to come to: at once, or after it was killed in the middle of a
+    /// checkpoint, which leaves something to clean up.
+    ///
+    /// # Errors
+    /// When it does not come there, or what differs from what was expected.
+    pub fn check_killed_at(&self, point: &'static str, parallelism: u16) -> Result<Killed> {
+        let run = Run { case: self, place: self.copied()?, parallelism, seed: 0 };
+        let mut points = Vec::new();
+        if !run.kill_at(point, 0)? {
+            run.forget()?;
+            ensure!(run.kill_at("unrenamed", 1)?, "it was not killed between two renames");
+            ensure!(run.kill_at(point, 0)?, "it never comes to {point}");
+            points.push("unrenamed");
+        }
+        points.push(point);
+        run.finish(Killed { times: points.len(), points })
     }
 
     /// Runs the case in two processes at once, neither of which is kept out by the lock of the other: one is stopped (SIGSTOP) while the
@@ -127,9 +144,11 @@ impl Case {
             if status.success() {
                 break;
             }
+            ensure!(status.code() == Some(1), "the process that lost the job: {status}");
         }
         if let Some(child) = left.and_then(|mut left| left.0.take()) {
-            ended_within(child, LONGEST)?;
+            let last = ended_within(child, LONGEST)?.context("the process that was left does not come to its end")?;
+            ensure!(matches!(last.status, Some(0 | 1)), "the process that was left: status {:?}\n{}", last.status, last.err);
         }
         run.finish(killed)
     }
@@ -151,6 +170,20 @@ impl Run<'_> {
             command.env("FAILPOINTS", points);
         }
         Ok(command.stdout(Stdio::null()).spawn()?)
+    }
+
+    /// Runs it until it comes to a place for the time after so many; whether it does before its end.
+    fn kill_at(&self, point: &str, spared: u64) -> Result<bool> {
+        let ended = ended_within(self.start(Some(&format!("{point}={spared}*off->return")))?, LONGEST)?;
+        let ended = ended.with_context(|| format!("with {point} it does not come to its end"))?;
+        ensure!(matches!(ended.status, None | Some(0)), "killed at {point}: status {:?}\n{}", ended.status, ended.err);
+        Ok(ended.status.is_none())
+    }
+
+    /// As if it had never run.
+    fn forget(&self) -> Result<()> {
+        std::fs::remove_dir_all(self.place.path().join("checkpoints"))?;
+        Ok(std::fs::remove_dir_all(self.place.path().join("out"))?)
     }
 
     /// Runs it to its end, undisturbed, and compares.

@@ -146,12 +146,13 @@ fn every_key_group_keeps_its_watermark() {
     totals.ahead = vec![ahead(32..64, 20), ahead(96..128, 15)];
     let watermarks = |parallelism| {
         let plan = restore::plan(&manifest, &planned(parallelism)).expect("it fits");
-        plan.operators[&node("totals")].iter().map(|subtask| (subtask.watermark, subtask.ahead)).collect::<Vec<_>>()
+        plan.operators[&node("totals")].iter().map(|subtask| (subtask.watermark, subtask.ahead.clone())).collect::<Vec<_>>()
     };
-    assert_eq!(watermarks(4), [(at(9), at(9)), (at(20), at(20)), (at(9), at(9)), (at(15), at(15))]);
-    assert_eq!(watermarks(2), [(at(9), at(20)), (at(9), at(15))]);
-    assert_eq!(watermarks(1), [(at(9), at(20))]);
-    assert_eq!(watermarks(8)[2..4], [(at(20), at(20)), (at(20), at(20))]);
+    assert_eq!(watermarks(4), [(at(9), vec![]), (at(20), vec![]), (at(9), vec![]), (at(15), vec![])]);
+    assert_eq!(watermarks(2), [(at(9), vec![ahead(32..64, 20)]), (at(9), vec![ahead(96..128, 15)])]);
+    assert_eq!(watermarks(1), [(at(9), vec![ahead(32..64, 20), ahead(96..128, 15)])]);
+    assert_eq!(watermarks(8)[2..4], [(at(20), vec![]), (at(20), vec![])]);
+    assert_eq!(watermarks(3)[1], (at(9), vec![ahead(43..64, 20)]));
 }
 
 fn refused(job: &PlannedJob) -> Vec<String> {

@@ -57,7 +57,7 @@ pub(crate) fn stop(args: &StopArgs, terminal: &Terminal) -> Result<ExitCode, Fai
 }
 
 fn found(job: &str) -> Result<Running, Failure> {
-    let running = place::running(&place::folder()?)?;
+    let running = place::all()?;
     place::find(job, running).map_err(|text| Failure::input(anyhow!(text)))
 }
 
@@ -121,7 +121,7 @@ fn list(output: OutputStyle, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["job", "process", "is", "for", "rows in", "checkpoint", "its age"]);
     let (mut any, mut code) = (false, ExitCode::SUCCESS);
-    for job in place::running(&place::folder()?)? {
+    for job in place::all()? {
         let status = match ask(&job, Want::Status, terminal) {
             Ok(Reply::Status(status)) => status,
             Ok(reply) => return Err(unexpected(&reply)),

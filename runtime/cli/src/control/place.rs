@@ -56,12 +56,33 @@ pub(super) fn socket(folder: &Path, job: &str) -> PathBuf {
     folder.join(format!("{job}.{}{SUFFIX}", std::process::id()))
 }
 
-/// The jobs in the folder, by name. What processes that are gone have left is deleted.
+/// The jobs of this user: those in the folder for sockets, and those that were started without a session, or another one.
+///
+/// # Errors
+/// When a folder cannot be used.
+pub(super) fn all() -> anyhow::Result<Vec<Running>> {
+    let mut all = running(&folder()?)?;
+    let other = folders::sockets_without_session();
+    if other != folders::sockets() && fs::symlink_metadata(&other).is_ok() {
+        check(&other)?;
+        all.extend(running(&other)?);
+    }
+    all.sort_by(|a, b| (&a.job, a.process).cmp(&(&b.job, b.process)));
+    Ok(all)
+}
+
+/// The jobs in a folder, by name. What processes that are gone have left is deleted.
 pub(super) fn running(folder: &Path) -> anyhow::Result<Vec<Running>> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
     let mut found: Vec<Running> = entries.flatten().filter_map(|entry| named(&entry.path())).filter(is_alive).collect();
     found.sort_by(|a, b| (&a.job, a.process).cmp(&(&b.job, b.process)));
     Ok(found)
+}
+
+/// Where is looked, for messages.
+fn places() -> String {
+    let (own, other) = (folders::sockets(), folders::sockets_without_session());
+    if own == other { own.display().to_string() } else { format!("{} or {}", own.display(), other.display()) }
 }
 
 fn named(socket: &Path) -> Option<Running> {
@@ -93,8 +114,8 @@ pub(super) fn find(wanted: &str, running: Vec<Running>) -> Result<Running, Strin
     let mut meant: Vec<Running> = running.into_iter().filter(is_meant).collect();
     match (meant.len(), meant.pop()) {
         (1, Some(one)) => Ok(one),
-        (0, _) | (_, None) if all.is_empty() => Err(format!("no job `{wanted}` of this user runs on this machine; none does")),
-        (0, _) | (_, None) => Err(format!("no job `{wanted}` of this user runs on this machine; these do: {all}")),
+        (0, _) | (_, None) if all.is_empty() => Err(format!("no job `{wanted}` of this user listens in {}; none does", places())),
+        (0, _) | (_, None) => Err(format!("no job `{wanted}` of this user listens in {}; these do: {all}", places())),
         (_, Some(last)) => {
             meant.push(last);
             Err(format!("there is more than one job `{wanted}`; say which with its process: {}", listed(&meant)))

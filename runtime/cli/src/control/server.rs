@@ -119,16 +119,27 @@ impl Drop for Server {
 
 fn listen(shared: &Arc<Shared>) -> anyhow::Result<PathBuf> {
     let socket = place::socket(&place::folder()?, &shared.facts.job);
-    // Of an earlier process with our number.
-    let _ = fs::remove_file(&socket);
+    // Under its name when it can be spoken to: one that refuses is taken for what a dead process has left.
+    let begun = socket.with_extension("new");
     let listening = || -> io::Result<UnixListener> {
-        let listener = UnixListener::bind(&socket)?;
-        fs::set_permissions(&socket, Permissions::from_mode(0o600))?;
+        // Of an earlier process with our number.
+        let _ = fs::remove_file(&begun);
+        let listener = UnixListener::bind(&begun)?;
+        fs::set_permissions(&begun, Permissions::from_mode(0o600))?;
+        fs::rename(&begun, &socket)?;
         Ok(listener)
     };
     let listener = listening().with_context(|| format!("cannot listen on {}", socket.display()))?;
     let shared = shared.clone();
-    let accept = move || listener.incoming().flatten().for_each(|peer| shared.admit(peer));
+    let accept = move || {
+        for peer in listener.incoming() {
+            match peer {
+                Ok(peer) => shared.admit(peer),
+                // No more files may be open: later, perhaps.
+                Err(_) => std::thread::sleep(PULSE),
+            }
+        }
+    };
     std::thread::Builder::new().name("control".to_owned()).spawn(accept).context("cannot start the thread that listens")?;
     Ok(socket)
 }
@@ -139,7 +150,7 @@ impl Shared {
     }
 
     /// Serves a peer on a thread of its own, if it may ask at all.
-    fn admit(self: &Arc<Self>, peer: UnixStream) {
+    fn admit(self: &Arc<Self>, mut peer: UnixStream) {
         let ours = rustix::process::geteuid();
         if !rustix::net::sockopt::socket_peercred(&peer).is_ok_and(|peer| peer.uid == ours) {
             tracing::warn!("a process of another user asked this job for something and was refused");
@@ -147,6 +158,10 @@ impl Shared {
         }
         let mut state = self.state();
         if state.peers >= MOST_PEERS {
+            drop(state);
+            let busy = format!("{MOST_PEERS} others are asking this job; try again");
+            // It may have gone.
+            let _ = peer.set_write_timeout(Some(PULSE)).and_then(|()| send(&mut peer, &Reply::Failed(busy)));
             return;
         }
         state.peers += 1;
@@ -168,9 +183,8 @@ impl Shared {
     }
 
     fn serve(self: &Arc<Self>, mut peer: UnixStream) -> io::Result<()> {
-        peer.set_read_timeout(Some(PATIENCE))?;
         peer.set_write_timeout(Some(PATIENCE))?;
-        let Request { version, want } = receive(&mut peer)?;
+        let Request { version, want } = receive(&mut Until { peer: &peer, deadline: Instant::now() + PATIENCE })?;
         if version != VERSION {
             let text =
                 format!("the job speaks version {VERSION} of the protocol, and was asked in version {version}; use its own `stygian`");
@@ -200,12 +214,15 @@ impl Shared {
                 Err(text) => Reply::Failed(text),
             },
             Want::Stop { savepoint: None, drain } => {
-                if drain {
-                    self.facts.stop.request_drain();
-                } else {
-                    self.facts.stop.request();
+                let drains = if drain { self.facts.stop.request_drain() } else { true };
+                self.facts.stop.request();
+                match self.stopped(None) {
+                    Reply::Stopped(stopped) if !drains => Reply::Failed(format!(
+                        "job `{}` was stopping already, so it has not drained; its last checkpoint has what is open",
+                        stopped.job
+                    )),
+                    reply => reply,
                 }
-                self.stopped(None)
             }
             Want::Stop { savepoint: Some(Place { folder }), .. } => {
                 let taken = self.savepoint(folder, true);
@@ -282,6 +299,24 @@ impl Shared {
             checkpoints: self.facts.checkpoints.clone().map(|folder| Checkpoints { folder, committed, failed, last }),
             nodes: state.metrics.snapshot().iter().map(node).collect(),
         }
+    }
+}
+
+/// Reads up to a moment, however slowly it comes.
+struct Until<'a> {
+    peer: &'a UnixStream,
+    deadline: Instant,
+}
+
+impl io::Read for Until<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.peer.set_read_timeout(Some(left))?;
+        let mut peer = self.peer;
+        peer.read(to)
     }
 }
 

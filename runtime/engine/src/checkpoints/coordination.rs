@@ -141,9 +141,11 @@ impl Coordination {
                 Some(request) = self.requests.recv() => {
                     let last = request.last;
                     let request = self.asked.take(request);
-                    if last {
+                    if last && !stop.request_checkpoint() {
+                        self.asked.answer(&request, Err("the job is draining already, and its last checkpoint is no savepoint".to_owned()));
+                        Fact::Tick
+                    } else if last {
                         stopping = true;
-                        stop.request();
                         Fact::Stop { savepoint: Some(request) }
                     } else {
                         Fact::Savepoint { request }

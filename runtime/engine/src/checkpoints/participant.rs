@@ -99,11 +99,11 @@ impl Participant {
         Self { shared, task, owned, keyed, unresolved: None }
     }
 
-    /// Takes snapshots of the operators of a chain, which stand in its order. `watermark`: of its input; `now`: processing time.
+    /// Takes snapshots of the operators of a chain, which stand in its order. `watermark`: of its input, and whether that has ended; `now`: processing time.
     pub(crate) fn take<'a>(
         &mut self,
         id: CheckpointId,
-        watermark: Option<EventTime>,
+        (watermark, at_end): (Option<EventTime>, bool),
         now: EventTime,
         kept: impl Iterator<Item = Kept<'a>>,
     ) -> Result<Taken, JobError> {
@@ -137,7 +137,7 @@ impl Participant {
             }
             let groups = self.keyed.then(|| self.owned.clone());
             let watermark = operator.clock(now).or(watermark);
-            taken.operators.insert(node.clone(), OperatorPart { state_versions: versions, accumulators, watermark, groups });
+            taken.operators.insert(node.clone(), OperatorPart { state_versions: versions, accumulators, watermark, groups, at_end });
         }
         self.unresolved = Some(unresolved);
         kill_point("snapshot");
@@ -278,7 +278,7 @@ mod tests {
         let task = TaskId { task: "task".into(), subtask: SubtaskId(0) };
         let mut participant = Participant::new(shared, task, groups.range_of(SubtaskId(0), Parallelism::ONE), true);
         assert_eq!(participant.next_checkpoint(), CheckpointId(5));
-        participant.take(CheckpointId(5), None, EventTime::MIN, std::iter::empty()).expect("nothing is kept");
+        participant.take(CheckpointId(5), (None, false), EventTime::MIN, std::iter::empty()).expect("nothing is kept");
         assert_eq!(participant.next_checkpoint(), CheckpointId(6));
     }
 }

@@ -112,9 +112,10 @@ async fn restore_chain(spec: &CheckpointSpec, chain: &mut Chain) -> Result<(), J
         if let Some(watermark) = watermark {
             operator.restore_watermark(*watermark);
         }
+        operator.restore_ahead(ahead);
         if operator.clock(EventTime::MIN).is_none() {
             watermarks.push(*watermark);
-            furthest = furthest.max(*ahead);
+            furthest = furthest.max(ahead.iter().map(|ahead| ahead.watermark).max());
         }
     }
     // An operator that is new knows of none, and holds the others back.

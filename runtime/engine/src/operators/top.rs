@@ -37,7 +37,8 @@ impl Operator for Top {
 
     fn watermark(&mut self, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
         if context.watermark == EventTime::MAX {
-            self.closed = self.rows.last_end();
+            // It may be told more than once.
+            self.closed = self.rows.last_end().max(self.closed);
         }
         for first in self.rows.advance(context.watermark)? {
             out.push(0, first);

@@ -3,11 +3,15 @@
 
 use crate::metrics::Counters;
 use crate::{CallContext, Dropped, Keeps, Operator, OperatorError, Output, Snapshot, SubtaskContext};
-use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
+use arrow_array::{BooleanArray, RecordBatch};
+use arrow_select::filter::filter_record_batch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use stygian_core::{EventTime, KeyGroup, MaxParallelism, StateSection};
+use stygian_checkpoint::Ahead;
+use stygian_core::{EventTime, KeyGroup, KeyHasher, MaxParallelism, StateSection};
 use stygian_expr::{WindowAggregator, WindowAggregatorSpec};
 
 /// Two outputs: the results, and the rows that came after all their windows had closed.
@@ -18,6 +22,8 @@ pub struct Window {
     early: Option<Early>,
     /// At the end of the input: when the last window closed that fired then.
     closed: Option<EventTime>,
+    /// Key groups that had come further than the rest when they were restored.
+    ahead: Vec<Ahead>,
     groups: MaxParallelism,
     counters: Arc<Counters>,
 }
@@ -39,7 +45,7 @@ impl Window {
         let interval = early.map(|early| i64::try_from(early.as_micros()).unwrap_or(i64::MAX).max(1));
         let early = interval.map(|interval| Early { interval, due: None });
         let (groups, counters) = (context.groups, context.counters.clone());
-        Ok(Self { aggregator: WindowAggregator::new(spec)?, by_clock, early, closed: None, groups, counters })
+        Ok(Self { aggregator: WindowAggregator::new(spec)?, by_clock, early, closed: None, ahead: Vec::new(), groups, counters })
     }
 
     /// What the windows of this spec keep: their part, and of each user-defined aggregate, as of a slot, the versions that it reads.
@@ -50,9 +56,25 @@ impl Window {
 
     fn advance(&mut self, to: EventTime, out: &mut Output) -> Result<(), OperatorError> {
         for results in self.aggregator.advance(to)? {
-            out.push(RESULTS, results);
+            out.push(RESULTS, if self.ahead.is_empty() { results } else { self.not_fired(&results)? });
         }
+        self.ahead.retain(|ahead| ahead.watermark > to);
         Ok(())
+    }
+
+    /// The results of key groups whose windows have not fired before the restore.
+    fn not_fired(&self, results: &RecordBatch) -> Result<RecordBatch, OperatorError> {
+        let spec = self.aggregator.spec();
+        let first_key = 3 + usize::from(spec.revises());
+        let keys = &results.columns()[first_key..first_key + spec.keys.len()];
+        let (ends, mut hasher) = (results.column(1).as_primitive::<TimestampMicrosecondType>(), KeyHasher::default());
+        let hashes = hasher.hash(keys, results.num_rows())?.iter().zip(ends.values());
+        let has_fired = |hash: u64, end: i64| {
+            let group = self.groups.group_of(hash);
+            self.ahead.iter().any(|ahead| ahead.groups.contains(group) && ahead.watermark.micros() >= end)
+        };
+        let wanted: BooleanArray = hashes.map(|(hash, end)| Some(!has_fired(*hash, *end))).collect();
+        Ok(filter_record_batch(results, &wanted)?)
     }
 }
 
@@ -92,8 +114,8 @@ impl Operator for Window {
     fn watermark(&mut self, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
         let at_end = context.watermark == EventTime::MAX;
         if at_end {
-            let now = self.aggregator.watermark();
-            self.closed = self.aggregator.last_close().map(|closed| closed.max(now));
+            // It may be told more than once.
+            self.closed = self.aggregator.last_close().max(self.closed);
         }
         if self.by_clock && !at_end { Ok(()) } else { self.advance(context.watermark, out) }
     }
@@ -137,7 +159,9 @@ impl Operator for Window {
 
     fn clock(&self, now: EventTime) -> Option<EventTime> {
         match self.aggregator.watermark() {
-            EventTime::MAX => self.closed.or(self.by_clock.then_some(now)),
+            // What is left of windows that the clock has not ended gives results of its own.
+            EventTime::MAX if self.by_clock => Some(now),
+            EventTime::MAX => self.closed,
             // No row has come yet.
             EventTime::MIN if self.by_clock => Some(now),
             at => self.by_clock.then_some(at),
@@ -146,6 +170,10 @@ impl Operator for Window {
 
     fn restore_watermark(&mut self, watermark: EventTime) {
         self.aggregator.restore_watermark(watermark);
+    }
+
+    fn restore_ahead(&mut self, ahead: &[Ahead]) {
+        self.ahead = ahead.to_vec();
     }
 
     fn end(&mut self) -> Dropped {

@@ -38,7 +38,7 @@ cases! { "":
     top
 }
 
-/// Every case once more with checkpoints, killed a few times on its way: at random moments and at named places.
+/// Every case once more with checkpoints, killed a few times on its way.
 macro_rules! killed {
     ($($name:ident)*) => {
         mod killed {
@@ -48,9 +48,7 @@ macro_rules! killed {
                 fn $name() {
                     for (parallelism, seed) in [(1, 1), (3, 2)] {
                         let case = Case::named(stringify!($name)).expect("a case");
-                        let checked = case.check_killed(parallelism, seed, 3);
-                        let checked = checked.and_then(|_| case.check_killed_at_points(parallelism, seed, 2));
-                        checked.unwrap_or_else(|error| panic!("{} at parallelism {parallelism}: {error:#}", stringify!($name)));
+                        case.check_killed(parallelism, seed, 3).unwrap_or_else(|error| panic!("{} at parallelism {parallelism}: {error:#}", stringify!($name)));
                     }
                 }
             )*
@@ -92,6 +90,16 @@ cases! { "errors/":
     wrong_schema
     wrong_sql
     wrong_types
+}
+
+/// Killed at every place that has a name.
+#[test]
+fn places() {
+    for (at, point) in stygian_e2e::KILL_POINTS.into_iter().enumerate() {
+        let (name, parallelism) = if at % 2 == 0 { ("sliding", 1) } else { ("fraud", 3) };
+        let checked = Case::named(name).and_then(|case| case.check_killed_at(point, parallelism));
+        checked.unwrap_or_else(|error| panic!("{point} of {name} at parallelism {parallelism}: {error:#}"));
+    }
 }
 
 /// The exclusive manifest alone keeps two processes on one job apart, as where there is no lock.
