@@ -261,9 +261,7 @@ mod tests {
     fn window(window: WindowSpec, allowed_lateness: i64) -> Window {
         let input = row(0, 0).schema();
         let aggregates = vec![("n".to_owned(), Aggregate::compile("count(*)", &input).expect("an aggregate"))];
-        let window = WindowSpec::tumbling(10 * SECOND);
-        let spec =
-            WindowAggregatorSpec { window, keys: vec![0], event_time: Some(1), allowed_lateness: 0, early: false, aggregates, input };
+        let spec = WindowAggregatorSpec { window, keys: vec![0], event_time: Some(1), allowed_lateness, early: false, aggregates, input };
         let (node, groups) = (OperatorId::new("window"), MaxParallelism::DEFAULT);
         let context = SubtaskContext { node, subtask: SubtaskId(0), groups, counters: Arc::default() };
         Window::new(Arc::new(spec), None, &context).expect("made")
