@@ -17,12 +17,14 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use stygian_core::ByteSize;
 
 /// Memtables that wait to be written to files, and files that wait to be merged, before a batch waits: both below where fjall halts.
 const MOST_SEALED: usize = 3;
 const MOST_RUNS: usize = 18;
+/// How long a batch waits for fjall's threads.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// How long the end of a subtask may wait for fjall's threads.
 const LAST_PATIENCE: Duration = Duration::from_secs(60);
 /// The least that a store can do with.
@@ -56,10 +58,10 @@ impl Debug for Store {
 impl Store {
     /// Opens the store in a folder of its own below `folder`, or makes it; about so much memory is used.
     pub(crate) fn open(folder: &Path, name: &str, memory: ByteSize) -> Result<Self, StateError> {
+        let memory = memory.max(LEAST_MEMORY).0;
+        // One memtable is written to and as many wait as may; the rest is for blocks that were read, and filters and indices.
+        let (cache, memtable) = (memory * 2 / 5, memory / 10);
         let opened = || -> fjall::Result<(Database, Keyspace)> {
-            let memory = memory.max(LEAST_MEMORY).0;
-            // One memtable is written to and as many wait as may; the rest is for blocks that were read, and filters and indices.
-            let (cache, memtable) = (memory * 2 / 5, memory / 10);
             let database = Database::builder(folder.join(name))
                 .cache_size(cache)
                 .max_cached_files(Some(64))
@@ -230,9 +232,14 @@ impl Store {
     }
 
     fn wait_for_room(&self) -> Result<(), StateError> {
-        while self.records.sealed_memtable_count() >= MOST_SEALED || self.records.tree.l0_run_count() >= MOST_RUNS {
+        let (began, tree) = (Instant::now(), &self.records.tree);
+        while self.records.sealed_memtable_count() >= MOST_SEALED || tree.l0_run_count() >= MOST_RUNS {
             // Fails where one of fjall's threads has.
             self.database()?.persist(PersistMode::Buffer).map_err(|error| self.failed("write", &error))?;
+            if began.elapsed() > PATIENCE {
+                // They may be idle, and files be left to merge: they only look for such when a memtable was written.
+                return self.records.rotate_memtable().map(drop).map_err(|error| self.failed("write", &error));
+            }
             std::thread::sleep(Duration::from_millis(2));
         }
         Ok(())
