@@ -1,5 +1,6 @@
 //! State on disk: more of it than memory, the end of the process at any time, and what is left of it afterwards.
 
+use crate::durable::{Place, TOTALS};
 use crate::process::{end, signal, start, wait_for};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -97,134 +98,63 @@ fn state_of_twenty_times_its_memory_runs_on_disk() {
     assert!(on_disk + state / 3 < in_memory, "{on_disk} MiB on disk, {in_memory} MiB in memory, of {state} MiB of state");
 }
 
-/// Running totals by user of files that may be added to.
-const TOTALS: &str = r#"
-name = "totals"
-
-[checkpoint]
-folder = "checkpoints"
-interval = "50ms"
-
-[state]
-backend = "disk"
-folder = "state"
-
-[source.sales]
-connector = "files"
-path = "sales/*.jsonl"
-format = "json"
-schema = { user = "text not null", amount = "float64" }
-follow = true
-poll_interval = "10ms"
-
-[operator.totals]
-input = "sales"
-plugin = "totals@0.1"
-key_by = ["user"]
-
-[sink.running]
-input = "totals"
-connector = "files"
-path = "out/running"
-format = "json"
-"#;
-
-struct Place {
-    folder: tempfile::TempDir,
-    sold: u64,
+/// The job of the other tests, with its state on disk.
+fn totals() -> String {
+    TOTALS.replace("[source.sales]", "[state]\nbackend = \"disk\"\nfolder = \"state\"\n\n[source.sales]")
 }
 
-impl Place {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::create_dir(folder.path().join("sales")).expect("made");
-        Self { folder, sold: 0 }
-    }
+/// Runs until all that was sold is visible, then ends the run.
+fn run(place: &Place, how: &str, set: &[&str]) -> String {
+    place.run_until_visible_as(&totals(), set, how).1
+}
 
-    fn path(&self) -> &Path {
-        self.folder.path()
+/// Changes a byte of every stored section: they must not be read.
+fn spoil_checkpoints(place: &Path) {
+    for entry in std::fs::read_dir(place.join("checkpoints/state")).expect("there") {
+        let file = entry.expect("an entry").path();
+        let mut bytes = std::fs::read(&file).expect("read");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(file, bytes).expect("written");
     }
+}
 
-    /// Sells to 30 users in turn.
-    fn sell(&mut self, rows: u64) {
-        let file = self.path().join("sales/a.jsonl");
-        let mut file = std::fs::File::options().append(true).create(true).open(file).expect("opened");
-        for row in self.sold..self.sold + rows {
-            writeln!(file, "{{\"user\":\"u{}\",\"amount\":{row}}}", row % 30).expect("written");
-        }
-        self.sold += rows;
-    }
-
-    /// How many rows are visible, if every user's are there, each once.
-    fn visible(&self) -> u64 {
-        let out = self.path().join("out/running");
-        let rows = if out.is_dir() { read_output(&out).expect("whole files") } else { Vec::new() };
-        for user in 0..30 {
-            let of_user = rows.iter().filter(|row| row["user"] == format!("u{user}"));
-            let mut counts: Vec<u64> = of_user.filter_map(|row| row["count"].as_u64()).collect();
-            counts.sort_unstable();
-            let expected: Vec<u64> = (1..=counts.len() as u64).collect();
-            assert_eq!(counts, expected, "user {user}");
-        }
-        rows.len() as u64
-    }
-
-    /// Runs until all that was sold is visible, then ends the run.
-    fn run(&self, how: &str, set: &[&str]) -> String {
-        let child = start(self.path(), TOTALS, &[&plugins()[..], set].concat());
-        wait_for("all rows", || (self.visible() == self.sold).then_some(()));
-        signal(&child, how);
-        end(child).1
-    }
-
-    /// Changes a byte of every stored section: they must not be read.
-    fn spoil_checkpoints(&self) {
-        for entry in std::fs::read_dir(self.path().join("checkpoints/state")).expect("there") {
-            let file = entry.expect("an entry").path();
-            let mut bytes = std::fs::read(&file).expect("read");
-            let middle = bytes.len() / 2;
-            bytes[middle] ^= 1;
-            std::fs::write(file, bytes).expect("written");
-        }
-    }
-
-    fn forget_cache(&self) {
-        std::fs::remove_dir_all(self.path().join("state")).expect("removed");
-    }
+fn forget_cache(place: &Path) {
+    std::fs::remove_dir_all(place.join("state")).expect("removed");
 }
 
 #[test]
 fn a_killed_job_goes_on_from_the_local_disk_or_from_the_checkpoint() {
-    let mut place = Place::new();
+    let mut place = Place::of(30);
     for round in 0..4 {
         place.sell(100 + round * 50);
-        let err = place.run("-KILL", &[]);
+        let err = run(&place, "-KILL", &[]);
         assert!(!err.contains("error"), "{err}");
         if round == 2 {
-            place.forget_cache();
+            forget_cache(place.path());
         }
     }
     // At another parallelism the groups lie elsewhere.
     place.sell(100);
-    place.run("-KILL", &["--set", "settings.parallelism=3"]);
+    run(&place, "-KILL", &["--set", "settings.parallelism=3"]);
     place.sell(100);
-    place.run("-INT", &[]);
+    run(&place, "-INT", &[]);
 }
 
 #[test]
 fn a_valid_cache_is_gone_on_from_without_a_look_at_the_checkpoints_state() {
     for how in ["-KILL", "-INT"] {
-        let mut place = Place::new();
+        let mut place = Place::of(30);
         place.sell(300);
-        place.run(how, &[]);
-        place.spoil_checkpoints();
+        run(&place, how, &[]);
+        spoil_checkpoints(place.path());
         place.sell(300);
-        place.run("-KILL", &[]);
+        run(&place, "-KILL", &[]);
         // Without it they are read, and found to be spoiled.
-        let spoiled = Place::new();
+        let spoiled = Place::of(30);
         copy(place.path(), spoiled.path());
-        spoiled.spoil_checkpoints();
-        spoiled.forget_cache();
+        spoil_checkpoints(spoiled.path());
+        forget_cache(spoiled.path());
         let args = [&["run", "pipeline.toml"][..], &plugins()[..]].concat();
         let refused = Program::find().expect("built").run(spoiled.path(), &args).expect("runs");
         assert_eq!(refused.status, Some(1), "{}", refused.err);
@@ -238,9 +168,9 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn a_damaged_cache_is_made_anew_from_the_checkpoint() {
-    let mut place = Place::new();
+    let mut place = Place::of(30);
     place.sell(300);
-    place.run("-KILL", &[]);
+    run(&place, "-KILL", &[]);
     let mut files = Vec::new();
     collect(&place.path().join("state"), &mut files);
     for file in files.iter().filter(|file| !file.ends_with("lock")) {
@@ -252,7 +182,7 @@ fn a_damaged_cache_is_made_anew_from_the_checkpoint() {
         std::fs::write(file, bytes).expect("written");
     }
     place.sell(300);
-    place.run("-INT", &[]);
+    run(&place, "-INT", &[]);
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
@@ -264,8 +194,10 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 
 #[test]
 fn without_checkpoints_the_folder_is_emptied_at_the_start_and_of_one_process() {
-    let without = TOTALS.replace("[checkpoint]\nfolder = \"checkpoints\"\ninterval = \"50ms\"\n", "");
-    let mut place = Place::new();
+    let whole = totals();
+    let from = whole.find("[state]").expect("there");
+    let without = format!("name = \"totals\"\n{}", &whole[from..]);
+    let mut place = Place::of(30);
     place.sell(30);
     let child = start(place.path(), &without, &plugins());
     let folder = place.path().join("state/totals/0-of-1");

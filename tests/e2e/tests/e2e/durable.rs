@@ -40,25 +40,31 @@ format = "json"
 pub(crate) struct Place {
     folder: tempfile::TempDir,
     pub(crate) sold: u64,
+    users: u64,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
+        Self::of(3)
+    }
+
+    /// One with so many users.
+    pub(crate) fn of(users: u64) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("sales")).expect("made");
-        Self { folder, sold: 0 }
+        Self { folder, sold: 0, users }
     }
 
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Sells to three users in turn.
+    /// Sells to the users in turn.
     pub(crate) fn sell(&mut self, rows: u64) {
         let file = self.path().join("sales/a.jsonl");
         let mut file = std::fs::File::options().append(true).create(true).open(file).expect("opened");
         for row in self.sold..self.sold + rows {
-            writeln!(file, "{{\"user\":\"u{}\",\"amount\":{}}}", row % 3, row).expect("written");
+            writeln!(file, "{{\"user\":\"u{}\",\"amount\":{}}}", row % self.users, row).expect("written");
         }
         self.sold += rows;
     }
@@ -77,7 +83,7 @@ impl Place {
     pub(crate) fn visible(&self) -> u64 {
         let out = self.path().join("out/running");
         let rows = if out.is_dir() { read_output(&out).expect("whole files") } else { Vec::new() };
-        for user in 0..3 {
+        for user in 0..self.users {
             let of_user = rows.iter().filter(|row| row["user"] == format!("u{user}"));
             let mut counts: Vec<u64> = of_user.filter_map(|row| row["count"].as_u64()).collect();
             counts.sort_unstable();
@@ -100,9 +106,11 @@ impl Place {
 
     /// Runs until everything sold is visible, then ends the run by a signal.
     fn run_until_visible(&self, kill: &str) -> (String, String, Option<i32>) {
-        let mut args = self.args();
-        args.extend(["--output", "json"]);
-        let child = start(self.path(), TOTALS, &args);
+        self.run_until_visible_as(TOTALS, &["--output", "json"], kill)
+    }
+
+    pub(crate) fn run_until_visible_as(&self, pipeline: &str, args: &[&str], kill: &str) -> (String, String, Option<i32>) {
+        let child = start(self.path(), pipeline, &[&self.args()[..], args].concat());
         self.wait_for_all();
         signal(&child, kill);
         end(child)
