@@ -129,7 +129,9 @@ impl Durable {
     /// When the folder cannot be read.
     pub(crate) async fn came_on(&mut self) -> Result<bool, Failure> {
         let newest = self.storage.list().await?.last().copied();
-        Ok(newest > std::mem::replace(&mut self.taken, newest))
+        let came_on = newest > self.taken;
+        self.taken = newest.max(self.taken);
+        Ok(came_on)
     }
 
     /// The next start goes on from the newest checkpoint, whatever was asked for on the command line.

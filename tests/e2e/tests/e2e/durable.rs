@@ -291,6 +291,28 @@ fn a_job_whose_input_has_ended_goes_on_with_more_of_it() {
 }
 
 #[test]
+fn a_job_whose_checkpoints_vanish_is_not_started_from_nothing() {
+    let mut place = Place::new();
+    place.sell(30);
+    let pipeline = TOTALS.replace("delay = \"100ms\"", "strategy = \"fixed\"\ndelay = \"1s\"\nattempts = 2");
+    let child = start(place.path(), &pipeline, &place.args());
+    place.wait_for_all();
+    let (out, aside) = (place.path().join("out"), place.path().join("aside"));
+    std::fs::rename(&out, &aside).expect("moved");
+    std::fs::write(&out, "in the way").expect("written");
+    place.sell(30);
+    let phase = || Program::find().expect("built").run(place.path(), &["status", "totals", "--output", "json"]).expect("runs").out;
+    wait_for("a restart", || phase().contains("\"restarting\"").then_some(()));
+    std::fs::remove_file(&out).expect("removed");
+    std::fs::rename(&aside, &out).expect("moved back");
+    std::fs::rename(place.path().join("checkpoints"), place.path().join("elsewhere")).expect("moved");
+    let (_, err, status) = end(child);
+    assert_eq!(status, Some(1), "{err}");
+    assert!(err.contains("cannot go on from checkpoint") && err.contains("there is none"), "{err}");
+    assert_eq!(place.visible(), 30, "nothing is read again");
+}
+
+#[test]
 fn a_plugin_that_is_gone_is_taken_from_the_checkpoint() {
     let mut place = Place::new();
     place.sell(30);
