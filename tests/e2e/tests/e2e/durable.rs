@@ -290,6 +290,26 @@ fn a_job_whose_input_has_ended_goes_on_with_more_of_it() {
     assert_eq!(sums(), [3, 4, 16, 32]);
 }
 
+/// Two of three subtasks of the source have no file to read.
+#[test]
+fn a_stop_during_the_start_is_heard() {
+    let mut place = Place::new();
+    place.sell(3000);
+    let three = ["--set", "settings.parallelism=3"];
+    let bounded = TOTALS.replace("follow = true\npoll_interval = \"10ms\"\n", "");
+    for millis in (10..90).step_by(2) {
+        let mut child = start(place.path(), &bounded, &[&place.args()[..], &three].concat());
+        std::thread::sleep(std::time::Duration::from_millis(millis));
+        signal(&child, "-INT");
+        wait_for("the end", || child.try_wait().expect("known"));
+        let (_, err, status) = end(child);
+        // Before it listens for signals, one ends it.
+        assert!(matches!(status, Some(0) | None), "after {millis} ms: {err}");
+    }
+    assert_eq!(place.run(&bounded, &three).status, Some(0));
+    assert_eq!(place.visible(), place.sold);
+}
+
 #[test]
 fn a_job_whose_checkpoints_vanish_is_not_started_from_nothing() {
     let mut place = Place::new();
