@@ -17,7 +17,7 @@ use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStream, Pa
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use std::ops::Range;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use stygian_core::ByteSize;
 
@@ -49,7 +49,7 @@ impl Default for ParquetLimits {
 /// When the file cannot be read, is not Parquet, or is too large for the limits.
 pub async fn parquet_schema(reader: &mut dyn RangeReader, limits: &ParquetLimits) -> Result<SchemaRef, FormatError> {
     let metadata = footer(reader, limits).await?;
-    let arrow = ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new()).map_err(corrupt)?;
+    let arrow = by_arrow(metadata)?;
     Ok(plain_schema(arrow.schema()))
 }
 
@@ -75,7 +75,7 @@ impl ParquetReader {
         if from > total {
             return Err(FormatError::Corrupt(format!("it has {total} rows, and reading was to go on at row {from}")));
         }
-        let arrow = ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new()).map_err(corrupt)?;
+        let arrow = by_arrow(metadata)?;
         let mask = projection(&arrow, &schema)?;
         let input = Input { reader, metadata: arrow.metadata().clone(), page_limit: limits.page };
         let skip = usize::try_from(from).map_err(|_| FormatError::Corrupt("more rows than fit in memory".into()))?;
@@ -138,7 +138,20 @@ async fn footer(reader: &mut dyn RangeReader, limits: &ParquetLimits) -> Result<
     }
     let start = (size - TAIL).checked_sub(length).ok_or_else(|| FormatError::Corrupt("its footer is longer than the file".into()))?;
     let bytes = reader.read(start..size - TAIL).await.map_err(FormatError::Read)?;
-    ParquetMetaDataReader::decode_metadata(&bytes).map(Arc::new).map_err(corrupt)
+    guarded(|| ParquetMetaDataReader::decode_metadata(&bytes)).map(Arc::new)
+}
+
+/// The columns as Arrow has them; the footer may hold an Arrow schema of its own.
+fn by_arrow(metadata: Arc<ParquetMetaData>) -> Result<ArrowReaderMetadata, FormatError> {
+    guarded(|| ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new()))
+}
+
+/// What the library makes of a footer. It is no stranger to panics where one lies.
+fn guarded<T>(read: impl FnOnce() -> parquet::errors::Result<T>) -> Result<T, FormatError> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(corrupt),
+        Err(_) => Err(FormatError::Corrupt("its footer is not what it says".into())),
+    }
 }
 
 fn check_row_groups(metadata: &ParquetMetaData, limits: &ParquetLimits) -> Result<(), FormatError> {
