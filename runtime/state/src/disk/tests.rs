@@ -380,3 +380,79 @@ fn checkpoints_that_fail_in_a_row_can_be_gone_behind() {
         state = next;
     }
 }
+
+/// Lists that are cut, removed and begun anew, read page by page from any place.
+#[test]
+fn a_list_is_read_from_any_place_whatever_was_there_before() {
+    let folders = Folders::new();
+    let (mut state, mut saved) = (write(state(&folders.next()), 0..1, "x"), Vec::new());
+    snapshot(&mut state, &mut saved);
+    let (mut expected, mut number) = (vec![b"x".to_vec()], 7_usize);
+    for round in 0..300 {
+        let mut call = begin(state, &names(0..1));
+        let (mut found, mut from) = (Vec::new(), None);
+        loop {
+            let page = call.scan(LIST, 0, from, round % 23).expect("read");
+            found.extend(page.values.iter().map(<[u8]>::to_vec));
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, expected, "round {round}");
+        number = number * 31 % 1009;
+        if number % 6 == 0 {
+            call.remove(LIST, 0, None);
+            expected.clear();
+        }
+        let more: Vec<Vec<u8>> = (0..number % 4).map(|at| vec![u8::try_from(at).expect("few"); (number + at) % 7]).collect();
+        call.append(LIST, 0, &more.iter().map(Vec::as_slice).collect::<VarBytes>()).expect("small");
+        expected.extend(more);
+        state = call.commit().expect("written");
+    }
+}
+
+/// A map that was emptied in a checkpoint that failed, and filled again: what was in it before must not come back.
+#[test]
+fn a_map_that_a_lost_snapshot_has_emptied_begins_anew_in_the_next() {
+    let folders = Folders::new();
+    let put = |state: Box<KeyedState>, map_key: &[u8]| {
+        let mut call = begin(state, &names(0..1));
+        call.put(MAP, 0, &VarBytes::from_iter([map_key]), &VarBytes::from_iter([&b"v"[..]])).expect("small");
+        call.commit().expect("written")
+    };
+    let mut saved = Vec::new();
+    let mut state = put(put(state(&folders.next()), b"old"), b"older");
+    let base = snapshot(&mut state, &mut saved);
+    let mut call = begin(state, &names(0..1));
+    call.remove(MAP, 0, None);
+    state = call.commit().expect("written");
+    let lost = snapshot(&mut state, &mut saved);
+    lost.iter().for_each(|section| state.mark_unsaved(section).expect("marked"));
+    state = put(state, b"new");
+    let change = snapshot(&mut state, &mut saved);
+    let mut restored = self::state(&folders.next());
+    base.iter().chain(&change).for_each(|section| restored.restore(section).expect("restored"));
+    let mut call = begin(restored, &names(0..1));
+    let page = call.scan(MAP, 0, None, 1000).expect("read");
+    assert_eq!(page.keys.iter().collect::<Vec<_>>(), [b"new"]);
+}
+
+/// Of a list, a snapshot says what was appended.
+#[test]
+fn a_list_says_what_was_appended_since_the_last_snapshot() {
+    let folders = Folders::new();
+    let append = |state: Box<KeyedState>, entries: usize| {
+        let mut call = begin(state, &names(0..1));
+        call.append(LIST, 0, &(0..entries).map(|_| &b"an entry"[..]).collect::<VarBytes>()).expect("small");
+        call.commit().expect("written")
+    };
+    let mut saved = Vec::new();
+    let mut state = append(state(&folders.next()), 1000);
+    let base = snapshot(&mut state, &mut saved)[0].bytes.len();
+    for _ in 0..3 {
+        state = append(state, 1);
+        let change = snapshot(&mut state, &mut saved)[0].bytes.len();
+        assert!(change * 50 < base, "{change} of {base}");
+    }
+}
