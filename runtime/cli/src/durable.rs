@@ -10,13 +10,12 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 use stygian_checkpoint::{
     AttemptId, CheckpointError, CheckpointSettings, CheckpointStorage, ExpectedUuid, JobUuid, Kind, Manifest, PlannedJob, PluginFacts,
     RecoveryError, RestorePlan, StartFrom, StartingRun, restore,
 };
 use stygian_core::{CheckpointId, OperatorId};
-use stygian_engine::{CheckpointSpec, JobSpec};
+use stygian_engine::{CheckpointSpec, Clock, JobSpec, SystemClock};
 use stygian_pipeline::{Checkpoint, Mode};
 
 /// A plugin that an operator runs.
@@ -67,13 +66,12 @@ impl Durable {
         terminal: &Terminal,
     ) -> Result<CheckpointSpec, Failure> {
         let mut planned = spec.planned(args.drop_state.iter().map(OperatorId::new).collect());
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let run = StartingRun {
             job: spec.name.clone(),
             uuid: ExpectedUuid::New(JobUuid::from_random(random()?)),
             attempt: AttemptId::from_random(random()?),
             max_parallelism: planned.max_parallelism,
-            wall_micros: i64::try_from(wall.as_micros()).unwrap_or(i64::MAX),
+            wall_micros: SystemClock.now(),
         };
         let from = if self.started { StartFrom::Newest } else { start_from(&self.storage, run.attempt, args, terminal).await? };
         let content = content(&self.storage, &from).await?;

@@ -2,9 +2,9 @@
 
 use crate::terminal::Terminal;
 use indicatif::{HumanCount, ProgressBar};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use stygian_core::EventTime;
-use stygian_engine::{Metrics, NodeKind, NodeSnapshot};
+use stygian_engine::{Clock, Metrics, NodeKind, NodeSnapshot, SystemClock};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -76,8 +76,6 @@ fn text(nodes: &[NodeSnapshot], rate: f64, unbounded: bool) -> String {
 
 /// How far a time is behind the clock.
 fn age(micros: i64) -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let now = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
-    let behind = now.saturating_sub(micros).max(0).cast_unsigned();
+    let behind = SystemClock.now().saturating_sub(micros).max(0).cast_unsigned();
     indicatif::HumanDuration(Duration::from_micros(behind)).to_string()
 }

@@ -15,20 +15,12 @@ pub(crate) struct Summary<'a> {
     pub(crate) ended: &'a Result<Report, JobError>,
 }
 
-fn kind(node: &NodeSnapshot) -> &'static str {
-    match node.kind {
-        NodeKind::Source => "source",
-        NodeKind::Operator => "operator",
-        NodeKind::Sink => "sink",
-    }
-}
-
 impl Summary<'_> {
     /// As one JSON object.
     pub(crate) fn json(&self) -> Value {
         let nodes = self.nodes.iter().map(|node| {
             json!({
-                "name": node.node.as_str(), "kind": kind(node), "rows_in": node.rows_in, "rows_out": node.rows_out,
+                "name": node.node.as_str(), "kind": node.kind.name(), "rows_in": node.rows_in, "rows_out": node.rows_out,
                 "dead_letters": node.dead_letters, "late_rows": node.late_rows,
                 "repeated_rows": node.repeated_rows, "first_dead_letter": node.first_dead_letter,
                 "poison_rows": node.poison_rows, "retried_calls": node.retried_calls, "first_poison": node.first_poison,
@@ -52,7 +44,7 @@ impl Summary<'_> {
         for node in &self.nodes {
             let count = |count: u64| if count == 0 { String::new() } else { HumanCount(count).to_string() };
             let counts = [node.rows_in, node.rows_out, node.dead_letters, node.late_rows].map(count);
-            table.add_row([kind(node).to_owned(), node.node.to_string()].into_iter().chain(counts));
+            table.add_row([node.kind.name().to_owned(), node.node.to_string()].into_iter().chain(counts));
         }
         (2..6).filter_map(|column| table.column_mut(column).map(|column| column.set_cell_alignment(CellAlignment::Right))).for_each(drop);
         let read = rows_of(&self.nodes, NodeKind::Source, |node| node.rows_out);

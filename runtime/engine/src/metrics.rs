@@ -113,6 +113,17 @@ pub enum NodeKind {
     Sink,
 }
 
+impl NodeKind {
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Operator => "operator",
+            Self::Sink => "sink",
+        }
+    }
+}
+
 #[derive(Debug)]
 struct NodeMetrics {
     node: OperatorId,
@@ -353,10 +364,5 @@ fn gauge(
 }
 
 fn encode(metric: &mut MetricEncoder<'_>, node: &NodeSnapshot, value: &impl EncodeMetric) -> Result<(), std::fmt::Error> {
-    let kind = match node.kind {
-        NodeKind::Source => "source",
-        NodeKind::Operator => "operator",
-        NodeKind::Sink => "sink",
-    };
-    value.encode(metric.encode_family(&[("node", node.node.as_str()), ("kind", kind)])?)
+    value.encode(metric.encode_family(&[("node", node.node.as_str()), ("kind", node.kind.name())])?)
 }

@@ -12,10 +12,10 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use stygian_checkpoint::CheckpointStorage;
 use stygian_core::EventTime;
-use stygian_engine::{Job, Metrics, NodeKind, NodeSnapshot, Savepoints, Stop};
+use stygian_engine::{Clock, Job, Metrics, NodeSnapshot, Savepoints, Stop, SystemClock};
 
 /// How long a peer may take to say what it wants, or to take an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -214,10 +214,14 @@ impl Shared {
                 Err(text) => Reply::Failed(text),
             },
             Want::Stop { savepoint: None, drain } => {
-                let drains = if drain { self.facts.stop.request_drain() } else { true };
-                self.facts.stop.request();
+                let holds = if drain {
+                    self.facts.stop.request_drain()
+                } else {
+                    self.facts.stop.request();
+                    true
+                };
                 match self.stopped(None) {
-                    Reply::Stopped(stopped) if !drains => Reply::Failed(format!(
+                    Reply::Stopped(stopped) if !holds => Reply::Failed(format!(
                         "job `{}` was stopping already, so it has not drained; its last checkpoint has what is open",
                         stopped.job
                     )),
@@ -245,8 +249,9 @@ impl Shared {
             (state.phase, state.savepoints.clone())
         };
         let Some(savepoints) = savepoints else { return Err(format!("job `{job}` is {} just now; try again", phase.name(false))) };
-        let folder =
-            folder.or_else(|| folders::savepoints(job, &now().to_string())).ok_or("name a folder for the savepoint: HOME is not set")?;
+        let folder = folder
+            .or_else(|| folders::savepoints(job, &EventTime::from_micros(SystemClock.now()).to_string()))
+            .ok_or("name a folder for the savepoint: HOME is not set")?;
         let told = |text: String| format!("no savepoint in {}: {text}", folder.display());
         let to = CheckpointStorage::local(&folder).map_err(|error| told(format!("{:#}", anyhow::anyhow!(error))))?;
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| told(error.to_string()))?;
@@ -286,7 +291,7 @@ impl Shared {
             seconds: last.duration.as_secs_f64(),
             bytes: last.bytes,
             needed_bytes: last.needed_bytes,
-            age_seconds: seconds(now().micros() - last.at_micros),
+            age_seconds: seconds(SystemClock.now() - last.at_micros),
         });
         let (committed, failed) = (told.committed, told.failed);
         Status {
@@ -333,14 +338,9 @@ impl Phase {
 }
 
 fn node(node: &NodeSnapshot) -> Node {
-    let kind = match node.kind {
-        NodeKind::Source => "source",
-        NodeKind::Operator => "operator",
-        NodeKind::Sink => "sink",
-    };
     Node {
         name: node.node.to_string(),
-        kind: kind.to_owned(),
+        kind: node.kind.name().to_owned(),
         rows_in: node.rows_in,
         rows_out: node.rows_out,
         dead_letters: node.dead_letters,
@@ -350,11 +350,6 @@ fn node(node: &NodeSnapshot) -> Node {
         timers: node.timers,
         watermark: Some(node.watermark).filter(|watermark| *watermark != EventTime::MIN).map(|watermark| watermark.to_string()),
     }
-}
-
-fn now() -> EventTime {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    EventTime::from_micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
 }
 
 #[allow(clippy::cast_precision_loss)] // an age

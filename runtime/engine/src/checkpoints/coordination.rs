@@ -3,6 +3,7 @@
 use crate::checkpoints::CheckpointSpec;
 use crate::checkpoints::participant::{Outcomes, Shared};
 use crate::checkpoints::savepoints::{Asked, Request};
+use crate::clock::{Clock, SystemClock};
 use crate::error::{JobError, with_causes};
 use crate::job::Stop;
 use crate::metrics::CheckpointCounters;
@@ -12,7 +13,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU16;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use stygian_api::{Committer, ConnectorError, Pending};
 use stygian_checkpoint::{
     AttemptId, CheckpointError, CheckpointStorage, CommitOutcome, Coordinator, Decision, Digest, Fact, Garbage, InUse, Manifest, Moment,
@@ -168,8 +169,7 @@ impl Coordination {
     }
 
     fn now(&self) -> Moment {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Moment { since_start: self.began.elapsed(), wall_micros: i64::try_from(wall.as_micros()).unwrap_or(i64::MAX) }
+        Moment { since_start: self.began.elapsed(), wall_micros: SystemClock.now() }
     }
 
     fn carry_out(&mut self, decision: Decision, work: &FuturesUnordered<BoxFuture<'static, Done>>) -> Result<Next, JobError> {
