@@ -112,7 +112,8 @@ impl Cluster {
         self.folder.path()
     }
 
-    /// Leaves the folder where it is when the cluster ends, for a day at least. So does a panic.
+    /// Leaves the folder where it is when the cluster ends, for a day at least. So does a panic, and `STYGIAN_CLUSTER_KEEP=1` in the
+    /// environment.
     pub fn keep_folder(&mut self) {
         self.folder.keep(true);
     }

@@ -17,6 +17,9 @@ const OWNER: &str = "owner";
 /// A file that says: this is here to be looked at.
 const KEPT: &str = "kept";
 
+/// With this in the environment no folder is removed at once.
+const KEEP: &str = "STYGIAN_CLUSTER_KEEP";
+
 /// How long folders stay that are here to be looked at.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 
@@ -59,7 +62,7 @@ impl Folder {
 
     /// Whether it is to stay when the cluster ends. One that was given always does.
     pub(crate) fn keep(&mut self, keep: bool) {
-        self.keep = keep;
+        self.keep = keep || std::env::var_os(KEEP).is_some();
     }
 }
 

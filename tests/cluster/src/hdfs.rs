@@ -119,7 +119,7 @@ impl Hdfs {
     }
 
     /// Logs in as the NameNode, who is the super user, and gives the environment that knows it.
-    pub(crate) fn login(&self) -> Result<[(&'static str, OsString); 2]> {
+    fn login(&self) -> Result<[(&'static str, OsString); 2]> {
         let cache = format!("FILE:{}", self.root.join("caches/nn").display());
         let env = [("KRB5_CONFIG", self.krb5_conf.clone().into()), ("KRB5CCNAME", cache.into())];
         let args = [OsString::from("-k"), "-t".into(), self.keytab.clone().into(), "nn/localhost".into()];

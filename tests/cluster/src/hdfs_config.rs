@@ -68,6 +68,8 @@ fn common(transfer: Protection) -> Properties {
         ("dfs.http.policy", "HTTP_ONLY"),
         ("dfs.permissions.superusergroup", "nn"),
         ("dfs.namenode.safemode.extension", "0"),
+        // A NameNode that comes back waits for every block: by default a thousandth may be missing, which is the only one of a small file.
+        ("dfs.namenode.safemode.threshold-pct", "1.0"),
         ("dfs.namenode.fs-limits.min-block-size", "1024"),
         ("dfs.datanode.du.reserved", "0"),
     ])

@@ -66,7 +66,7 @@ impl Cluster {
     /// What kcat says.
     pub fn kcat_read_as(&self, access: &Access, topic: &str) -> Result<Vec<Record>> {
         let mut kcat = self.kcat(access)?;
-        kcat.args(["-C", "-t", topic, "-o", "beginning", "-e", "-q", "-J", "-X", "isolation.level=read_committed"]);
+        kcat.args(["-C", "-t", topic, "-o", "beginning", "-e", "-J", "-X", "isolation.level=read_committed"]);
         let printed = String::from_utf8(run(&mut kcat, None)?).context("kcat printed what is no UTF-8")?;
         let mut records = printed.lines().map(record).collect::<Result<Vec<Record>>>()?;
         records.sort_by_key(|record| (record.partition, record.offset));
