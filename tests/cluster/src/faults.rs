@@ -79,7 +79,8 @@ impl Cluster {
         Ok(self.lock(server)?.id())
     }
 
-    /// Makes one of a pair of NameNodes the active one; the other becomes standby, unless it does not answer. Takes some seconds.
+    /// Makes one of a pair of NameNodes the active one; the other becomes standby, unless it does not answer. Takes some seconds. One that
+    /// is paused does not hear that it is active no longer: end it before it is resumed, as nothing here fences it.
     ///
     /// # Errors
     /// When there is no pair, or the NameNode does not become active.

@@ -4,7 +4,7 @@
 //! cluster is gone, whatever the file says. Temporary folders that were left by processes without a chance to clean up are removed by
 //! the next start.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -43,9 +43,7 @@ impl Folder {
                 (made.path().to_owned(), Some(made))
             }
         };
-        let mut lock = File::create(path.join(OWNER)).with_context(|| format!("cannot write into {}", path.display()))?;
-        lock.try_lock().with_context(|| format!("{} was taken by another cluster at this moment", path.display()))?;
-        write!(lock, "{}", std::process::id())?;
+        let lock = own(&path)?;
         for inner in ["conf", "kdc", "keytabs", "tls", "log", "caches"] {
             std::fs::create_dir(path.join(inner))?;
         }
@@ -93,6 +91,18 @@ pub fn owner_of(folder: &Path) -> Result<Option<u32>> {
             Ok(Some(text.trim().parse().with_context(|| format!("{} holds no process id", path.display()))?))
         }
     }
+}
+
+/// Locks the file of the owner before it has its name, so that nobody ever finds it unlocked while its owner lives.
+fn own(folder: &Path) -> Result<File> {
+    let told = folder.display();
+    // These stand in files of several kinds, with a syntax of their own each.
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+".contains(byte);
+    ensure!(folder.as_os_str().as_encoded_bytes().iter().all(plain), "{told}: the path may have letters, digits and . _ - + only");
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(|| format!("cannot write into {told}"))?;
+    file.as_file().lock()?;
+    write!(file, "{}", std::process::id())?;
+    file.persist_noclobber(folder.join(OWNER)).with_context(|| format!("{told} was taken by another cluster at this moment"))
 }
 
 /// The folder with nothing in it, if it is empty or was a cluster's that has ended.

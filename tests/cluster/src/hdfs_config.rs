@@ -133,7 +133,7 @@ fn properties<const N: usize>(all: [(&str, &str); N]) -> Properties {
     all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// Nothing here needs to be escaped: paths are those of temporary folders and of what a person gave, which is checked at the start.
+/// Nothing here needs to be escaped: the folder's path has nothing special in it.
 fn xml(properties: &Properties) -> String {
     let each = properties.iter().map(|(name, value)| format!("  <property><name>{name}</name><value>{value}</value></property>\n"));
     format!("<configuration>\n{}</configuration>\n", each.collect::<String>())

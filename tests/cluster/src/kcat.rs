@@ -78,13 +78,17 @@ impl Cluster {
     /// # Errors
     /// What kcat says.
     pub fn kcat_write_as(&self, access: &Access, topic: &str, records: &[Record]) -> Result<()> {
-        // kcat gives all records of a call the same headers.
-        for alike in records.chunk_by(|one, other| (one.partition, &one.headers) == (other.partition, &other.headers)) {
+        // kcat gives all records of a call the same headers, and takes empty values for none in all or in none of them.
+        let same = |record: &Record| (record.partition, record.headers.clone(), record.value.is_none());
+        for alike in records.chunk_by(|one, other| same(one) == same(other)) {
             let mut kcat = self.kcat(access)?;
             let (key_end, record_end) = (KEY_END.to_string(), RECORD_END.to_string());
-            kcat.args(["-P", "-t", topic, "-Z", "-K", &key_end, "-D", &record_end]);
+            kcat.args(["-P", "-t", topic, "-K", &key_end, "-D", &record_end]);
             if let Some(partition) = alike[0].partition {
                 kcat.args(["-p", &partition.to_string()]);
+            }
+            if alike[0].value.is_none() {
+                kcat.arg("-Z");
             }
             for (name, value) in &alike[0].headers {
                 kcat.args(["-H", &format!("{name}={value}")]);

@@ -2,7 +2,7 @@
 //!
 //! Two tests have a cluster of their own to break; the others share one broker, or only have a KDC.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use stygian_cluster::{Access, Cluster, Hdfs, Listener, Mechanism, Operation, Options, Pattern, Record, Resource, Server, owner_of};
 
 /// A broker that no test breaks. It is never dropped: that nothing of it is left is what `leaves_nothing_when_its_process_is_killed` shows.
-fn shared() -> &'static Cluster {
-    static SHARED: OnceLock<Cluster> = OnceLock::new();
-    SHARED.get_or_init(|| Cluster::start(&Options { plaintext: true, ..Options::default() }).unwrap())
+fn shared() -> Result<&'static Cluster> {
+    static SHARED: OnceLock<Result<Cluster>> = OnceLock::new();
+    let started = SHARED.get_or_init(|| Cluster::start(&Options { plaintext: true, ..Options::default() }));
+    started.as_ref().map_err(|error| anyhow!("{error:#}"))
 }
 
 /// Only a KDC, which takes a second.
@@ -48,7 +49,7 @@ fn login(krb5_conf: &Path, principal: &str, keytab: &Path) -> Result<(), String>
 
 #[test]
 fn refuses_a_user_until_it_is_granted() -> Result<()> {
-    let (cluster, topic, kerberos) = (shared(), "guarded", Access::kerberos("pipeline"));
+    let (cluster, topic, kerberos) = (shared()?, "guarded", Access::kerberos("pipeline"));
     cluster.create_topic(topic, 2, &[])?;
     let record = Record { headers: vec![("kind".into(), "click".into())], partition: Some(1), ..Record::new(Some("ann"), "one") };
     let refused = format!("{:#}", cluster.kcat_write_as(&kerberos, topic, std::slice::from_ref(&record)).unwrap_err());
@@ -73,7 +74,7 @@ fn refuses_a_user_until_it_is_granted() -> Result<()> {
 
 #[test]
 fn knows_a_user_by_every_way_in() -> Result<()> {
-    let (cluster, topic) = (shared(), "ways");
+    let (cluster, topic) = (shared()?, "ways");
     cluster.create_topic(topic, 1, &[])?;
     open(cluster, topic)?;
     let mut ways = vec![Access::new(Listener::Ssl, Mechanism::Plain, "pipeline")];
@@ -96,15 +97,15 @@ fn knows_a_user_by_every_way_in() -> Result<()> {
 
 #[test]
 fn changes_topics() -> Result<()> {
-    let (cluster, topic) = (shared(), "changes");
+    let (cluster, topic) = (shared()?, "changes");
     cluster.create_topic(topic, 1, &[("cleanup.policy", "compact")])?;
     let twice = format!("{:#}", cluster.create_topic(topic, 1, &[]).unwrap_err());
     ensure!(twice.contains("cannot create topic changes") && twice.contains("already exists"), "{twice}");
     cluster.set_partitions(topic, 3)?;
     let deleted = Record { value: None, partition: Some(2), ..Record::new(Some("key"), "") };
-    cluster.kcat_write(topic, std::slice::from_ref(&deleted))?;
-    let found = cluster.kcat_read(topic)?;
-    ensure!(found.len() == 1 && found[0].partition == Some(2) && found[0].value.is_none(), "{found:?}");
+    cluster.kcat_write(topic, &[deleted, Record { partition: Some(2), ..Record::new(Some("key"), "") }])?;
+    let found: Vec<_> = cluster.kcat_read(topic)?.into_iter().map(|found| (found.partition, found.value)).collect();
+    ensure!(found == [(Some(2), None), (Some(2), Some(String::new()))], "{found:?}");
     cluster.delete_topic(topic)?;
     ensure!(cluster.kcat_read(topic).is_err(), "the topic is still there");
     Ok(())
@@ -133,9 +134,9 @@ fn keeps_data_when_the_broker_is_killed_and_lets_no_one_in_while_the_kdc_is_away
     ensure!(!kcat.args(["-L", "-m", "2"]).output()?.status.success(), "a paused broker answers");
     cluster.resume(Server::Kafka)?;
     cluster.kcat_write(topic, &[Record::new(None, "two")])?;
-    cluster.stop(Server::Kafka)?;
-    cluster.start_server(Server::Kafka)?;
     ensure!(cluster.kcat_read(topic)?.len() == 2, "a record is lost");
+    cluster.stop(Server::Kafka)?;
+    ensure!(!cluster.runs(Server::Kafka)?, "it runs");
     Ok(())
 }
 
@@ -233,5 +234,20 @@ fn keeps_files_in_hdfs() -> Result<()> {
     ensure!(found.len() == 1 && found[0].name == "a b" && found[0].length == 5 && found[0].owner == "pipeline", "{found:?}");
     ensure!(cluster.hdfs_read("/user/pipeline/a b")? == b"hello", "its bytes");
     ensure!(cluster.hdfs_remove("/user")? && !cluster.hdfs_remove("/user")?, "removed once");
+    Ok(())
+}
+
+#[test]
+fn fails_over_to_the_other_name_node() -> Result<()> {
+    let cluster = Cluster::start(&Options { kafka: false, hdfs: Hdfs::Ha, ..Options::default() })?;
+    ensure!(cluster.hdfs_url().as_deref() == Some("hdfs://ns"), "its name");
+    cluster.hdfs_make_folder("/user", "pipeline")?;
+    cluster.hdfs_write("/user/a", b"hello", "pipeline")?;
+    cluster.failover(Server::NameNode2)?;
+    ensure!(cluster.hdfs_read("/user/a")? == b"hello", "its bytes");
+    cluster.kill(Server::NameNode2)?;
+    ensure!(cluster.hdfs_read("/user/a").is_err(), "no NameNode is active, and one answers");
+    cluster.failover(Server::NameNode)?;
+    ensure!(cluster.hdfs_read("/user/a")? == b"hello", "its bytes");
     Ok(())
 }
