@@ -1,7 +1,7 @@
 //! How Java servers are started: small heaps and a compiler that is quick rather than good, as they live for minutes.
 
 use crate::process::Launch;
-use crate::tools::find;
+use crate::tools::{LIBRARIES, find};
 use anyhow::Result;
 use std::ffi::OsString;
 use std::path::Path;
@@ -35,7 +35,7 @@ impl Java {
     pub(crate) fn command(&self, class: &str, args: &[&str]) -> Command {
         let launch = self.launch(class, args);
         let mut command = Command::new(launch.program);
-        command.args(launch.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(launch.args).env_remove(LIBRARIES).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 }

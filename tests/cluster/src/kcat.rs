@@ -1,4 +1,6 @@
 //! Records written and read by `kcat`: an oracle that is not our client.
+//!
+//! It runs on the system's librdkafka. Before 2.6.1 (Debian 12 has 2.0.2) that one does SCRAM in a way that brokers refuse since 3.8.1.
 
 use crate::access::{Access, Mechanism};
 use crate::cluster::Cluster;

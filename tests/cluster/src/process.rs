@@ -1,7 +1,7 @@
 //! A server: its command, its log, and the process if it runs.
 
 use crate::spawner::Spawner;
-use crate::tools::tail;
+use crate::tools::{LIBRARIES, tail};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
@@ -81,6 +81,7 @@ impl Process {
         let log = File::options().create(true).append(true).open(&self.log).with_context(|| format!("log {}", self.log.display()))?;
         self.begins = log.metadata()?.len();
         let mut command = Command::new(&self.launch.program);
+        command.env_remove(LIBRARIES);
         command.args(&self.launch.args).envs(self.launch.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         self.child = Some(spawner.spawn(command)?);

@@ -37,10 +37,14 @@ pub(crate) fn find(program: &str) -> Result<PathBuf> {
     bail!("{program} is missing: apt-get install {package}")
 }
 
+/// Where programs look for libraries first. Under cargo that is where it has built librdkafka, which kcat would take instead of its own,
+/// and be an oracle for itself.
+pub(crate) const LIBRARIES: &str = "LD_LIBRARY_PATH";
+
 /// A command for a program of the system, without input.
 pub(crate) fn command<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> Result<Command> {
     let mut command = Command::new(find(program)?);
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(args).env_remove(LIBRARIES).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Ok(command)
 }
 
