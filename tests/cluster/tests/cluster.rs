@@ -120,6 +120,11 @@ fn changes_topics() -> Result<()> {
     cluster.kcat_write(topic, &[deleted, Record { partition: Some(2), ..Record::new(Some("key"), "") }])?;
     let found: Vec<_> = cluster.kcat_read(topic)?.into_iter().map(|found| (found.partition, found.value)).collect();
     ensure!(found == [(Some(2), None), (Some(2), Some(String::new()))], "{found:?}");
+    let bytes: Vec<u8> = (0..=255).collect();
+    cluster.kcat_write_bytes(topic, Some("bytes"), &bytes)?;
+    let found = cluster.kcat_read_bytes(topic)?;
+    let expected = [(Some(b"key".to_vec()), None), (Some(b"key".to_vec()), Some(Vec::new())), (Some(b"bytes".to_vec()), Some(bytes))];
+    ensure!(found.len() == 3 && expected.iter().all(|expected| found.contains(expected)), "{found:?}");
     cluster.delete_topic(topic)?;
     ensure!(cluster.kcat_read(topic).is_err(), "the topic is still there");
     Ok(())
