@@ -3,13 +3,16 @@
 //! A folder of jars is named after what it was fetched by, and comes to be by a rename when all of it is there: one that exists is whole.
 //! Maven checks the checksum of every artefact.
 
-use crate::tools::{command, run};
+use crate::tools::{find, limited, run};
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// What is fetched: versions are pinned there.
 const POM: &str = include_str!("../pom.xml");
+
+/// The longest that fetching one kind may take, in seconds.
+const LIMIT: u32 = 1800;
 
 /// Where the jars of each kind of server lie.
 #[derive(Clone, Debug)]
@@ -65,7 +68,7 @@ impl Jars {
         let pom = part.path().join("pom.xml");
         std::fs::write(&pom, POM)?;
         let jars = part.path().join("jars");
-        let mut maven = command("mvn", ["-B", "-ntp", "-q", "--strict-checksums", "-f"])?;
+        let mut maven = limited(LIMIT, &find("mvn")?, ["-B", "-ntp", "-q", "--strict-checksums", "-f"]);
         // The registry is published as one archive with all that it needs.
         let goal = if kind == "registry" { "dependency:unpack-dependencies" } else { "dependency:copy-dependencies" };
         maven.arg(&pom).args([&format!("-P{kind}"), goal, "-DincludeScope=runtime"]);

@@ -1,11 +1,14 @@
 //! How Java servers are started: small heaps and a compiler that is quick rather than good, as they live for minutes.
 
 use crate::process::Launch;
-use crate::tools::{LIBRARIES, find};
+use crate::tools::{find, limited};
 use anyhow::Result;
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
+
+/// The longest that a tool may take, in seconds.
+const LIMIT: u32 = 120;
 
 /// A Java program with its class path, arguments to follow.
 #[derive(Clone, Debug)]
@@ -34,8 +37,6 @@ impl Java {
     /// A tool of this class, which is run to its end.
     pub(crate) fn command(&self, class: &str, args: &[&str]) -> Command {
         let launch = self.launch(class, args);
-        let mut command = Command::new(launch.program);
-        command.args(launch.args).env_remove(LIBRARIES).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        limited(LIMIT, &launch.program, launch.args)
     }
 }

@@ -4,13 +4,13 @@
 
 use crate::access::{Access, Mechanism};
 use crate::cluster::Cluster;
-use crate::tools::{command, find, run};
+use crate::tools::{find, limited, run};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::process::Command;
 
 /// The longest that one call may take, in seconds.
-const LIMIT: &str = "60";
+const LIMIT: u32 = 60;
 
 /// What stands between the key and the value of a record, and between records, on kcat's input.
 const KEY_END: char = '\u{1f}';
@@ -38,11 +38,6 @@ impl Record {
     pub fn new(key: Option<&str>, value: &str) -> Self {
         Self { key: key.map(str::to_owned), value: Some(value.to_owned()), ..Self::default() }
     }
-}
-
-/// Why kcat cannot be run; `None` when it can.
-pub fn kcat_is_missing() -> Option<String> {
-    find("kcat").err().map(|error| error.to_string())
 }
 
 impl Cluster {
@@ -108,7 +103,7 @@ impl Cluster {
     /// # Errors
     /// When kcat is not installed, or there is no such way.
     pub fn kcat(&self, access: &Access) -> Result<Command> {
-        let mut kcat = command("timeout", [LIMIT.as_ref(), find("kcat")?.as_os_str()])?;
+        let mut kcat = limited::<&str>(LIMIT, &find("kcat")?, []);
         for (name, value) in self.client_settings(access)? {
             kcat.arg("-X").arg(format!("{name}={value}"));
         }

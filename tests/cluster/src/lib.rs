@@ -43,7 +43,7 @@ pub use acls::{Operation, Pattern, Resource};
 pub use cluster::Cluster;
 pub use folder::owner_of;
 pub use jars::{Jars, fetch};
-pub use kcat::{Record, kcat_is_missing};
+pub use kcat::Record;
 pub use kcat_bytes::Bytes;
 pub use krb5::Krb5Conf;
 pub use options::{Hdfs, Options, Protection};

@@ -13,7 +13,7 @@ const QUOTED_LINES: usize = 20;
 const QUOTED_BYTES: usize = 6_000;
 
 /// The Debian package of each program that is used.
-const PACKAGES: [(&str, &str); 10] = [
+const PACKAGES: [(&str, &str); 9] = [
     ("krb5kdc", "krb5-kdc"),
     ("kdb5_util", "krb5-kdc"),
     ("kadmin.local", "krb5-admin-server"),
@@ -23,7 +23,6 @@ const PACKAGES: [(&str, &str); 10] = [
     ("curl", "curl"),
     ("java", "default-jre-headless"),
     ("mvn", "maven"),
-    ("tar", "tar"),
 ];
 
 /// Where a program is: on the path, or where Debian keeps those of an administrator.
@@ -37,24 +36,36 @@ pub(crate) fn find(program: &str) -> Result<PathBuf> {
     bail!("{program} is missing: apt-get install {package}")
 }
 
+/// The longest that a program may take, in seconds, unless it is given more; and the status that tells of it.
+const LIMIT: u32 = 120;
+const TOOK_TOO_LONG: i32 = 124;
+
 /// Where programs look for libraries first. Under cargo that is where it has built librdkafka, which kcat would take instead of its own,
 /// and be an oracle for itself.
 pub(crate) const LIBRARIES: &str = "LD_LIBRARY_PATH";
 
 /// A command for a program of the system, without input.
 pub(crate) fn command<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> Result<Command> {
-    let mut command = Command::new(find(program)?);
-    command.args(args).env_remove(LIBRARIES).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Ok(command)
+    Ok(limited(LIMIT, &find(program)?, args))
 }
 
-/// Runs a command to its end and gives what it printed; an error has all that it said.
+/// A command that is ended when it takes longer than so many seconds.
+pub(crate) fn limited<S: AsRef<OsStr>>(seconds: u32, program: &Path, args: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["--foreground", "--kill-after=5", &seconds.to_string()]).arg(program).args(args);
+    command.env_remove(LIBRARIES).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs what [`command`] or [`limited`] made to its end and gives what it printed; an error has all that it said.
 pub(crate) fn run(command: &mut Command, input: Option<&[u8]>) -> Result<Vec<u8>> {
     let output = output(command, input)?;
     if !output.status.success() {
-        let told: String = command.get_args().map(|arg| format!(" {}", arg.to_string_lossy())).collect();
+        // Without the words that limit its time.
+        let told: Vec<_> = command.get_args().skip(3).map(OsStr::to_string_lossy).collect();
+        let late = if output.status.code() == Some(TOOK_TOO_LONG) { ", as it took too long" } else { "" };
         let said = [output.stdout, output.stderr].concat();
-        bail!("{}{told} failed ({}):\n{}", command.get_program().display(), output.status, last_lines(&String::from_utf8_lossy(&said)));
+        bail!("{} failed ({}{late}):\n{}", told.join(" "), output.status, last_lines(&String::from_utf8_lossy(&said)));
     }
     Ok(output.stdout)
 }

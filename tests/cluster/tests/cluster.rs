@@ -1,6 +1,6 @@
 //! The test cluster itself: it starts, guards, breaks as it is told to, and leaves nothing behind.
 //!
-//! Two tests have a cluster of their own to break; the others share one broker, or only have a KDC.
+//! Tests that break a server have a cluster of their own, with no more than they need; the others share a broker.
 
 use anyhow::{Context, Result, anyhow, ensure};
 use rdkafka::ClientConfig;
