@@ -8,10 +8,14 @@ use std::sync::Arc;
 /// What a connector is told about the pipeline it is used in.
 #[derive(Clone, Debug)]
 pub struct ConnectorContext {
+    /// The pipeline's name: the job's, in what is named after it outside.
+    pub job: String,
     /// The node's name, for messages.
     pub node: String,
     /// The folder that relative paths start at: the pipeline file's.
     pub base: PathBuf,
+    /// The principal whose tickets this process has, for messages; `None`: it has none.
+    pub principal: Option<String>,
 }
 
 /// A kind of source, sink or both. Registered once, in the binary.

@@ -14,6 +14,9 @@ pub struct Messages {
     pub ranges: Vec<Range<usize>>,
     /// The offset of each message in its split; as many as `ranges`.
     pub offsets: Vec<u64>,
+    /// What came beside each message (a key, a timestamp), as columns with a row for every message: for the decoder of the same source,
+    /// which knows what they are. `None`: nothing did.
+    pub beside: Option<RecordBatch>,
 }
 
 impl Messages {

@@ -5,19 +5,23 @@
 //! columns. A sink opens a [`SinkWriter`] a subtask; what the writer has finished waits as [`Pending`] until the [`Committer`] makes
 //! it visible. Nothing here knows of the engine, of plugins or of any one connector.
 
+mod commit_point;
 pub mod conformance;
 mod connector;
 mod error;
 mod format;
 mod options;
 mod problem;
+mod secret;
 mod sink;
 mod source;
 
+pub use commit_point::{CommitError, CommitPoint, CommitRecord};
 pub use connector::{Connector, ConnectorContext};
 pub use error::ConnectorError;
 pub use format::{BadRow, Decoded, Decoder, Encoder, Messages};
 pub use options::{Options, OptionsDoc, suggest};
 pub use problem::{Problem, Problems};
+pub use secret::{Secret, SecretError, SecretText};
 pub use sink::{Accepts, Committer, Pending, Sink, SinkContext, SinkWriter};
 pub use source::{Fetched, Mark, Source, Split, SplitProgress, SplitReader};

@@ -6,10 +6,11 @@
 //! checkpoint has pending ([`Committer::recover`]), deletes what the runs before it began in vain ([`Committer::clean`]), and opens writers
 //! then; what was begun is never written on.
 
-use crate::ConnectorError;
+use crate::{CommitPoint, ConnectorError};
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use stygian_core::SubtaskId;
 
 /// The kinds of streams a sink can take.
@@ -30,6 +31,9 @@ pub struct SinkContext {
     pub subtask: SubtaskId,
     /// Different for every run of a job.
     pub attempt: String,
+    /// Whether what is written becomes visible by the job's commit point ([`Sink::commit_point`]), which was fenced for this run; else as soon
+    /// as it is written, or by the committer.
+    pub transactional: bool,
 }
 
 /// Something finished that waits to be made visible: the connector's own words, opaque to the engine, stored in checkpoints.
@@ -51,6 +55,10 @@ pub trait Sink: Send + Sync {
 
     /// What makes finished work visible; one a job.
     fn committer(&self) -> Box<dyn Committer>;
+
+    /// The transactions outside by which its work becomes visible in an exactly-once job, whose checkpoints are then committed by them; all
+    /// sinks of a job that share them give the same one. `None`: its work becomes visible by its committer alone.
+    fn commit_point(&self) -> Option<Arc<dyn CommitPoint>>;
 }
 
 /// Writes the rows of one subtask. All methods run on the I/O runtime, one at a time.

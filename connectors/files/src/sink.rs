@@ -5,7 +5,8 @@ use crate::folder;
 use crate::source::blocking;
 use crate::writer::{FilesWriter, WriterSpec};
 use async_trait::async_trait;
-use stygian_api::{Accepts, Committer, ConnectorError, Sink, SinkContext, SinkWriter};
+use std::sync::Arc;
+use stygian_api::{Accepts, CommitPoint, Committer, ConnectorError, Sink, SinkContext, SinkWriter};
 
 /// A folder that files are written into.
 #[derive(Debug)]
@@ -29,5 +30,9 @@ impl Sink for FilesSink {
 
     fn committer(&self) -> Box<dyn Committer> {
         Box::new(Renamer { root: self.spec.root.clone(), sink: self.spec.sink.clone() })
+    }
+
+    fn commit_point(&self) -> Option<Arc<dyn CommitPoint>> {
+        None
     }
 }

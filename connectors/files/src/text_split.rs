@@ -75,7 +75,7 @@ impl TextSplit {
     fn begin_overlong(&mut self) {
         let cut = self.rest.len().min(self.max_row_bytes + 1);
         let range = 0..cut;
-        self.overlong = Some(Messages { buffer: self.rest.slice(..cut), ranges: vec![range], offsets: vec![self.at] });
+        self.overlong = Some(Messages { buffer: self.rest.slice(..cut), ranges: vec![range], offsets: vec![self.at], beside: None });
     }
 
     /// Looks for the end of an overlong message.

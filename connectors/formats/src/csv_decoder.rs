@@ -178,8 +178,12 @@ mod tests {
     }
 
     fn reason(message: &[u8]) -> String {
-        let messages =
-            Messages { buffer: Bytes::copy_from_slice(message), ranges: std::iter::once(0..message.len()).collect(), offsets: vec![0] };
+        let messages = Messages {
+            buffer: Bytes::copy_from_slice(message),
+            ranges: std::iter::once(0..message.len()).collect(),
+            offsets: vec![0],
+            beside: None,
+        };
         let decoded = decoder(&CsvOptions::default()).decode(&messages);
         assert_eq!((decoded.rows.num_rows(), decoded.bad.len()), (0, 1), "{}", String::from_utf8_lossy(message));
         decoded.bad[0].reason.clone()

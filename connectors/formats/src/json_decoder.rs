@@ -155,8 +155,12 @@ mod tests {
     }
 
     fn reason(message: &[u8]) -> String {
-        let messages =
-            Messages { buffer: Bytes::copy_from_slice(message), ranges: std::iter::once(0..message.len()).collect(), offsets: vec![0] };
+        let messages = Messages {
+            buffer: Bytes::copy_from_slice(message),
+            ranges: std::iter::once(0..message.len()).collect(),
+            offsets: vec![0],
+            beside: None,
+        };
         let decoded = decoder().decode(&messages);
         assert_eq!((decoded.rows.num_rows(), decoded.bad.len()), (0, 1), "{}", String::from_utf8_lossy(message));
         decoded.bad[0].reason.clone()
@@ -269,7 +273,7 @@ mod tests {
             let buffer: Bytes = messages.concat().into();
             let mut start = 0;
             let ranges = messages.iter().map(|m| { start += m.len(); start - m.len()..start }).collect();
-            let decoded = decoder().decode(&Messages { buffer, ranges, offsets: vec![0; messages.len()] });
+            let decoded = decoder().decode(&Messages { buffer, ranges, offsets: vec![0; messages.len()], beside: None });
             let expected: Vec<Option<(String, Option<i64>)>> = messages.iter().map(|m| reference(m)).collect();
             let bad: Vec<usize> = (0..messages.len()).filter(|at| expected[*at].is_none()).collect();
             prop_assert_eq!(decoded.bad.iter().map(|bad| bad.message).collect::<Vec<_>>(), bad);

@@ -12,8 +12,8 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stygian_api::{
-    Accepts, Committer, Connector, ConnectorContext, ConnectorError, Options, OptionsDoc, Pending, Problems, Sink, SinkContext, SinkWriter,
-    Source,
+    Accepts, CommitPoint, Committer, Connector, ConnectorContext, ConnectorError, Options, OptionsDoc, Pending, Problems, Sink,
+    SinkContext, SinkWriter, Source,
 };
 use stygian_core::StreamSchema;
 
@@ -194,6 +194,10 @@ impl Sink for CollectSink {
 
     fn committer(&self) -> Box<dyn Committer> {
         Box::new(CollectCommitter(self.clone()))
+    }
+
+    fn commit_point(&self) -> Option<Arc<dyn CommitPoint>> {
+        None
     }
 }
 

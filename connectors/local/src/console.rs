@@ -12,8 +12,8 @@ use std::fmt;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use stygian_api::{
-    Accepts, Committer, Connector, ConnectorContext, ConnectorError, Options, OptionsDoc, Pending, Problems, Sink, SinkContext, SinkWriter,
-    Source,
+    Accepts, CommitPoint, Committer, Connector, ConnectorContext, ConnectorError, Options, OptionsDoc, Pending, Problems, Sink,
+    SinkContext, SinkWriter, Source,
 };
 use stygian_core::StreamSchema;
 
@@ -118,6 +118,10 @@ impl Sink for ConsoleSink {
 
     fn committer(&self) -> Box<dyn Committer> {
         Box::new(NothingToCommit)
+    }
+
+    fn commit_point(&self) -> Option<Arc<dyn CommitPoint>> {
+        None
     }
 }
 

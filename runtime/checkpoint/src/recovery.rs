@@ -45,6 +45,8 @@ pub enum ExpectedUuid {
 pub enum StartFrom {
     /// The newest checkpoint; from nothing only if there never was one.
     Newest,
+    /// What a commit record outside says was committed last: this one. Manifests above it were never committed, and are passed over.
+    Recorded(Box<Manifest>),
     /// `--recover-latest`: the newest checkpoint that is whole, which is this one; what came after it is given up.
     Whole(Box<Manifest>),
     /// `--from-savepoint`: this content, whose files were copied into the job's storage ([`CheckpointStorage::adopt`]).
@@ -139,7 +141,7 @@ pub fn decide(run: &StartingRun, from: &StartFrom, found: &Found, storage: &str)
             let uuid = newest.as_ref().and_then(|newest| newest.as_ref().ok()).map_or(new_uuid, |newest| newest.uuid);
             Ok(Manifest { uuid, ..take_over(content) })
         }
-        (StartFrom::Whole(content), _) => check_history(run, content, storage).map(|()| take_over(content)),
+        (StartFrom::Recorded(content) | StartFrom::Whole(content), _) => check_history(run, content, storage).map(|()| take_over(content)),
         (StartFrom::Newest, Some(Ok(newest))) => check_history(run, newest, storage).map(|()| take_over(newest)),
         (StartFrom::Newest, Some(Err(error))) => Err(again(error).into()),
         (StartFrom::Newest, None) if found.state => Err(RecoveryError::Lost { storage: storage.to_owned() }),

@@ -1,6 +1,7 @@
 //! What a run goes on from: its checkpoints' folder is taken over, and the checkpoint found there must fit the pipeline as it is now.
 
 use crate::args::RunArgs;
+use crate::commit_point;
 use crate::failure::Failure;
 use crate::folders;
 use crate::load::Loaded;
@@ -31,8 +32,12 @@ pub(crate) struct Durable {
     settings: CheckpointSettings,
     at_least_once: bool,
     folder: PathBuf,
-    /// The newest that was seen.
+    /// The newest that is known to be committed.
     taken: Option<CheckpointId>,
+    /// The newest that was seen.
+    seen: Option<CheckpointId>,
+    /// Checkpoints are committed by a record outside: one that is seen need not be committed.
+    is_recorded: bool,
     /// The job's identity, since its first start.
     uuid: Option<JobUuid>,
     /// Whether what was asked for on the command line has been done.
@@ -51,7 +56,7 @@ impl Durable {
             .map_err(Failure::input)?;
         let storage = Arc::new(CheckpointStorage::local(&folder).map_err(Failure::input)?);
         let (settings, at_least_once) = (settings(wanted), wanted.mode == Mode::AtLeastOnce);
-        Ok(Some(Self { storage, settings, at_least_once, folder, taken: None, uuid: None, started: false }))
+        Ok(Some(Self { storage, settings, at_least_once, folder, taken: None, seen: None, is_recorded: false, uuid: None, started: false }))
     }
 
     /// Takes over the job's checkpoints: from now on no other process can commit one.
@@ -66,14 +71,24 @@ impl Durable {
         terminal: &Terminal,
     ) -> Result<CheckpointSpec, Failure> {
         let mut planned = spec.planned(args.drop_state.iter().map(OperatorId::new).collect());
+        let point = if self.at_least_once { None } else { commit_point::of(spec)? };
+        let record = match &point {
+            Some(point) => commit_point::fence(&**point).await?,
+            None => None,
+        };
+        let new = ExpectedUuid::New(JobUuid::from_random(random()?));
+        let known = record.as_ref().filter(|_| self.started || !args.fresh).and_then(commit_point::identity);
         let run = StartingRun {
             job: spec.name.clone(),
-            uuid: ExpectedUuid::New(JobUuid::from_random(random()?)),
+            uuid: known.unwrap_or(new),
             attempt: AttemptId::from_random(random()?),
             max_parallelism: planned.max_parallelism,
             wall_micros: SystemClock.now(),
         };
-        let from = if self.started { StartFrom::Newest } else { start_from(&self.storage, run.attempt, args, terminal).await? };
+        let mut from = if self.started { StartFrom::Newest } else { start_from(&self.storage, run.attempt, args, terminal).await? };
+        if let (StartFrom::Newest, Some(point)) = (&from, &point) {
+            from = commit_point::recorded(&self.storage, &**point, record.as_ref()).await?;
+        }
         let content = content(&self.storage, &from).await?;
         self.check_is_ours(content.as_ref())?;
         if let Some(content) = content {
@@ -84,6 +99,9 @@ impl Durable {
             fit(&content, &planned)?;
         }
         let manifest = self.storage.take_over(&run, &from).await.map_err(refused)?;
+        if let Some(point) = &point {
+            commit_point::begin(&**point, &manifest).await?;
+        }
         let mut facts = BTreeMap::new();
         for (operator, UsedPlugin { name, version, component }) in plugins {
             let digest = self.storage.keep_plugin(&component).await?;
@@ -92,11 +110,16 @@ impl Durable {
         if !args.quiet {
             tell(&manifest, &from, &self.folder, args, terminal);
         }
-        (self.taken, self.uuid) = (Some(manifest.id), Some(manifest.uuid));
+        (self.taken, self.seen, self.uuid) = (Some(manifest.id), Some(manifest.id), Some(manifest.uuid));
+        self.is_recorded = point.is_some();
         let restore = fit(&manifest, &planned)?;
         let Self { storage, settings, at_least_once, .. } = self;
-        let (storage, settings, at_least_once) = (storage.clone(), *settings, *at_least_once);
-        Ok(CheckpointSpec { storage, settings, at_least_once, attempt: run.attempt, plugins: facts, restore })
+        let (storage, mut settings, at_least_once) = (storage.clone(), *settings, *at_least_once);
+        if point.is_some() {
+            // Rows behind the barrier of a checkpoint that fails are in a transaction of their own, which no later one can take in.
+            settings.tolerated_failures = 0;
+        }
+        Ok(CheckpointSpec { storage, settings, at_least_once, commit_point: point, attempt: run.attempt, plugins: facts, restore })
     }
 
     /// A job that has run goes on from what it has committed, or not at all.
@@ -127,8 +150,11 @@ impl Durable {
     /// When the folder cannot be read.
     pub(crate) async fn came_on(&mut self) -> Result<bool, Failure> {
         let newest = self.storage.list().await?.last().copied();
-        let came_on = newest > self.taken;
-        self.taken = newest.max(self.taken);
+        let came_on = newest > self.seen;
+        self.seen = newest.max(self.seen);
+        if !self.is_recorded {
+            self.taken = self.seen;
+        }
         Ok(came_on)
     }
 
@@ -171,7 +197,7 @@ fn refused(error: impl Into<RecoveryError>) -> Failure {
 async fn content(storage: &CheckpointStorage, from: &StartFrom) -> Result<Option<Manifest>, Failure> {
     match from {
         StartFrom::Nothing => Ok(None),
-        StartFrom::Whole(manifest) | StartFrom::Savepoint(manifest) => Ok(Some((**manifest).clone())),
+        StartFrom::Recorded(manifest) | StartFrom::Whole(manifest) | StartFrom::Savepoint(manifest) => Ok(Some((**manifest).clone())),
         StartFrom::Newest => Ok(storage.look().await.map_err(refused)?.newest.and_then(Result::ok)),
     }
 }
@@ -195,6 +221,7 @@ fn tell(manifest: &Manifest, from: &StartFrom, folder: &Path, args: &RunArgs, te
         (StartFrom::Whole(content), _) => {
             format!("going on from checkpoint {} in {folder}, the newest that is whole; {stays}\n", content.id)
         }
+        (StartFrom::Recorded(content), _) => format!("going on from checkpoint {} in {folder}\n", content.id),
         (StartFrom::Newest, Some(before)) if manifest.kind != Kind::First => format!("going on from checkpoint {before} in {folder}\n"),
         _ => format!("a first start; checkpoints go to {folder}\n"),
     };

@@ -137,7 +137,12 @@ impl<'a> Loading<'a> {
     }
 
     fn context(&self, node: &str) -> ConnectorContext {
-        ConnectorContext { node: node.to_owned(), base: self.base.clone() }
+        ConnectorContext {
+            job: self.pipeline.name.clone(),
+            node: node.to_owned(),
+            base: self.base.clone(),
+            principal: self.pipeline.kerberos.as_ref().map(|kerberos| kerberos.principal.clone()),
+        }
     }
 
     async fn sources(&mut self) {

@@ -6,6 +6,7 @@
 mod args;
 mod cases;
 mod checkpoints;
+mod commit_point;
 mod connectors;
 mod control;
 mod durable;

@@ -10,7 +10,12 @@ pub(crate) struct Registry(Vec<Box<dyn Connector>>);
 impl Registry {
     pub(crate) fn new(terminal: &Terminal) -> Self {
         let console = stygian_local::Console::new(Arc::new(Mutex::new(Out(terminal.clone()))));
-        Self(vec![Box::new(stygian_files::Files), Box::new(stygian_local::Generator), Box::new(console)])
+        Self(vec![
+            Box::new(stygian_files::Files),
+            Box::new(stygian_kafka::Kafka::default()),
+            Box::new(stygian_local::Generator),
+            Box::new(console),
+        ])
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &dyn Connector> {

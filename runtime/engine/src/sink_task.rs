@@ -165,7 +165,7 @@ mod tests {
     async fn parcels_after(elements: Vec<StreamElement>) -> (Result<(), JobError>, usize) {
         let (to, from) = channel(4, ByteSize::mib(1));
         let (finished, mut parcels) = mpsc::channel(4);
-        let context = SinkContext { job: "job".to_owned(), subtask: SubtaskId(0), attempt: "1".to_owned() };
+        let context = SinkContext { job: "job".to_owned(), subtask: SubtaskId(0), attempt: "1".to_owned(), transactional: false };
         let sink = Arc::new(CollectSink::default());
         let task = SinkTask {
             node: OperatorId::new("out"),

@@ -176,6 +176,7 @@ impl Wiring {
 
     fn sink(&mut self, subtasks: &[SubtaskId], node: &OperatorId, sink: &Arc<dyn stygian_api::Sink>) -> Vec<Outlet> {
         let at_least_once = self.shared.as_ref().is_some_and(|shared| shared.at_least_once);
+        let transactional = self.shared.as_ref().is_some_and(|shared| shared.transactional) && sink.commit_point().is_some();
         let (finished, to_commit) = mpsc::channel(PENDING_PARCELS);
         self.wired.committers.push(Committing { node: node.clone(), committer: sink.committer(), finished: to_commit });
         let mut writer = |subtask: &SubtaskId| {
@@ -188,7 +189,7 @@ impl Wiring {
             self.wired.sinks.push(SinkTask {
                 node: node.clone(),
                 sink: sink.clone(),
-                context: SinkContext { job: self.job.clone(), subtask: *subtask, attempt: self.attempt.clone() },
+                context: SinkContext { job: self.job.clone(), subtask: *subtask, attempt: self.attempt.clone(), transactional },
                 from,
                 finished,
                 counters: self.metrics.subtask(node, NodeKind::Sink),

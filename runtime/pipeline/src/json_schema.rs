@@ -4,6 +4,7 @@
 
 use crate::captures::CapturesKeys;
 use crate::checkpoint::CheckpointKeys;
+use crate::kerberos::KerberosKeys;
 use crate::keys::{OperatorKeys, SinkKeys, SourceKeys};
 use crate::restart::RestartKeys;
 use crate::settings::SettingsKeys;
@@ -39,6 +40,8 @@ pub fn json_schema(sources: &[ConnectorDoc<'_>], sinks: &[ConnectorDoc<'_>], lim
     let checkpoint = closed(part(document::<CheckpointKeys>(), "checkpoint", &mut defs));
     let restart = closed(part(document::<RestartKeys>(), "restart", &mut defs));
     let state = closed(part(document::<StateKeys>(), "state", &mut defs));
+    let mut kerberos = closed(part(document::<KerberosKeys>(), "kerberos", &mut defs));
+    set(&mut kerberos, "required", json!(["principal", "keytab"]));
     let mut schema = json!({
         "$defs": defs,
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -54,6 +57,7 @@ pub fn json_schema(sources: &[ConnectorDoc<'_>], sinks: &[ConnectorDoc<'_>], lim
             "checkpoint": checkpoint,
             "restart": restart,
             "state": state,
+            "kerberos": kerberos,
             "source": nodes("Where rows come from: `[source.NAME]`.", &source),
             "operator": nodes("What is done with them: `[operator.NAME]`.", &operator),
             "sink": nodes("Where they go: `[sink.NAME]`.", &sink),

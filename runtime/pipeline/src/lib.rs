@@ -11,6 +11,7 @@ mod checkpoint;
 mod dedup;
 mod graph;
 mod json_schema;
+mod kerberos;
 mod keys;
 mod literal;
 mod nodes;
@@ -29,6 +30,7 @@ mod window;
 pub use captures::Captures;
 pub use checkpoint::{Checkpoint, Mode};
 pub use json_schema::{ConnectorDoc, json_schema};
+pub use kerberos::Kerberos;
 pub use literal::Literal;
 pub use nodes::{
     AggregateBy, DedupUse, InputRef, Instances, NamedAggregate, NamedSql, OnError, OperatorKind, OperatorNode, OrderUse, PluginUse,

@@ -6,6 +6,7 @@
 use crate::captures::{Captures, CapturesKeys};
 use crate::checkpoint::{Checkpoint, CheckpointKeys};
 use crate::graph::{self, Declared};
+use crate::kerberos::{Kerberos, KerberosKeys};
 use crate::keys::{SinkKeys, SourceKeys};
 use crate::nodes::{InputRef, SinkNode, SourceNode};
 use crate::pipeline::{MAX_FILE_BYTES, Pipeline};
@@ -24,8 +25,8 @@ use toml::de::{DeTable, DeValue};
 /// The most nodes of a pipeline.
 const MAX_NODES: usize = 1_000;
 const DEFAULT_WATERMARK_DELAY: Span = Span::secs(5);
-pub(crate) const ROOT_KEYS: [&str; 10] =
-    ["name", "settings", "limits", "captures", "checkpoint", "restart", "state", "source", "operator", "sink"];
+pub(crate) const ROOT_KEYS: [&str; 11] =
+    ["name", "settings", "limits", "captures", "checkpoint", "restart", "state", "kerberos", "source", "operator", "sink"];
 
 /// Reads and checks a file: what of it is sound, and every problem. `Err` where it is no TOML or too large.
 pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
@@ -44,6 +45,7 @@ pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
     let checkpoint = checkpoint(root, &mut reading);
     let restart = restart(root, checkpoint.is_some(), &mut reading);
     let state = state(root, &mut reading);
+    let kerberos = kerberos(root, &mut reading);
     if !check_size(root, &mut reading) {
         return Err(Problems(reading.take_problems()));
     }
@@ -55,7 +57,21 @@ pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
     sort(&mut warnings);
     let name = name.unwrap_or_default();
     Ok((
-        Pipeline { name, text: shared, settings, limits, captures, checkpoint, restart, state, sources, operators, sinks, warnings },
+        Pipeline {
+            name,
+            text: shared,
+            settings,
+            limits,
+            captures,
+            checkpoint,
+            restart,
+            state,
+            kerberos,
+            sources,
+            operators,
+            sinks,
+            warnings,
+        },
         problems,
     ))
 }
@@ -108,6 +124,13 @@ fn checkpoint(root: &DeTable<'_>, reading: &mut Reading<'_>) -> Option<Checkpoin
     let table = reading.as_table("checkpoint", value, "write `[checkpoint]`")?;
     let keys: CheckpointKeys = reading.table(table, value.span(), Others::None);
     Some(keys.check(reading))
+}
+
+fn kerberos(root: &DeTable<'_>, reading: &mut Reading<'_>) -> Option<Kerberos> {
+    let value = root.get("kerberos")?;
+    let table = reading.as_table("kerberos", value, "write `[kerberos]`")?;
+    let keys: KerberosKeys = reading.table(table, value.span(), Others::None);
+    keys.check(value.span(), reading)
 }
 
 fn restart(root: &DeTable<'_>, checkpoints: bool, reading: &mut Reading<'_>) -> Restart {

@@ -2,6 +2,7 @@
 
 use crate::captures::Captures;
 use crate::checkpoint::Checkpoint;
+use crate::kerberos::Kerberos;
 use crate::nodes::{OperatorNode, SinkNode, SourceNode};
 use crate::parse;
 use crate::restart::Restart;
@@ -39,6 +40,8 @@ pub struct Pipeline {
     pub restart: Restart,
     /// Where keyed state is held.
     pub state: State,
+    /// Who the job is to guarded clusters; `None`: nobody.
+    pub kerberos: Option<Kerberos>,
     /// Where rows come from, in the order of the file.
     pub sources: Vec<SourceNode>,
     /// What is done with them, in the order of the file.

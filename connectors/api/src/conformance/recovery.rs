@@ -90,7 +90,7 @@ impl Run<'_> {
     /// Has a new run finish the rows so many times, each time as if for a checkpoint, and crashes it.
     async fn finished(&mut self, sink: &dyn Sink, job: &str, times: usize) -> Result<Vec<Pending>, Finding> {
         self.attempts += 1;
-        let context = SinkContext { job: job.into(), subtask: SubtaskId(0), attempt: format!("r{}", self.attempts) };
+        let context = SinkContext { job: job.into(), subtask: SubtaskId(0), attempt: format!("r{}", self.attempts), transactional: false };
         let mut writer = sink.open(context).await.map_err(|e| told(&e))?;
         let mut pending = Vec::new();
         for _ in 0..times {

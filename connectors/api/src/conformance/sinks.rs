@@ -55,7 +55,7 @@ impl SinkCase<'_> {
 
 impl Run<'_> {
     async fn open(&self, attempt: &str, subtask: u16) -> Result<Box<dyn SinkWriter>, Finding> {
-        let context = SinkContext { job: "job".to_owned(), subtask: SubtaskId(subtask), attempt: attempt.to_owned() };
+        let context = SinkContext { job: "job".to_owned(), subtask: SubtaskId(subtask), attempt: attempt.to_owned(), transactional: false };
         self.case.sink.open(context).await.map_err(|e| told(&e))
     }
 

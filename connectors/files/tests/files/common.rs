@@ -11,7 +11,7 @@ use stygian_core::StreamSchema;
 use stygian_files::Files;
 
 pub(crate) fn context(base: &Path) -> ConnectorContext {
-    ConnectorContext { node: "node".into(), base: base.to_owned() }
+    ConnectorContext { job: "job".into(), node: "node".into(), base: base.to_owned(), principal: None }
 }
 
 pub(crate) async fn source(base: &Path, options: &str) -> Result<Arc<dyn Source>, Problems> {

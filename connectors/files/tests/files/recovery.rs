@@ -43,7 +43,7 @@ impl Outside for Folder {
 
 /// A sink of another node.
 async fn stranger(folder: &Path, options: &str, rows: &arrow_array::RecordBatch) -> Arc<dyn Sink> {
-    let context = ConnectorContext { node: "stranger".into(), base: folder.to_owned() };
+    let context = ConnectorContext { job: "job".into(), node: "stranger".into(), base: folder.to_owned(), principal: None };
     let sink = Files.sink(&Options::of_text(options), &context, &StreamSchema::append(rows.schema())).await;
     sink.expect("a sink")
 }
@@ -72,7 +72,7 @@ async fn recovers_in_every_format() {
 }
 
 async fn finish(sink: &dyn Sink, job: &str, attempt: &str) -> Vec<Pending> {
-    let context = SinkContext { job: job.into(), subtask: SubtaskId(0), attempt: attempt.into() };
+    let context = SinkContext { job: job.into(), subtask: SubtaskId(0), attempt: attempt.into(), transactional: false };
     let mut writer = sink.open(context).await.expect("a writer");
     writer.write(sample(9)).await.expect("written");
     writer.pre_commit().await.expect("finished")
@@ -141,7 +141,7 @@ async fn a_run_that_was_taken_for_dead_finds_its_file_gone_or_replaced() {
     let folder = tempfile::tempdir().expect("a folder");
     let sink = sink(folder.path(), "path = \".\"\nformat = \"json\"", &sample(1)).await.expect("a sink");
     for replaced in [false, true] {
-        let context = SinkContext { job: "job".into(), subtask: SubtaskId(0), attempt: replaced.to_string() };
+        let context = SinkContext { job: "job".into(), subtask: SubtaskId(0), attempt: replaced.to_string(), transactional: false };
         let mut dead = sink.open(context).await.expect("a writer");
         dead.write(sample(2)).await.expect("written");
         let begun = files_in(folder.path());

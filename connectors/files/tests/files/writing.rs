@@ -15,7 +15,7 @@ use stygian_core::{ColumnType, SubtaskId};
 const NO_BYTES: &str = "xxh3-128:99aa06d3014798d86001c324468d497f";
 
 fn writer_context(subtask: u16) -> SinkContext {
-    SinkContext { job: "job".into(), subtask: SubtaskId(subtask), attempt: "1".into() }
+    SinkContext { job: "job".into(), subtask: SubtaskId(subtask), attempt: "1".into(), transactional: false }
 }
 
 async fn writer(sink: &dyn Sink) -> Box<dyn SinkWriter> {
@@ -104,7 +104,10 @@ async fn names_tell_attempt_subtask_number_job_and_sink() {
     let folder = tempfile::tempdir().expect("a folder");
     let rows = events(&[(None, None, "1")]);
     let sink = sink(folder.path(), "path = \"out\"\nformat = \"json\"", &rows).await.expect("a sink");
-    let mut writer = sink.open(SinkContext { job: "job".into(), subtask: SubtaskId(3), attempt: "a/../b".into() }).await.expect("a writer");
+    let mut writer = sink
+        .open(SinkContext { job: "job".into(), subtask: SubtaskId(3), attempt: "a/../b".into(), transactional: false })
+        .await
+        .expect("a writer");
     writer.write(rows.clone()).await.expect("written");
     let out = folder.path().join("out");
     assert_eq!(files_in(&out), [".part-a%2F..%2Fb-3-0.jsonl=job=node.inprogress"]);

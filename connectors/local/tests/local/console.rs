@@ -21,7 +21,9 @@ async fn sink(console: &Console, options: &str) -> Arc<dyn Sink> {
 }
 
 async fn writer(sink: &dyn Sink, subtask: u16) -> Box<dyn SinkWriter> {
-    sink.open(SinkContext { job: "job".into(), subtask: SubtaskId(subtask), attempt: "1".into() }).await.expect("a writer")
+    sink.open(SinkContext { job: "job".into(), subtask: SubtaskId(subtask), attempt: "1".into(), transactional: false })
+        .await
+        .expect("a writer")
 }
 
 fn shown(out: &Arc<Mutex<Vec<u8>>>) -> String {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use stygian_api::ConnectorContext;
 
 fn context() -> ConnectorContext {
-    ConnectorContext { node: "node".into(), base: PathBuf::new() }
+    ConnectorContext { job: "job".into(), node: "node".into(), base: PathBuf::new(), principal: None }
 }
 
 /// An error with its causes.

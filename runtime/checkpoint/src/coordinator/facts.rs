@@ -92,6 +92,8 @@ pub enum Written {
     NotWritten(String),
     /// It may be there.
     Unknown(String),
+    /// It is there, but the transaction that would have committed it is lost, with the output of this run since the last one.
+    Lost(String),
 }
 
 /// Something to be done.

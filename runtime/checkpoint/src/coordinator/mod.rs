@@ -191,6 +191,7 @@ impl Coordinator {
             Written::Committed => self.commit(now, out),
             Written::NotWritten(reason) => self.give_up(now, &format!("its manifest could not be written: {reason}"), out),
             Written::Unknown(_) => writing.retry_at = Some(now + RETRY_AFTER),
+            Written::Lost(reason) => self.fail(format!("checkpoint {id} could not be committed: {reason}"), out),
             Written::Fenced(by) => self.fail(format!("another process has taken over this job ({by}); this one stops"), out),
         }
     }

@@ -14,9 +14,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stygian_api::{Committer, ConnectorError, Pending};
+use stygian_api::{CommitError, CommitPoint, CommitRecord, Committer, ConnectorError, Pending};
 use stygian_checkpoint::{
     AttemptId, CheckpointError, CheckpointStorage, CommitOutcome, Coordinator, Decision, Digest, Fact, Garbage, InUse, Manifest, Moment,
+    Written,
 };
 use stygian_core::kill_point::kill_point;
 use stygian_core::{CheckpointId, OperatorId};
@@ -40,6 +41,7 @@ pub(crate) const FACTS: usize = 64;
 pub(crate) struct Coordination {
     coordinator: Coordinator,
     storage: Arc<CheckpointStorage>,
+    commit_point: Option<Arc<dyn CommitPoint>>,
     attempt: AttemptId,
     /// Plugins of this run, which must not be taken for garbage.
     plugins: BTreeSet<Digest>,
@@ -72,7 +74,7 @@ impl Commits {
 
 /// Something that was carried out.
 enum Done {
-    Wrote(CheckpointId, CommitOutcome),
+    Wrote(CheckpointId, Written),
     Copied { request: String, result: Result<(), String> },
     Visible { sink: OperatorId, committer: Box<dyn Committer>, through: CheckpointId, result: Result<(), ConnectorError> },
     Collected(Result<Garbage, CheckpointError>),
@@ -94,7 +96,7 @@ impl Coordination {
         wired: &mut Wired,
         stop: Stop,
     ) -> Self {
-        let CheckpointSpec { storage, settings, attempt, plugins, restore, .. } = spec;
+        let CheckpointSpec { storage, settings, commit_point, attempt, plugins, restore, .. } = spec;
         let digests = plugins.values().map(|plugin| plugin.digest.clone()).collect();
         let committers: BTreeMap<OperatorId, Commits> = std::mem::take(&mut wired.committers)
             .into_iter()
@@ -110,6 +112,7 @@ impl Coordination {
         Self {
             coordinator,
             storage,
+            commit_point,
             attempt,
             plugins: digests,
             retained: settings.retained,
@@ -187,7 +190,9 @@ impl Coordination {
                 self.counters.failed();
                 tracing::warn!(checkpoint = id.0, "the checkpoint was given up: {reason}");
             }
-            Decision::Write { skipped, manifest } => work.push(write(self.storage.clone(), skipped, manifest)),
+            Decision::Write { skipped, manifest } => {
+                work.push(write(self.storage.clone(), self.commit_point.clone(), skipped, manifest));
+            }
             Decision::Committed { id } => {
                 tracing::debug!(checkpoint = id.0, "committed");
                 let (before, committed) = (self.outcomes.committed(), self.coordinator.committed().clone());
@@ -222,8 +227,8 @@ impl Coordination {
     fn done(&mut self, done: Done, work: &FuturesUnordered<BoxFuture<'static, Done>>) -> Result<Option<Fact>, JobError> {
         match done {
             Done::Wrote(id, outcome) => {
-                self.fenced |= matches!(outcome, CommitOutcome::Fenced { .. });
-                Ok(Some(Fact::Wrote { id, outcome: outcome.written() }))
+                self.fenced |= matches!(outcome, Written::Fenced(_));
+                Ok(Some(Fact::Wrote { id, outcome }))
             }
             Done::Visible { sink, committer, through, result } => {
                 result.map_err(|source| JobError::Sink { sink: sink.clone(), source })?;
@@ -261,8 +266,37 @@ impl Commits {
     }
 }
 
-fn write(storage: Arc<CheckpointStorage>, skipped: Vec<Manifest>, manifest: Box<Manifest>) -> BoxFuture<'static, Done> {
-    Box::pin(async move { Done::Wrote(manifest.id, storage.commit(&skipped, &manifest).await) })
+fn write(
+    storage: Arc<CheckpointStorage>,
+    point: Option<Arc<dyn CommitPoint>>,
+    skipped: Vec<Manifest>,
+    manifest: Box<Manifest>,
+) -> BoxFuture<'static, Done> {
+    Box::pin(async move {
+        let outcome = match (storage.commit(&skipped, &manifest).await, point) {
+            (CommitOutcome::Committed, Some(point)) => record(&*point, &manifest).await,
+            (outcome, _) => outcome.written(),
+        };
+        Done::Wrote(manifest.id, outcome)
+    })
+}
+
+/// The manifest is there; what makes it count is outside.
+async fn record(point: &dyn CommitPoint, manifest: &Manifest) -> Written {
+    kill_point("transaction-open");
+    let record = CommitRecord { job: manifest.uuid.to_string(), checkpoint: manifest.id.0 };
+    let outcome = match point.commit(&record).await {
+        Ok(()) => Written::Committed,
+        Err(error @ CommitError::Fenced(_)) => Written::Fenced(format!("{}: {}", point.name(), with_causes(&error))),
+        Err(error @ CommitError::Unknown(_)) => {
+            let text = format!("{}: {}", point.name(), with_causes(&error));
+            tracing::warn!(checkpoint = manifest.id.0, "the commit is tried again: {text}");
+            Written::Unknown(text)
+        }
+        Err(error @ CommitError::Failed(_)) => Written::Lost(format!("{}: {}", point.name(), with_causes(&error))),
+    };
+    kill_point("transaction-committed");
+    outcome
 }
 
 fn copy(storage: Arc<CheckpointStorage>, request: String, manifest: Box<Manifest>, to: Arc<CheckpointStorage>) -> BoxFuture<'static, Done> {

@@ -16,6 +16,7 @@ pub(crate) use starting::{Starting, recover};
 use crate::spec::{Head, JobSpec, OutletSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use stygian_api::CommitPoint;
 use stygian_checkpoint::{AttemptId, CheckpointSettings, CheckpointStorage, PlannedJob, PlannedOperator, PluginFacts, RestorePlan};
 use stygian_core::OperatorId;
 
@@ -29,6 +30,8 @@ pub struct CheckpointSpec {
     pub at_least_once: bool,
     /// This run.
     pub attempt: AttemptId,
+    /// What commits the checkpoints, besides their manifests; this run has fenced it.
+    pub commit_point: Option<Arc<dyn CommitPoint>>,
     /// The plugin of each operator that has one.
     pub plugins: BTreeMap<OperatorId, PluginFacts>,
     /// What the run's first manifest holds, for the job as it is planned.

@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) storage: Arc<CheckpointStorage>,
     pub(crate) settings: CheckpointSettings,
     pub(crate) at_least_once: bool,
+    /// There is a commit point.
+    pub(crate) transactional: bool,
     pub(crate) attempt: AttemptId,
     pub(crate) outcomes: Arc<Outcomes>,
     pub(crate) facts: mpsc::Sender<Fact>,
@@ -54,7 +56,8 @@ impl Shared {
     pub(crate) fn new(spec: &CheckpointSpec, facts: mpsc::Sender<Fact>, io: Handle) -> Self {
         let outcomes = Arc::new(Outcomes::new(spec.restore.base.clone()));
         let (storage, settings, at_least_once) = (spec.storage.clone(), spec.settings, spec.at_least_once);
-        Self { storage, settings, at_least_once, attempt: spec.attempt, outcomes, facts, io }
+        let transactional = spec.commit_point.is_some();
+        Self { storage, settings, at_least_once, transactional, attempt: spec.attempt, outcomes, facts, io }
     }
 }
 
@@ -270,6 +273,7 @@ mod tests {
             storage: Arc::new(CheckpointStorage::local(folder.path()).expect("free")),
             settings: CheckpointSettings::default(),
             at_least_once: false,
+            transactional: false,
             attempt,
             outcomes: Arc::new(Outcomes::new(Manifest::first("job", JobUuid::from_random(1), CheckpointId(4), attempt, groups))),
             facts: mpsc::channel(1).0,

@@ -1,0 +1,79 @@
+//! What all clients of a cluster have in common.
+
+use crate::security::Security;
+use rdkafka::ClientConfig;
+use std::time::Duration;
+use stygian_api::{ConnectorContext, Options, Problem};
+
+/// How long a question to the cluster may take: metadata, offsets, the start of transactions.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A problem with one option.
+#[derive(Debug)]
+pub(crate) struct OptionError(pub(crate) &'static str, pub(crate) String);
+
+impl OptionError {
+    pub(crate) fn at(self, options: &Options) -> Problem {
+        options.problem(self.0, self.1)
+    }
+}
+
+/// A cluster, and who we are to it.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    /// Where it was said to be.
+    pub(crate) servers: String,
+    /// Who we are, where that is known.
+    pub(crate) who: Option<String>,
+    /// What the node is called in messages: "source `events`".
+    pub(crate) node: String,
+    config: ClientConfig,
+}
+
+impl Cluster {
+    pub(crate) fn new(servers: &str, security: &Security, context: &ConnectorContext, node: String) -> Result<Self, OptionError> {
+        check_servers(servers)?;
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", servers)
+            .set("client.id", format!("stygian-{}", context.job))
+            .set("socket.keepalive.enable", "true")
+            .set("log.connection.close", "false")
+            .set("reconnect.backoff.max.ms", "2000")
+            .set("allow.auto.create.topics", "false");
+        security.apply(&context.base, &mut config)?;
+        let who = if security.is_kerberos() { context.principal.clone() } else { security.username.clone() };
+        if security.is_kerberos() && who.is_none() {
+            let message = "a login by Kerberos needs [kerberos] with `principal` and `keytab` in the pipeline file";
+            return Err(OptionError("security", message.into()));
+        }
+        Ok(Self { servers: servers.to_owned(), who, node, config })
+    }
+
+    /// The settings to begin with.
+    pub(crate) fn config(&self) -> ClientConfig {
+        self.config.clone()
+    }
+
+    /// How we are known there.
+    pub(crate) fn who(&self) -> String {
+        match &self.who {
+            Some(who) => format!("`{who}`"),
+            None => "this client".to_owned(),
+        }
+    }
+}
+
+fn check_servers(servers: &str) -> Result<(), OptionError> {
+    let wrong = |server: &str| {
+        let message = format!("`{server}` is no broker's address; write host:port, several with commas between them");
+        Err(OptionError("bootstrap_servers", message))
+    };
+    for server in servers.split(',') {
+        let Some((host, port)) = server.trim().rsplit_once(':') else { return wrong(server) };
+        if host.is_empty() || host.contains(char::is_whitespace) || port.parse::<u16>().is_err() {
+            return wrong(server);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! Kafka topics as sources and sinks, by librdkafka.
+//!
+//! As a source, every partition is a split, read by explicit assignment (`reader`), so that what is read is the checkpoint's business and no
+//! group's. As a sink, rows become messages (`message`) that `producer` hands to librdkafka without copying them. In an exactly-once job all
+//! sinks write by one pair of transactional producers (`transactions`), which is the job's commit point; else each has an idempotent producer
+//! of its own, and what is written is visible at once.
+//!
+//! All `unsafe` is in `queue` (taking messages from librdkafka) and `producer` (giving them to it).
+
+mod client;
+mod connector;
+mod decoder;
+mod error;
+mod events;
+mod message;
+mod options;
+mod parcel;
+mod producer;
+mod queue;
+mod reader;
+mod security;
+mod sink;
+mod source;
+mod start;
+mod transactions;
+mod writer;
+
+pub use connector::Kafka;
+pub use options::{Beside, Compression, Partitioner, SinkOptions, SourceOptions};
+pub use security::{Mechanism, Protocol, Security};
+pub use start::{Start, Until};

@@ -1,0 +1,282 @@
+//! The commit point of a job that writes to Kafka: a pair of transactional producers, used in turn.
+//!
+//! Rows behind barrier n go to one producer while the other still has the transaction of checkpoint n open. A transaction is committed
+//! together with an offset of partition 0 of the job's first topic, in a group of the job's own: the offset is the checkpoint's id, its
+//! metadata the job's UUID and the id again. So a checkpoint's output and the record of it are visible together, or neither is. Whoever
+//! starts the two producers' transactions anew has fenced all that had them before, and aborted what those had open.
+
+use crate::client::{Cluster, PATIENCE};
+use crate::error::Tried;
+use crate::events::Watch;
+use crate::producer::Producer;
+use crate::source::blocking;
+use async_trait::async_trait;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::Producer as _;
+use rdkafka::{Offset, TopicPartitionList};
+use serde::{Deserialize, Serialize};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use stygian_api::{CommitError, CommitPoint, CommitRecord, ConnectorError};
+
+/// How long one attempt to commit may take.
+const COMMIT_WITHIN: Duration = Duration::from_secs(30);
+/// How long fencing may take: the broker first ends what others have open.
+const FENCE_WITHIN: Duration = Duration::from_secs(60);
+
+/// What producers must be able to do for all sinks that share them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wishes {
+    pub(crate) linger: Duration,
+    pub(crate) max_message_bytes: u64,
+    pub(crate) delivery_timeout: Duration,
+    pub(crate) transaction_timeout: Duration,
+}
+
+impl Wishes {
+    fn and(&self, other: &Self) -> Self {
+        Self {
+            linger: self.linger.min(other.linger),
+            max_message_bytes: self.max_message_bytes.max(other.max_message_bytes),
+            delivery_timeout: self.delivery_timeout.max(other.delivery_timeout),
+            transaction_timeout: self.transaction_timeout.max(other.transaction_timeout),
+        }
+    }
+}
+
+/// The transactions of one job on one cluster.
+pub(crate) struct Transactions {
+    pub(crate) cluster: Arc<Cluster>,
+    /// The pipeline's name.
+    job: String,
+    /// What the sinks want, in the order of the pipeline file.
+    sinks: Mutex<Vec<(String, Wishes)>>,
+    pair: OnceLock<Arc<Pair>>,
+}
+
+/// The producers, once this run has fenced all before it.
+pub(crate) struct Pair {
+    pub(crate) producers: [Arc<Producer>; 2],
+    /// For the group's offsets, and what names the group to the broker.
+    records: BaseConsumer<Watch>,
+    group: ConsumerGroupMetadata,
+    topic: String,
+    turn: Mutex<Turn>,
+}
+
+/// What is committed next.
+struct Turn {
+    /// By which producer.
+    producer: usize,
+    /// Its record is in the transaction already: an attempt to commit did not come back.
+    under_way: Option<CommitRecord>,
+}
+
+/// What is written beside the offset.
+#[derive(Debug, Serialize, Deserialize)]
+struct Metadata {
+    job: String,
+    checkpoint: u64,
+}
+
+impl Transactions {
+    pub(crate) fn new(cluster: Arc<Cluster>, job: String) -> Self {
+        Self { cluster, job, sinks: Mutex::new(Vec::new()), pair: OnceLock::new() }
+    }
+
+    /// Takes in a sink.
+    pub(crate) fn add(&self, topic: &str, wishes: Wishes) {
+        self.sinks.lock().unwrap_or_else(PoisonError::into_inner).push((topic.to_owned(), wishes));
+    }
+
+    /// The producers; `None`: they were not fenced.
+    pub(crate) fn pair(&self) -> Option<Arc<Pair>> {
+        self.pair.get().cloned()
+    }
+
+    pub(crate) fn ids(&self) -> [String; 2] {
+        [0, 1].map(|at| format!("{}-{at}", self.job))
+    }
+
+    fn group(&self) -> String {
+        format!("stygian-{}", self.job)
+    }
+
+    fn blocking_fence(&self) -> Result<Option<CommitRecord>, ConnectorError> {
+        let sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let wishes = sinks.iter().map(|(_, wishes)| wishes.clone()).reduce(|all, wishes| all.and(&wishes));
+        let (Some((topic, _)), Some(wishes)) = (sinks.first().cloned(), wishes) else {
+            return Err(ConnectorError::refused(self.name(), "no sink writes by it", "this is a fault of Stygian's"));
+        };
+        let [first, second] = self.ids().map(|id| self.producer(&id, &wishes));
+        let producers = [Arc::new(first?), Arc::new(second?)];
+        let (records, group) = self.records()?;
+        let topics: Vec<&str> = sinks.iter().map(|(topic, _)| topic.as_str()).collect();
+        let record = self.recorded(&records, &topics)?;
+        // The producer whose turn it is commits what the run begins with; the other one is the first to write.
+        let turn = Mutex::new(Turn { producer: 1, under_way: None });
+        let pair = Arc::new(Pair { producers, records, group, topic, turn });
+        let again = |_| ConnectorError::refused(self.name(), "it was fenced already", "make a new one for every run");
+        self.pair.set(pair).map_err(again)?;
+        Ok(record)
+    }
+
+    /// A producer that alone has this transactional id from now on.
+    fn producer(&self, id: &str, wishes: &Wishes) -> Result<Producer, ConnectorError> {
+        let mut config = self.cluster.config();
+        writing(&mut config, wishes);
+        config.set("transactional.id", id).set("transaction.timeout.ms", wishes.transaction_timeout.as_millis().to_string());
+        let producer = Producer::new(&self.cluster, &config)?;
+        let what = format!("transactional id `{id}`");
+        let tried = Tried { doing: "begin transactions with", what: &what, operation: "Write" };
+        let begun = producer.inner().init_transactions(FENCE_WITHIN);
+        begun.map_err(|error| self.cluster.error(tried, &error, Some(&producer.events)))?;
+        Ok(producer)
+    }
+
+    fn records(&self) -> Result<(BaseConsumer<Watch>, ConsumerGroupMetadata), ConnectorError> {
+        let group = self.group();
+        let what = format!("group `{group}`");
+        let tried = Tried { doing: "open", what: &what, operation: "Read" };
+        let mut config = self.cluster.config();
+        config.set("group.id", &group).set("enable.auto.commit", "false").set("isolation.level", "read_committed");
+        let events = crate::events::Events::new(self.cluster.node.clone());
+        let records: BaseConsumer<Watch> =
+            config.create_with_context(Watch(events)).map_err(|error| self.cluster.error(tried, &error, None))?;
+        let metadata = records.group_metadata();
+        let metadata = metadata.ok_or_else(|| self.cluster.failed(tried, RDKafkaErrorCode::InvalidGroupId, None))?;
+        Ok((records, metadata))
+    }
+
+    /// What was committed last. The record is with the first topic; where that is a new one, with another.
+    fn recorded(&self, records: &BaseConsumer<Watch>, topics: &[&str]) -> Result<Option<CommitRecord>, ConnectorError> {
+        let mut list = TopicPartitionList::new();
+        topics.iter().for_each(|topic| drop(list.add_partition(topic, 0)));
+        let what = format!("group `{}`", self.group());
+        let tried = Tried { doing: "read the commit record of", what: &what, operation: "Read" };
+        let found = records.committed_offsets(list, PATIENCE);
+        let found = found.map_err(|error| self.cluster.error(tried, &error, Some(&records.context().0)))?;
+        for topic in topics {
+            let Some(element) = found.find_partition(topic, 0) else { continue };
+            if let Err(error) = element.error() {
+                return Err(self.cluster.error(tried, &error, Some(&records.context().0)));
+            }
+            let Offset::Offset(offset) = element.offset() else { continue };
+            let metadata: Option<Metadata> = serde_json::from_str(element.metadata()).ok();
+            let metadata = metadata.filter(|metadata| i64::try_from(metadata.checkpoint) == Ok(offset));
+            let Some(Metadata { job, checkpoint }) = metadata else {
+                let reason = format!("offset {offset} of topic `{topic}` was not committed by a job of Stygian's");
+                let hint = "somebody else uses this group: give the job another name, or delete the group's offsets";
+                return Err(ConnectorError::refused(format!("{what} at {}", self.cluster.servers), reason, hint));
+            };
+            return Ok(Some(CommitRecord { job, checkpoint }));
+        }
+        Ok(None)
+    }
+}
+
+/// The settings of everything that writes.
+pub(crate) fn writing(config: &mut rdkafka::ClientConfig, wishes: &Wishes) {
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("linger.ms", wishes.linger.as_millis().to_string())
+        .set("message.max.bytes", wishes.max_message_bytes.to_string())
+        .set("message.timeout.ms", wishes.delivery_timeout.as_millis().to_string())
+        .set("queue.buffering.max.messages", "500000")
+        .set("queue.buffering.max.kbytes", "65536")
+        .set("batch.num.messages", "100000")
+        .set("sticky.partitioning.linger.ms", "0");
+}
+
+impl Pair {
+    fn blocking_commit(&self, cluster: &Cluster, record: &CommitRecord) -> Result<(), CommitError> {
+        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(producer) = self.producers.get(turn.producer) else { return Ok(()) };
+        let what = format!("the transaction of {record}");
+        let tried = Tried { doing: "commit", what: &what, operation: "Write" };
+        let told = |error: &KafkaError| self.outcome(cluster, tried, producer, error);
+        if turn.under_way.as_ref() != Some(record) {
+            producer.begin().map_err(|error| told(&error))?;
+            let offsets = self.offsets(record).map_err(|error| told(&error))?;
+            let sent = producer.inner().send_offsets_to_transaction(&offsets, &self.group, COMMIT_WITHIN);
+            sent.map_err(|error| told(&error))?;
+            turn.under_way = Some(record.clone());
+        }
+        producer.inner().commit_transaction(COMMIT_WITHIN).map_err(|error| told(&error))?;
+        producer.ended();
+        *turn = Turn { producer: 1 - turn.producer, under_way: None };
+        Ok(())
+    }
+
+    fn offsets(&self, record: &CommitRecord) -> Result<TopicPartitionList, KafkaError> {
+        let mut offsets = TopicPartitionList::new();
+        let metadata = Metadata { job: record.job.clone(), checkpoint: record.checkpoint };
+        let mut element = offsets.add_partition(&self.topic, 0);
+        element.set_offset(Offset::Offset(i64::try_from(record.checkpoint).unwrap_or(i64::MAX)))?;
+        element.set_metadata(serde_json::to_string(&metadata).unwrap_or_default());
+        Ok(offsets)
+    }
+
+    /// What an error leaves of the transaction.
+    fn outcome(&self, cluster: &Cluster, tried: Tried<'_>, producer: &Producer, error: &KafkaError) -> CommitError {
+        let told = cluster.error(tried, error, Some(&producer.events));
+        let code = error.rdkafka_error_code();
+        if matches!(code, Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch)) {
+            return CommitError::Fenced(told);
+        }
+        match error {
+            KafkaError::Transaction(error) if error.is_retriable() && !error.is_fatal() => CommitError::Unknown(told),
+            KafkaError::Transaction(error) if error.txn_requires_abort() => {
+                if let Err(error) = producer.inner().abort_transaction(COMMIT_WITHIN) {
+                    tracing::info!("the transaction could not be aborted, which the broker does in time: {error}");
+                }
+                CommitError::Failed(told)
+            }
+            _ => CommitError::Failed(told),
+        }
+    }
+
+    /// For the time that the pair lives, the group's consumer.
+    #[allow(dead_code, reason = "holds the group's metadata alive")]
+    fn records(&self) -> &BaseConsumer<Watch> {
+        &self.records
+    }
+}
+
+#[async_trait]
+impl CommitPoint for Transactions {
+    fn name(&self) -> String {
+        let [first, second] = self.ids();
+        format!("transactions `{first}` and `{second}` at {}", self.cluster.servers)
+    }
+
+    async fn fence(&self) -> Result<Option<CommitRecord>, ConnectorError> {
+        let this = Self {
+            cluster: self.cluster.clone(),
+            job: self.job.clone(),
+            sinks: Mutex::new(self.sinks.lock().unwrap_or_else(PoisonError::into_inner).clone()),
+            pair: OnceLock::new(),
+        };
+        let (record, pair) = blocking(move || {
+            let record = this.blocking_fence()?;
+            Ok((record, this.pair()))
+        })
+        .await?;
+        let again = |_| ConnectorError::refused(self.name(), "it was fenced already", "make a new one for every run");
+        pair.map_or(Ok(()), |pair| self.pair.set(pair).map_err(again))?;
+        Ok(record)
+    }
+
+    async fn commit(&self, record: &CommitRecord) -> Result<(), CommitError> {
+        let not_fenced = || ConnectorError::refused(self.name(), "it was not fenced", "this is a fault of Stygian's");
+        let pair = self.pair().ok_or_else(|| CommitError::Failed(not_fenced()))?;
+        let (cluster, record) = (self.cluster.clone(), record.clone());
+        let committed = tokio::task::spawn_blocking(move || pair.blocking_commit(&cluster, &record)).await;
+        match committed {
+            Ok(committed) => committed,
+            Err(error) => Err(CommitError::Failed(ConnectorError::io("commit by", self.name(), error))),
+        }
+    }
+}

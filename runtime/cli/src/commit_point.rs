@@ -1,0 +1,106 @@
+//! Jobs whose checkpoints are committed by a transaction outside: which one it is, and what a start goes on from according to it.
+
+use crate::failure::Failure;
+use anyhow::anyhow;
+use std::sync::Arc;
+use std::time::Duration;
+use stygian_api::{CommitError, CommitPoint, CommitRecord};
+use stygian_checkpoint::{CheckpointError, CheckpointStorage, ExpectedUuid, Kind, Manifest, StartFrom};
+use stygian_core::CheckpointId;
+use stygian_engine::{JobSpec, OutletSpec};
+
+/// How often a commit of unknown outcome is tried again at a start.
+const TRIES: u32 = 5;
+const BETWEEN_TRIES: Duration = Duration::from_secs(2);
+
+/// What a person can do where the record and the checkpoints do not fit together.
+const CHOICES: &str = "go on from a savepoint with `--from-savepoint DIR`, from the newest checkpoint with `--recover-latest` (output written \
+                       after it stays and comes again), or start from nothing with `--fresh`";
+
+/// The commit point of an exactly-once job; `None`: its manifests alone commit its checkpoints.
+///
+/// # Errors
+/// When its sinks have more than one.
+pub(crate) fn of(spec: &JobSpec) -> Result<Option<Arc<dyn CommitPoint>>, Failure> {
+    let mut found: Option<(String, Arc<dyn CommitPoint>)> = None;
+    for outlet in spec.tasks.iter().flat_map(|task| &task.outlets) {
+        let OutletSpec::Sink { node, sink } = outlet else { continue };
+        let Some(point) = sink.commit_point() else { continue };
+        match &found {
+            Some((first, other)) if other.name() != point.name() => {
+                let text = two_points(first, &other.name(), node.as_str(), &point.name());
+                return Err(Failure::Input(format!("error: {text}\n")));
+            }
+            Some(_) => {}
+            None => found = Some((node.to_string(), point)),
+        }
+    }
+    Ok(found.map(|(_, point)| point))
+}
+
+/// That one transaction cannot span two clusters.
+pub(crate) fn two_points(first: &str, first_point: &str, second: &str, second_point: &str) -> String {
+    format!(
+        "sinks `{first}` ({first_point}) and `{second}` ({second_point}) would commit by two transactions, which cannot be exactly-once; write to \
+         one cluster, make two pipelines of it, or set mode = \"at-least-once\" in [checkpoint]"
+    )
+}
+
+/// Fences the commit point, and says what was committed last.
+pub(crate) async fn fence(point: &dyn CommitPoint) -> Result<Option<CommitRecord>, Failure> {
+    point.fence().await.map_err(|error| match error.may_pass() {
+        true => anyhow!(error).into(),
+        false => Failure::input(anyhow!(error)),
+    })
+}
+
+/// The identity that the job has by its record.
+pub(crate) fn identity(record: &CommitRecord) -> Option<ExpectedUuid> {
+    record.job.parse().ok().map(ExpectedUuid::Known)
+}
+
+/// What a start without a wish goes on from.
+///
+/// # Errors
+/// When the record and the checkpoints do not fit together: a start from either would lose or double rows.
+pub(crate) async fn recorded(
+    storage: &CheckpointStorage,
+    point: &dyn CommitPoint,
+    record: Option<&CommitRecord>,
+) -> Result<StartFrom, Failure> {
+    let (place, name) = (storage.name(), point.name());
+    let Some(record) = record else {
+        let found = storage.look().await?;
+        let untouched = |newest: &Manifest| newest.kind == Kind::First && found.ids.len() == 1;
+        return match &found.newest {
+            None => Ok(StartFrom::Newest),
+            // It was begun and never got as far as a record; nothing was read.
+            Some(Ok(newest)) if untouched(newest) => Ok(StartFrom::Newest),
+            _ => Err(Failure::input(anyhow!(
+                "there are checkpoints in {place}, but {name} has no record of one that was committed: the job did not write there before, or the \
+                 broker has forgotten it (`offsets.retention.minutes`); {CHOICES}"
+            ))),
+        };
+    };
+    match storage.open(CheckpointId(record.checkpoint)).await {
+        Ok(manifest) => Ok(StartFrom::Recorded(Box::new(manifest))),
+        Err(error @ CheckpointError::Storage { .. }) => Err(error.into()),
+        Err(error) => Err(Failure::input(anyhow!(error).context(format!(
+            "{name} says that {record} was committed last, and it cannot be read from {place}; put the folder back if it is elsewhere, or {CHOICES}"
+        )))),
+    }
+}
+
+/// Commits the checkpoint that a run begins with.
+pub(crate) async fn begin(point: &dyn CommitPoint, manifest: &Manifest) -> Result<(), Failure> {
+    let record = CommitRecord { job: manifest.uuid.to_string(), checkpoint: manifest.id.0 };
+    let mut tries = 0;
+    loop {
+        match point.commit(&record).await {
+            Ok(()) => return Ok(()),
+            Err(CommitError::Unknown(_)) if tries < TRIES => tokio::time::sleep(BETWEEN_TRIES).await,
+            Err(error) => return Err(anyhow!(error).context(format!("could not begin with {record} by {}", point.name())).into()),
+        }
+        tries += 1;
+    }
+}
