@@ -2,7 +2,8 @@
 
 use crate::security::Security;
 use rdkafka::ClientConfig;
-use std::time::Duration;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use std::time::{Duration, Instant};
 use stygian_api::{ConnectorContext, Options, Problem};
 
 /// How long a question to the cluster may take: metadata, offsets, the start of transactions.
@@ -76,4 +77,33 @@ fn check_servers(servers: &str) -> Result<(), OptionError> {
         }
     }
     Ok(())
+}
+
+/// Asks the cluster something, again while the answer is that it is not ready: it is electing, loading, or about to be told of something.
+pub(crate) fn patiently<T>(mut ask: impl FnMut() -> KafkaResult<T>) -> KafkaResult<T> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let answer = ask();
+        let not_ready = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code).is_some_and(is_passing);
+        if !not_ready || Instant::now() >= until {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn is_passing(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::NotCoordinator
+            | Code::CoordinatorLoadInProgress
+            | Code::CoordinatorNotAvailable
+            | Code::WaitingForCoordinator
+            | Code::LeaderNotAvailable
+            | Code::NotLeaderForPartition
+            | Code::UnstableOffsetCommit
+            | Code::BrokerNotAvailable
+            | Code::ConcurrentTransactions
+    )
 }

@@ -5,7 +5,7 @@
 //! metadata the job's UUID and the id again. So a checkpoint's output and the record of it are visible together, or neither is. Whoever
 //! starts the two producers' transactions anew has fenced all that had them before, and aborted what those had open.
 
-use crate::client::{Cluster, PATIENCE};
+use crate::client::{Cluster, PATIENCE, patiently};
 use crate::error::Tried;
 use crate::events::Watch;
 use crate::producer::Producer;
@@ -130,7 +130,7 @@ impl Transactions {
         let producer = Producer::new(&self.cluster, &config)?;
         let what = format!("transactional id `{id}`");
         let tried = Tried { doing: "begin transactions with", what: &what, operation: "Write" };
-        let begun = producer.inner().init_transactions(FENCE_WITHIN);
+        let begun = patiently(|| producer.inner().init_transactions(FENCE_WITHIN));
         begun.map_err(|error| self.cluster.error(tried, &error, Some(&producer.events)))?;
         Ok(producer)
     }
@@ -155,7 +155,7 @@ impl Transactions {
         topics.iter().for_each(|topic| drop(list.add_partition(topic, 0)));
         let what = format!("group `{}`", self.group());
         let tried = Tried { doing: "read the commit record of", what: &what, operation: "Read" };
-        let found = records.committed_offsets(list, PATIENCE);
+        let found = patiently(|| records.committed_offsets(list.clone(), PATIENCE));
         let found = found.map_err(|error| self.cluster.error(tried, &error, Some(&records.context().0)))?;
         for topic in topics {
             let Some(element) = found.find_partition(topic, 0) else { continue };

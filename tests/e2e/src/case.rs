@@ -85,6 +85,11 @@ impl Case {
         Ok(Program::find()?.data().join(script.parent().and_then(Path::file_name).context("a name")?))
     }
 
+    /// The rows that a sink should have.
+    pub(crate) fn expected(&self, sink: &str) -> PathBuf {
+        self.folder.join("expected").join(format!("{sink}.jsonl"))
+    }
+
     pub(crate) fn compare(&self, place: &Path) -> Result<()> {
         let mut compared = 0;
         for entry in std::fs::read_dir(self.folder.join("expected"))? {

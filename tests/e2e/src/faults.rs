@@ -28,7 +28,7 @@ pub const KILL_POINTS: [&str; 16] = [
 ];
 
 /// The longest that a run may take.
-const LONGEST: Duration = Duration::from_secs(120);
+pub(crate) const LONGEST: Duration = Duration::from_secs(120);
 
 /// What a case has survived.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -215,7 +215,7 @@ fn durable(place: &Path, parallelism: u16, interval: &str) -> Result<Command> {
 }
 
 /// How a run ended; `None`: it was killed after this time.
-fn ended_within(mut running: Child, after: Duration) -> Result<Option<Ended>> {
+pub(crate) fn ended_within(mut running: Child, after: Duration) -> Result<Option<Ended>> {
     let deadline = Instant::now() + after;
     while running.try_wait()?.is_none() {
         if Instant::now() >= deadline {
@@ -231,10 +231,14 @@ fn ended_within(mut running: Child, after: Duration) -> Result<Option<Ended>> {
 }
 
 /// A process that does not outlive the test, also where that fails.
-struct Guard(Option<Child>);
+pub struct Guard(pub(crate) Option<Child>);
 
 impl Guard {
-    fn signal(&self, name: &str) -> Result<()> {
+    /// Sends it a signal, such as `-STOP`.
+    ///
+    /// # Errors
+    /// When `kill` cannot be run.
+    pub fn signal(&self, name: &str) -> Result<()> {
         if let Some(child) = &self.0 {
             // One that has ended takes no signal.
             Command::new("kill").args([name, &child.id().to_string()]).stderr(Stdio::null()).status().context("cannot run kill")?;
@@ -242,7 +246,11 @@ impl Guard {
         Ok(())
     }
 
-    fn status(&mut self) -> Result<Option<ExitStatus>> {
+    /// How it ended; `None`: it has not.
+    ///
+    /// # Errors
+    /// When that cannot be asked.
+    pub fn status(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.0.as_mut().context("no process")?.try_wait()?)
     }
 }
@@ -258,10 +266,10 @@ impl Drop for Guard {
 }
 
 /// SplitMix64.
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -269,7 +277,7 @@ impl Chance {
         (z ^ (z >> 31)) % end.max(1)
     }
 
-    fn one_of(&mut self, all: &[&'static str]) -> &'static str {
+    pub(crate) fn one_of(&mut self, all: &[&'static str]) -> &'static str {
         all[usize::try_from(self.below(all.len() as u64)).unwrap_or_default()]
     }
 }

@@ -6,10 +6,12 @@
 
 mod case;
 mod faults;
+mod kafka;
 mod program;
 mod rows;
 
 pub use case::Case;
-pub use faults::{KILL_POINTS, Killed};
+pub use faults::{Guard, KILL_POINTS, Killed};
+pub use kafka::{OverKafka, Rig, TRANSACTION_POINTS};
 pub use program::{Ended, Program, components};
 pub use rows::{Differences, read_json_lines, read_output};

@@ -8,6 +8,7 @@ mod disk;
 mod durable;
 mod follow;
 mod given;
+mod kafka;
 
 mod keyed_poison;
 mod migration;
