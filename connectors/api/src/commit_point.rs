@@ -45,6 +45,15 @@ pub trait CommitPoint: Send + Sync {
     /// What and where, for messages, such as "transactions `clicks-0` and `clicks-1` on localhost:9092"; the same text means the same one.
     fn name(&self) -> String;
 
+    /// By what names the outside knows it, such as transactional ids; for commands that look at it.
+    fn ids(&self) -> Vec<String>;
+
+    /// What was committed last, for whoever looks on: nothing is fenced. `None`: nothing ever was, or the record is gone.
+    ///
+    /// # Errors
+    /// When the outside refuses or cannot be reached.
+    async fn look(&self) -> Result<Option<CommitRecord>, ConnectorError>;
+
     /// Makes this run the only one that can commit: what runs before it have begun and not committed is withdrawn, and they cannot commit any
     /// more. Gives back what was committed last; `None`: nothing ever was, or the record is gone.
     ///

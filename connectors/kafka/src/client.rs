@@ -1,5 +1,6 @@
 //! What all clients of a cluster have in common.
 
+use crate::events::Events;
 use crate::security::Security;
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -8,6 +9,8 @@ use stygian_api::{ConnectorContext, Options, Problem};
 
 /// How long a question to the cluster may take: metadata, offsets, the start of transactions.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one try of it may take.
+const ONE_TRY: Duration = Duration::from_secs(3);
 
 /// A problem with one option.
 #[derive(Debug)]
@@ -79,13 +82,19 @@ fn check_servers(servers: &str) -> Result<(), OptionError> {
     Ok(())
 }
 
-/// Asks the cluster something, again while the answer is that it is not ready: it is electing, loading, or about to be told of something.
-pub(crate) fn patiently<T>(mut ask: impl FnMut() -> KafkaResult<T>) -> KafkaResult<T> {
+/// Asks the cluster something with a time limit, again while the answer is that it is not ready (it is electing, loading, or about to be told of
+/// something) or none comes, unless what librdkafka complains of meanwhile will not pass.
+pub(crate) fn patiently<T>(events: &Events, mut ask: impl FnMut(Duration) -> KafkaResult<T>) -> KafkaResult<T> {
     let until = Instant::now() + PATIENCE;
     loop {
-        let answer = ask();
-        let not_ready = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code).is_some_and(is_passing);
-        if !not_ready || Instant::now() >= until {
+        let answer = ask(ONE_TRY);
+        let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+        if code == Some(RDKafkaErrorCode::OperationTimedOut)
+            && let Some(lasting) = events.lasting()
+        {
+            return Err(KafkaError::Global(lasting));
+        }
+        if !code.is_some_and(is_passing) || Instant::now() >= until {
             return answer;
         }
         std::thread::sleep(Duration::from_millis(100));
@@ -96,7 +105,8 @@ fn is_passing(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
         code,
-        Code::NotCoordinator
+        Code::OperationTimedOut
+            | Code::NotCoordinator
             | Code::CoordinatorLoadInProgress
             | Code::CoordinatorNotAvailable
             | Code::WaitingForCoordinator

@@ -25,11 +25,14 @@ const LASTS: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Events {
     node: String,
+    /// librdkafka looks for the coordinator of a group that nothing is asked of: it may be denied.
+    has_group: bool,
     last: Mutex<Option<Trouble>>,
 }
 
 #[derive(Clone, Debug)]
 struct Trouble {
+    code: Option<RDKafkaErrorCode>,
     text: String,
     at: Instant,
     told: Instant,
@@ -37,7 +40,12 @@ struct Trouble {
 
 impl Events {
     pub(crate) fn new(node: String) -> Arc<Self> {
-        Arc::new(Self { node, last: Mutex::new(None) })
+        Arc::new(Self { node, has_group: true, last: Mutex::new(None) })
+    }
+
+    /// Those of a consumer that only has a group because librdkafka wants one.
+    pub(crate) fn without_group(node: String) -> Arc<Self> {
+        Arc::new(Self { node, has_group: false, last: Mutex::new(None) })
     }
 
     /// What went wrong in the last half minute, if anything did.
@@ -46,7 +54,13 @@ impl Events {
         last.as_ref().filter(|trouble| trouble.at.elapsed() < LASTS).map(|trouble| trouble.text.clone())
     }
 
-    fn took(&self, text: String) {
+    /// What keeps anything from going well, if something does: it stays as it is until somebody changes it.
+    pub(crate) fn lasting(&self) -> Option<RDKafkaErrorCode> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().filter(|trouble| trouble.at.elapsed() < LASTS)?.code.filter(|code| is_lasting(*code))
+    }
+
+    fn took(&self, code: Option<RDKafkaErrorCode>, text: String) {
         let now = Instant::now();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let told = match &mut *last {
@@ -57,8 +71,19 @@ impl Events {
             _ => now,
         };
         tracing::warn!(node = %self.node, "kafka: {text}");
-        *last = Some(Trouble { text, at: now, told });
+        *last = Some(Trouble { code, text, at: now, told });
     }
+}
+
+fn is_lasting(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+    )
 }
 
 /// The client's part of it.
@@ -74,7 +99,7 @@ impl ClientContext for Watch {
             }
             // Whatever matters comes as an error, too.
             RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
-                tracing::info!(%node, facility, "librdkafka: {text}")
+                tracing::info!(%node, facility, "librdkafka: {text}");
             }
             RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => tracing::debug!(%node, facility, "librdkafka: {text}"),
         }
@@ -86,7 +111,10 @@ impl ClientContext for Watch {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) && self.0.trouble().is_some() {
             return;
         }
-        self.0.took(reason);
+        let code = error.rdkafka_error_code();
+        if self.0.has_group || code != Some(RDKafkaErrorCode::GroupAuthorizationFailed) {
+            self.0.took(code, reason);
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code, reason = "the wrapper sends one message a call, and copies it")]
 
-use crate::client::{Cluster, PATIENCE};
+use crate::client::{Cluster, patiently};
 use crate::error::Tried;
 use crate::events::{Events, Watch};
 use crate::message::Made;
@@ -66,7 +66,7 @@ impl Producer {
     pub(crate) fn partitions(&self, cluster: &Cluster, topic: &str) -> Result<i32, ConnectorError> {
         let what = format!("topic `{topic}`");
         let tried = Tried { doing: "look for the partitions of", what: &what, operation: "Describe" };
-        let asked = self.inner.client().fetch_metadata(Some(topic), PATIENCE);
+        let asked = patiently(&self.events, |within| self.inner.client().fetch_metadata(Some(topic), within));
         let metadata = asked.map_err(|error| cluster.error(tried, &error, Some(&self.events)))?;
         let found = metadata.topics().first();
         let code = found.map_or(Some(RDKafkaErrorCode::UnknownTopicOrPartition), |topic| topic.error().map(RDKafkaErrorCode::from));

@@ -1,6 +1,6 @@
 //! A topic as a source: its partitions are splits.
 
-use crate::client::{Cluster, PATIENCE};
+use crate::client::{Cluster, patiently};
 use crate::decoder::WithBeside;
 use crate::error::Tried;
 use crate::events::{Events, Watch};
@@ -108,7 +108,8 @@ impl KafkaSource {
             .set("queued.min.messages", "10000")
             .set("queued.max.messages.kbytes", (ahead / 1024).max(64).to_string());
         let tried = Tried { doing: "connect to", what: "the cluster", operation: "Describe" };
-        let events = Events::new(self.cluster.node.clone());
+        let node = self.cluster.node.clone();
+        let events = if options.group.is_some() { Events::new(node) } else { Events::without_group(node) };
         let consumer: BaseConsumer<Watch> =
             config.create_with_context(Watch(events)).map_err(|error| self.cluster.error(tried, &error, None))?;
         let made = Client::new(consumer).map_err(|error| ConnectorError::io("start", "a thread for Kafka's events", error))?;
@@ -189,7 +190,8 @@ impl KafkaSource {
         let client = self.client()?;
         let what = format!("topic `{}`", self.options.topic);
         let tried = Tried { doing: "look for the partitions of", what: &what, operation: "Describe" };
-        let asked = client.consumer.fetch_metadata(Some(&self.options.topic), PATIENCE);
+        let ask = |within| client.consumer.fetch_metadata(Some(&self.options.topic), within);
+        let asked = patiently(&client.events, ask);
         let metadata = asked.map_err(|error| self.cluster.error(tried, &error, Some(&client.events)))?;
         let topic = metadata.topics().first();
         let failed = |code| self.cluster.failed(tried, code, Some(&client.events));

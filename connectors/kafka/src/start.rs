@@ -1,6 +1,6 @@
 //! Where reading a partition begins and ends.
 
-use crate::client::{Cluster, PATIENCE, patiently};
+use crate::client::{Cluster, patiently};
 use crate::error::Tried;
 use crate::events::Watch;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -71,7 +71,7 @@ impl Asking<'_> {
     /// The oldest offset there is, and the one that comes next. Blocks.
     pub(crate) fn there(&self) -> Result<(u64, u64), ConnectorError> {
         let what = format!("topic `{}`, partition {}", self.topic, self.partition);
-        let watermarks = patiently(|| self.consumer.fetch_watermarks(self.topic, self.partition, PATIENCE));
+        let watermarks = patiently(&self.consumer.context().0, |within| self.consumer.fetch_watermarks(self.topic, self.partition, within));
         let tried = Tried { doing: "ask for the offsets of", what: &what, operation: "Describe" };
         let (low, high) = watermarks.map_err(|error| self.cluster.error(tried, &error, Some(&self.consumer.context().0)))?;
         Ok((u64::try_from(low).unwrap_or(0), u64::try_from(high).unwrap_or(0)))
@@ -99,7 +99,7 @@ impl Asking<'_> {
 
     fn committed(&self) -> Result<Option<u64>, ConnectorError> {
         let list = self.list(Offset::Invalid)?;
-        let found = patiently(|| self.consumer.committed_offsets(list.clone(), PATIENCE));
+        let found = patiently(&self.consumer.context().0, |within| self.consumer.committed_offsets(list.clone(), within));
         let tried = Tried { doing: "ask for the committed offsets of", what: "the `group`", operation: "Read" };
         let found = found.map_err(|error| self.cluster.error(tried, &error, Some(&self.consumer.context().0)))?;
         Ok(found.elements().first().and_then(|element| match element.offset() {
@@ -113,7 +113,7 @@ impl Asking<'_> {
         let list = self.list(Offset::Offset(millis))?;
         let what = format!("topic `{}`, partition {}", self.topic, self.partition);
         let tried = Tried { doing: "ask for the offset by time of", what: &what, operation: "Describe" };
-        let found = patiently(|| self.consumer.offsets_for_times(list.clone(), PATIENCE));
+        let found = patiently(&self.consumer.context().0, |within| self.consumer.offsets_for_times(list.clone(), within));
         let found = found.map_err(|error| self.cluster.error(tried, &error, Some(&self.consumer.context().0)))?;
         Ok(found.elements().first().and_then(|element| match element.offset() {
             Offset::Offset(offset) => u64::try_from(offset).ok(),

@@ -5,7 +5,7 @@
 //! metadata the job's UUID and the id again. So a checkpoint's output and the record of it are visible together, or neither is. Whoever
 //! starts the two producers' transactions anew has fenced all that had them before, and aborted what those had open.
 
-use crate::client::{Cluster, PATIENCE, patiently};
+use crate::client::{Cluster, patiently};
 use crate::error::Tried;
 use crate::events::Watch;
 use crate::producer::Producer;
@@ -55,12 +55,24 @@ pub(crate) struct Transactions {
     pair: OnceLock<Arc<Pair>>,
 }
 
+/// What there is to know before anything is connected.
+struct Names {
+    cluster: Arc<Cluster>,
+    /// The transactional ids.
+    ids: [String; 2],
+    group: String,
+    /// Topics with what their sinks want.
+    sinks: Vec<(String, Wishes)>,
+}
+
 /// The producers, once this run has fenced all before it.
 pub(crate) struct Pair {
     pub(crate) producers: [Arc<Producer>; 2],
-    /// For the group's offsets, and what names the group to the broker.
-    records: BaseConsumer<Watch>,
+    /// It knows the group, whose metadata live as long.
+    _records: BaseConsumer<Watch>,
     group: ConsumerGroupMetadata,
+    /// The group's name.
+    name: String,
     topic: String,
     turn: Mutex<Turn>,
 }
@@ -95,31 +107,36 @@ impl Transactions {
         self.pair.get().cloned()
     }
 
-    pub(crate) fn ids(&self) -> [String; 2] {
+    fn pair_of_ids(&self) -> [String; 2] {
         [0, 1].map(|at| format!("{}-{at}", self.job))
     }
 
-    fn group(&self) -> String {
-        format!("stygian-{}", self.job)
+    fn names(&self) -> Names {
+        Names {
+            cluster: self.cluster.clone(),
+            ids: self.pair_of_ids(),
+            group: format!("stygian-{}", self.job),
+            sinks: self.sinks.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
     }
+}
 
-    fn blocking_fence(&self) -> Result<Option<CommitRecord>, ConnectorError> {
-        let sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let wishes = sinks.iter().map(|(_, wishes)| wishes.clone()).reduce(|all, wishes| all.and(&wishes));
-        let (Some((topic, _)), Some(wishes)) = (sinks.first().cloned(), wishes) else {
-            return Err(ConnectorError::refused(self.name(), "no sink writes by it", "this is a fault of Stygian's"));
+impl Names {
+    fn fence(&self) -> Result<(Pair, Option<CommitRecord>), ConnectorError> {
+        let wishes = self.sinks.iter().map(|(_, wishes)| wishes.clone()).reduce(|all, wishes| all.and(&wishes));
+        let (Some((topic, _)), Some(wishes)) = (self.sinks.first().cloned(), wishes) else {
+            return Err(ConnectorError::refused(self.group.as_str(), "no sink writes by it", "this is a fault of Stygian's"));
         };
-        let [first, second] = self.ids().map(|id| self.producer(&id, &wishes));
+        let [first, second] = self.ids.each_ref().map(|id| self.producer(id, &wishes));
         let producers = [Arc::new(first?), Arc::new(second?)];
+        for (topic, _) in &self.sinks {
+            producers[0].partitions(&self.cluster, topic)?;
+        }
         let (records, group) = self.records()?;
-        let topics: Vec<&str> = sinks.iter().map(|(topic, _)| topic.as_str()).collect();
-        let record = self.recorded(&records, &topics)?;
+        let record = self.recorded(&records)?;
         // The producer whose turn it is commits what the run begins with; the other one is the first to write.
         let turn = Mutex::new(Turn { producer: 1, under_way: None });
-        let pair = Arc::new(Pair { producers, records, group, topic, turn });
-        let again = |_| ConnectorError::refused(self.name(), "it was fenced already", "make a new one for every run");
-        self.pair.set(pair).map_err(again)?;
-        Ok(record)
+        Ok((Pair { producers, _records: records, group, name: self.group.clone(), topic, turn }, record))
     }
 
     /// A producer that alone has this transactional id from now on.
@@ -130,17 +147,17 @@ impl Transactions {
         let producer = Producer::new(&self.cluster, &config)?;
         let what = format!("transactional id `{id}`");
         let tried = Tried { doing: "begin transactions with", what: &what, operation: "Write" };
-        let begun = patiently(|| producer.inner().init_transactions(FENCE_WITHIN));
+        let begun = patiently(&producer.events, |_| producer.inner().init_transactions(FENCE_WITHIN));
         begun.map_err(|error| self.cluster.error(tried, &error, Some(&producer.events)))?;
         Ok(producer)
     }
 
+    /// A consumer in the job's group, and the group.
     fn records(&self) -> Result<(BaseConsumer<Watch>, ConsumerGroupMetadata), ConnectorError> {
-        let group = self.group();
-        let what = format!("group `{group}`");
+        let what = format!("group `{}`", self.group);
         let tried = Tried { doing: "open", what: &what, operation: "Read" };
         let mut config = self.cluster.config();
-        config.set("group.id", &group).set("enable.auto.commit", "false").set("isolation.level", "read_committed");
+        config.set("group.id", &self.group).set("enable.auto.commit", "false").set("isolation.level", "read_committed");
         let events = crate::events::Events::new(self.cluster.node.clone());
         let records: BaseConsumer<Watch> =
             config.create_with_context(Watch(events)).map_err(|error| self.cluster.error(tried, &error, None))?;
@@ -150,29 +167,40 @@ impl Transactions {
     }
 
     /// What was committed last. The record is with the first topic; where that is a new one, with another.
-    fn recorded(&self, records: &BaseConsumer<Watch>, topics: &[&str]) -> Result<Option<CommitRecord>, ConnectorError> {
+    fn recorded(&self, records: &BaseConsumer<Watch>) -> Result<Option<CommitRecord>, ConnectorError> {
         let mut list = TopicPartitionList::new();
-        topics.iter().for_each(|topic| drop(list.add_partition(topic, 0)));
-        let what = format!("group `{}`", self.group());
+        for (topic, _) in &self.sinks {
+            list.add_partition(topic, 0);
+        }
+        let what = format!("group `{}`", self.group);
         let tried = Tried { doing: "read the commit record of", what: &what, operation: "Read" };
-        let found = patiently(|| records.committed_offsets(list.clone(), PATIENCE));
+        let found = patiently(&records.context().0, |within| {
+            let found = records.committed_offsets(list.clone(), within);
+            // It has no thread that listens to what librdkafka has to say.
+            let _ = records.poll(Duration::ZERO);
+            found
+        });
         let found = found.map_err(|error| self.cluster.error(tried, &error, Some(&records.context().0)))?;
-        for topic in topics {
+        for (topic, _) in &self.sinks {
             let Some(element) = found.find_partition(topic, 0) else { continue };
-            if let Err(error) = element.error() {
-                return Err(self.cluster.error(tried, &error, Some(&records.context().0)));
+            element.error().map_err(|error| self.cluster.error(tried, &error, Some(&records.context().0)))?;
+            if let Offset::Offset(offset) = element.offset() {
+                return self.record(topic, offset, element.metadata()).map(Some);
             }
-            let Offset::Offset(offset) = element.offset() else { continue };
-            let metadata: Option<Metadata> = serde_json::from_str(element.metadata()).ok();
-            let metadata = metadata.filter(|metadata| i64::try_from(metadata.checkpoint) == Ok(offset));
-            let Some(Metadata { job, checkpoint }) = metadata else {
-                let reason = format!("offset {offset} of topic `{topic}` was not committed by a job of Stygian's");
-                let hint = "somebody else uses this group: give the job another name, or delete the group's offsets";
-                return Err(ConnectorError::refused(format!("{what} at {}", self.cluster.servers), reason, hint));
-            };
-            return Ok(Some(CommitRecord { job, checkpoint }));
         }
         Ok(None)
+    }
+
+    fn record(&self, topic: &str, offset: i64, metadata: &str) -> Result<CommitRecord, ConnectorError> {
+        let metadata: Option<Metadata> = serde_json::from_str(metadata).ok();
+        let metadata = metadata.filter(|metadata| i64::try_from(metadata.checkpoint) == Ok(offset));
+        let Some(Metadata { job, checkpoint }) = metadata else {
+            let place = format!("group `{}` at {}", self.group, self.cluster.servers);
+            let reason = format!("offset {offset} of topic `{topic}` was not committed by a job of Stygian's");
+            let hint = "somebody else uses this group: give the job another name, or delete the group's offsets";
+            return Err(ConnectorError::refused(place, reason, hint));
+        };
+        Ok(CommitRecord { job, checkpoint })
     }
 }
 
@@ -201,7 +229,7 @@ impl Pair {
             producer.begin().map_err(|error| told(&error))?;
             let offsets = self.offsets(record).map_err(|error| told(&error))?;
             let sent = producer.inner().send_offsets_to_transaction(&offsets, &self.group, COMMIT_WITHIN);
-            sent.map_err(|error| told(&error))?;
+            sent.map_err(|error| self.not_recorded(cluster, tried, producer, &error))?;
             turn.under_way = Some(record.clone());
         }
         producer.inner().commit_transaction(COMMIT_WITHIN).map_err(|error| told(&error))?;
@@ -217,6 +245,16 @@ impl Pair {
         element.set_offset(Offset::Offset(i64::try_from(record.checkpoint).unwrap_or(i64::MAX)))?;
         element.set_metadata(serde_json::to_string(&metadata).unwrap_or_default());
         Ok(offsets)
+    }
+
+    /// The offset could not be put into the transaction.
+    fn not_recorded(&self, cluster: &Cluster, tried: Tried<'_>, producer: &Producer, error: &KafkaError) -> CommitError {
+        let what = match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => format!("topic `{}`", self.topic),
+            Some(RDKafkaErrorCode::GroupAuthorizationFailed) => format!("group `{}`", self.name),
+            _ => return self.outcome(cluster, tried, producer, error),
+        };
+        self.outcome(cluster, Tried { doing: "record a checkpoint with", what: &what, operation: "Read" }, producer, error)
     }
 
     /// What an error leaves of the transaction.
@@ -237,35 +275,33 @@ impl Pair {
             _ => CommitError::Failed(told),
         }
     }
-
-    /// For the time that the pair lives, the group's consumer.
-    #[allow(dead_code, reason = "holds the group's metadata alive")]
-    fn records(&self) -> &BaseConsumer<Watch> {
-        &self.records
-    }
 }
 
 #[async_trait]
 impl CommitPoint for Transactions {
     fn name(&self) -> String {
-        let [first, second] = self.ids();
+        let [first, second] = self.pair_of_ids();
         format!("transactions `{first}` and `{second}` at {}", self.cluster.servers)
     }
 
-    async fn fence(&self) -> Result<Option<CommitRecord>, ConnectorError> {
-        let this = Self {
-            cluster: self.cluster.clone(),
-            job: self.job.clone(),
-            sinks: Mutex::new(self.sinks.lock().unwrap_or_else(PoisonError::into_inner).clone()),
-            pair: OnceLock::new(),
-        };
-        let (record, pair) = blocking(move || {
-            let record = this.blocking_fence()?;
-            Ok((record, this.pair()))
+    fn ids(&self) -> Vec<String> {
+        self.pair_of_ids().to_vec()
+    }
+
+    async fn look(&self) -> Result<Option<CommitRecord>, ConnectorError> {
+        let names = self.names();
+        blocking(move || {
+            let (records, _) = names.records()?;
+            names.recorded(&records)
         })
-        .await?;
+        .await
+    }
+
+    async fn fence(&self) -> Result<Option<CommitRecord>, ConnectorError> {
+        let names = self.names();
+        let (pair, record) = blocking(move || names.fence()).await?;
         let again = |_| ConnectorError::refused(self.name(), "it was fenced already", "make a new one for every run");
-        pair.map_or(Ok(()), |pair| self.pair.set(pair).map_err(again))?;
+        self.pair.set(Arc::new(pair)).map_err(again)?;
         Ok(record)
     }
 

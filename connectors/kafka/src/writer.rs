@@ -44,6 +44,9 @@ impl KafkaWriter {
     fn failed(&self, code: RDKafkaErrorCode) -> ConnectorError {
         let topic = self.topic();
         let what = format!("topic `{}`", topic.name());
+        // Messages of a transaction that cannot go on are thrown away; why it cannot was told before.
+        let purged = matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
+        let code = if purged { topic.producer().events.lasting().unwrap_or(code) } else { code };
         self.cluster.failed(Tried { doing: "write to", what: &what, operation: "Write" }, code, Some(&topic.producer().events))
     }
 

@@ -44,6 +44,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: CheckpointsCommand,
     },
+    /// Look at the transactions that a pipeline's job writes to Kafka by, and end those of a job that is gone.
+    Transactions {
+        #[command(subcommand)]
+        command: TransactionsCommand,
+    },
     /// Print the JSON Schema of the pipeline file, for editors.
     #[command(after_help = "Example:
   stygian schema > pipeline.schema.json
@@ -257,6 +262,23 @@ Exit status: 0, or 1 if one cannot be read.")]
   stygian checkpoints verify checkpoints
 Exit status: 0 all are whole, 1 something is damaged, which is told.")]
     Verify(FolderArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TransactionsCommand {
+    /// Show the job's transactional ids, and the checkpoint that was committed last.
+    #[command(after_help = "Example:
+  stygian transactions list clicks.toml
+Changes nothing, and the job may be running.")]
+    List(PipelineArgs),
+    /// Abort what the job has open, so that who reads committed records need not wait for it to time out.
+    #[command(after_help = "Example:
+  stygian transactions abort clicks.toml
+
+For a job that is gone for good, or for longer than its `transaction_timeout`. A process that still runs the job is fenced: it fails, and must be
+started again. Nothing that was committed is lost: the job goes on from its last checkpoint when it is run again. Transactions of others are not
+touched.")]
+    Abort(PipelineArgs),
 }
 
 #[derive(Debug, clap::Args)]

@@ -4,10 +4,9 @@ use crate::failure::Failure;
 use anyhow::anyhow;
 use std::sync::Arc;
 use std::time::Duration;
-use stygian_api::{CommitError, CommitPoint, CommitRecord};
+use stygian_api::{CommitError, CommitPoint, CommitRecord, ConnectorError, Sink};
 use stygian_checkpoint::{CheckpointError, CheckpointStorage, ExpectedUuid, Kind, Manifest, StartFrom};
 use stygian_core::CheckpointId;
-use stygian_engine::{JobSpec, OutletSpec};
 
 /// How often a commit of unknown outcome is tried again at a start.
 const TRIES: u32 = 5;
@@ -17,29 +16,27 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(2);
 const CHOICES: &str = "go on from a savepoint with `--from-savepoint DIR`, from the newest checkpoint with `--recover-latest` (output written \
                        after it stays and comes again), or start from nothing with `--fresh`";
 
-/// The commit point of an exactly-once job; `None`: its manifests alone commit its checkpoints.
+/// The commit point of sinks in an exactly-once job, in the order of the pipeline file; `None`: manifests alone commit its checkpoints.
 ///
 /// # Errors
-/// When its sinks have more than one.
-pub(crate) fn of(spec: &JobSpec) -> Result<Option<Arc<dyn CommitPoint>>, Failure> {
-    let mut found: Option<(String, Arc<dyn CommitPoint>)> = None;
-    for outlet in spec.tasks.iter().flat_map(|task| &task.outlets) {
-        let OutletSpec::Sink { node, sink } = outlet else { continue };
+/// The sink that has another one than those before it, and why that cannot be.
+pub(crate) fn of<'a>(sinks: impl Iterator<Item = (&'a str, &'a Arc<dyn Sink>)>) -> Result<Option<Arc<dyn CommitPoint>>, (String, String)> {
+    let mut found: Option<(&str, Arc<dyn CommitPoint>)> = None;
+    for (name, sink) in sinks {
         let Some(point) = sink.commit_point() else { continue };
         match &found {
             Some((first, other)) if other.name() != point.name() => {
-                let text = two_points(first, &other.name(), node.as_str(), &point.name());
-                return Err(Failure::Input(format!("error: {text}\n")));
+                return Err((name.to_owned(), two_points(first, &other.name(), name, &point.name())));
             }
             Some(_) => {}
-            None => found = Some((node.to_string(), point)),
+            None => found = Some((name, point)),
         }
     }
     Ok(found.map(|(_, point)| point))
 }
 
 /// That one transaction cannot span two clusters.
-pub(crate) fn two_points(first: &str, first_point: &str, second: &str, second_point: &str) -> String {
+fn two_points(first: &str, first_point: &str, second: &str, second_point: &str) -> String {
     format!(
         "sinks `{first}` ({first_point}) and `{second}` ({second_point}) would commit by two transactions, which cannot be exactly-once; write to \
          one cluster, make two pipelines of it, or set mode = \"at-least-once\" in [checkpoint]"
@@ -48,10 +45,12 @@ pub(crate) fn two_points(first: &str, first_point: &str, second: &str, second_po
 
 /// Fences the commit point, and says what was committed last.
 pub(crate) async fn fence(point: &dyn CommitPoint) -> Result<Option<CommitRecord>, Failure> {
-    point.fence().await.map_err(|error| match error.may_pass() {
-        true => anyhow!(error).into(),
-        false => Failure::input(anyhow!(error)),
-    })
+    asked(point.fence().await)
+}
+
+/// What the outside answered.
+pub(crate) fn asked<T>(answer: Result<T, ConnectorError>) -> Result<T, Failure> {
+    answer.map_err(|error| if error.may_pass() { anyhow!(error).into() } else { Failure::input(anyhow!(error)) })
 }
 
 /// The identity that the job has by its record.

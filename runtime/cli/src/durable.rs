@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use stygian_api::CommitPoint;
 use stygian_checkpoint::{
     AttemptId, CheckpointError, CheckpointSettings, CheckpointStorage, ExpectedUuid, JobUuid, Kind, Manifest, PlannedJob, PluginFacts,
     RecoveryError, RestorePlan, StartFrom, StartingRun, restore,
@@ -67,11 +68,11 @@ impl Durable {
         &mut self,
         spec: &JobSpec,
         plugins: BTreeMap<OperatorId, UsedPlugin>,
+        point: Option<Arc<dyn CommitPoint>>,
         args: &RunArgs,
         terminal: &Terminal,
     ) -> Result<CheckpointSpec, Failure> {
         let mut planned = spec.planned(args.drop_state.iter().map(OperatorId::new).collect());
-        let point = if self.at_least_once { None } else { commit_point::of(spec)? };
         let record = match &point {
             Some(point) => commit_point::fence(&**point).await?,
             None => None,

@@ -2,6 +2,7 @@
 
 use crate::args::PipelineArgs;
 use crate::cases::Script;
+use crate::commit_point;
 use crate::failure::Failure;
 use crate::folders;
 use crate::kept::{Kept, KeptIn, kept};
@@ -15,12 +16,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use stygian_api::{ConnectorContext, Options, Problem, Problems, Sink, Source, suggest};
+use stygian_api::{CommitPoint, ConnectorContext, Options, Problem, Problems, Sink, Source, suggest};
 use stygian_core::{PluginDescription, PluginRef, StreamSchema, escape};
 use stygian_engine::operators::PluginAggregate;
 use stygian_formats::Columns;
 use stygian_pipeline::{
-    AggregateBy, MAX_FILE_BYTES, OperatorKind, OperatorNode, Pipeline, PluginUse, SinkNode, apply_set, render, render_warnings,
+    AggregateBy, MAX_FILE_BYTES, Mode, OperatorKind, OperatorNode, Pipeline, PluginUse, SinkNode, apply_set, render, render_warnings,
 };
 use stygian_plan::{Facts, Plan, SourceFacts, aggregate_key};
 use stygian_sandbox::{Compiler, Limits, Plugin, Sandbox, SandboxConfig, SandboxError};
@@ -36,6 +37,8 @@ pub(crate) struct Loaded {
     pub(crate) sources: BTreeMap<String, Arc<dyn Source>>,
     pub(crate) sinks: BTreeMap<String, Arc<dyn Sink>>,
     pub(crate) plugins: BTreeMap<String, Plugin>,
+    /// What commits its checkpoints besides their manifests, in an exactly-once job.
+    pub(crate) commit_point: Option<Arc<dyn CommitPoint>>,
 }
 
 /// Loads a pipeline; warnings are told.
@@ -284,10 +287,29 @@ impl<'a> Loading<'a> {
         if let Err(problems) = plan.check_sinks(&accepts) {
             self.problems.extend(problems.0);
         }
+        let commit_point = self.commit_point(&sinks).unwrap_or_else(|problem| {
+            self.problems.push(problem);
+            None
+        });
         if !self.problems.is_empty() {
             return Err(in_order(self.problems));
         }
-        Ok(Loaded { plan, base: self.base, sources: self.sources, sinks, plugins: self.plugins })
+        Ok(Loaded { plan, base: self.base, sources: self.sources, sinks, plugins: self.plugins, commit_point })
+    }
+
+    fn commit_point(&self, sinks: &BTreeMap<String, Arc<dyn Sink>>) -> Result<Option<Arc<dyn CommitPoint>>, Problem> {
+        if self.pipeline.checkpoint.as_ref().is_none_or(|checkpoint| checkpoint.mode == Mode::AtLeastOnce) {
+            return Ok(None);
+        }
+        let nodes = &self.pipeline.sinks;
+        let in_order = nodes.iter().filter_map(|node| Some((node.name.get_ref().as_str(), sinks.get(node.name.get_ref())?)));
+        commit_point::of(in_order).map_err(|(name, message)| {
+            let node = nodes.iter().find(|node| *node.name.get_ref() == name);
+            match node {
+                Some(node) => Problem::at(node.connector.span(), message),
+                None => Problem::general(message),
+            }
+        })
     }
 }
 

@@ -25,6 +25,7 @@ mod schema;
 mod show;
 mod summary;
 mod terminal;
+mod transactions;
 mod wire;
 
 use args::{Args, Command, PluginCommand};
@@ -59,6 +60,7 @@ fn dispatch(command: Command, terminal: &Terminal) -> Result<ExitCode, Failure> 
         Command::Savepoint(options) => return control::savepoint(&options, terminal),
         Command::Stop(options) => return control::stop(&options, terminal),
         Command::Checkpoints { command } => return checkpoints::run(&command, terminal),
+        Command::Transactions { command } => transactions::run(&command, terminal)?,
         Command::Schema => schema::print(terminal)?,
         Command::Connectors { name } => connectors::print(name.as_deref(), terminal)?,
         Command::Completions { shell } => {

@@ -141,10 +141,10 @@ impl Running<'_> {
     async fn run_once(&mut self, runtimes: &Runtimes, loaded: Loaded) -> Result<(), Failed> {
         let Self { args, terminal, stop, server, durable, .. } = self;
         let unbounded = loaded.sources.values().any(|source| !source.bounded());
-        let plugins = wire::used_plugins(&loaded);
+        let (plugins, point) = (wire::used_plugins(&loaded), loaded.commit_point.clone());
         let mut spec = wire::job(loaded)?;
         if let Some(durable) = durable {
-            spec.checkpoints = Some(durable.take_over(&spec, plugins, args, terminal).await?);
+            spec.checkpoints = Some(durable.take_over(&spec, plugins, point, args, terminal).await?);
         }
         let (name, start) = (spec.name.clone(), Instant::now());
         let job = match Job::start(spec, runtimes, stop).await {

@@ -26,7 +26,7 @@ use stygian_state::Slot;
 /// # Errors
 /// When the plan is not what it promises to be.
 pub(crate) fn job(loaded: Loaded) -> anyhow::Result<JobSpec> {
-    let Loaded { plan, base, sources, sinks, plugins } = loaded;
+    let Loaded { plan, base, sources, sinks, plugins, .. } = loaded;
     let attempt = attempt();
     let captures = captures(&plan, &base, &attempt);
     let disk = keyed_state::on_disk(&plan, &base)?;

@@ -12,9 +12,10 @@ use stygian_pipeline::{Mode, OnError, StateBackend};
 const JSON_VERSION: u32 = 1;
 
 /// What a crash leaves of a job without checkpoints, and of one with them in either mode.
-const WITHOUT_CHECKPOINTS: &str = "no checkpoints: after a crash the job starts anew; files appear whole or not at all";
-const EXACTLY_ONCE: &str = "exactly-once: after a crash the job goes on from its last checkpoint, and files are as if nothing had happened; \
-     rows on the console may be shown again";
+const WITHOUT_CHECKPOINTS: &str =
+    "no checkpoints: after a crash the job starts anew; files appear whole or not at all, and messages stay sent";
+const EXACTLY_ONCE: &str = "exactly-once: after a crash the job goes on from its last checkpoint, and files, and topics to those who read what \
+     is committed, are as if nothing had happened; rows on the console may be shown again";
 const AT_LEAST_ONCE: &str = "at-least-once: after a crash the job goes on from its last checkpoint, with its state of then; what it has written \
      since is written again";
 

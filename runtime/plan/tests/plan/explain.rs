@@ -70,7 +70,7 @@ task 3 (2 subtasks)
     sink late: console
         <- hourly.late
 
-guarantees: no checkpoints: after a crash the job starts anew; files appear whole or not at all
+guarantees: no checkpoints: after a crash the job starts anew; files appear whole or not at all, and messages stay sent
 "#;
     assert_eq!(plan.explain(), expected.trim_start_matches('\n'));
 }
@@ -111,7 +111,7 @@ fn the_shape_of_the_json_is_fixed() {
     let expected = serde_json::json!({
         "version": 1,
         "pipeline": "shop",
-        "guarantees": "no checkpoints: after a crash the job starts anew; files appear whole or not at all",
+        "guarantees": "no checkpoints: after a crash the job starts anew; files appear whole or not at all, and messages stay sent",
         "state": { "backend": "memory", "memory": null },
         "tasks": [{ "parallelism": 1, "nodes": ["clicks"] }, { "parallelism": 1, "nodes": ["w", "z"] }],
         "nodes": [

@@ -9,6 +9,7 @@ mod durable;
 mod follow;
 mod given;
 mod kafka;
+mod kafka_refused;
 
 mod keyed_poison;
 mod migration;

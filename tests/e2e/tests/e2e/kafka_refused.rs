@@ -1,0 +1,98 @@
+//! What a job says when Kafka does not let it: who, what, and what to do; and that it says so at once.
+
+use crate::kafka::rig;
+use std::path::Path;
+use stygian_cluster::{Operation, Pattern, Record, Resource};
+use stygian_e2e::{Ended, Program};
+
+/// A pipeline from a topic to a topic, as a user.
+fn pipeline(job: &str, user: &str, from: &str, to: &str, more: &str) -> String {
+    let (reach, kerberos) = (rig().reach().expect("reached"), rig().kerberos(user).expect("paths"));
+    format!(
+        "name = '{job}'\n[checkpoint]\nfolder = 'checkpoints'\ninterval = '100ms'\n[restart]\nstrategy = 'none'\n{kerberos}\n\
+         [source.events]\n{reach}topic = '{from}'\nformat = 'raw'\nuntil = 'latest'\n\
+         [sink.copy]\ninput = 'events'\n{reach}topic = '{to}'\nformat = 'raw'\n{more}"
+    )
+}
+
+fn run_as(user: &str, folder: &Path, pipeline: &str) -> Ended {
+    std::fs::write(folder.join("pipeline.toml"), pipeline).expect("written");
+    let mut command = Program::find().expect("built").command(folder, &["run", "pipeline.toml", "--quiet"]);
+    let output = command.envs(rig().cluster.env(user)).output().expect("runs");
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    Ended { status: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+}
+
+fn topics() -> (String, String) {
+    let (from, to) = (rig().topic("from", 1).expect("made"), rig().topic("to", 1).expect("made"));
+    rig().cluster.kcat_write(&from, &[Record::new(None, "a"), Record::new(None, "b")]).expect("written");
+    (from, to)
+}
+
+#[test]
+fn a_right_that_is_missing_is_told_with_principal_resource_and_operation() {
+    let (from, to) = topics();
+    let (job, folder) = (rig().job(), tempfile::tempdir().expect("a folder"));
+    let cluster = &rig().cluster;
+    let told = || {
+        let ended = run_as("stranger", folder.path(), &pipeline(&job, "stranger", &from, &to, ""));
+        assert_ne!(ended.status, Some(0), "{}", ended.err);
+        ended.err
+    };
+    let expect = |resource: &str, operation: &str, option: &str| {
+        let err = told();
+        let principal = format!("`stranger@{}` is not allowed the operation {operation} on it", cluster.realm());
+        let cure = format!("kafka-acls --add --allow-principal User:stranger --operation {operation} {option}");
+        assert!(err.contains(resource) && err.contains(&principal) && err.contains(&cure), "{resource}, {operation}:\n{err}");
+    };
+    let grant = |resource, name: &str, operations: &[Operation]| {
+        cluster.grant("stranger", resource, name, Pattern::Literal, operations).expect("granted");
+    };
+    let id = format!("{job}-0");
+    expect(&format!("transactional id `{id}`"), "Write", &format!("--transactional-id {id}"));
+    for id in [&id, &format!("{job}-1")] {
+        grant(Resource::TransactionalId, id, &[Operation::Write, Operation::Describe]);
+    }
+    expect(&format!("topic `{to}`"), "Describe", &format!("--topic {to}"));
+    grant(Resource::Topic, &to, &[Operation::Describe]);
+    let group = format!("stygian-{job}");
+    expect(&format!("group `{group}`"), "Read", &format!("--group {group}"));
+    grant(Resource::Group, &group, &[Operation::Read]);
+    // An offset is only taken from who may read the topic.
+    expect(&format!("topic `{to}`"), "Read", &format!("--topic {to}"));
+    grant(Resource::Topic, &to, &[Operation::Read]);
+    expect(&format!("topic `{from}`"), "Describe", &format!("--topic {from}"));
+    grant(Resource::Topic, &from, &[Operation::Describe]);
+    expect(&format!("topic `{from}`"), "Read", &format!("--topic {from}"));
+    grant(Resource::Topic, &from, &[Operation::Read]);
+    expect(&format!("topic `{to}`"), "Write", &format!("--topic {to}"));
+    grant(Resource::Topic, &to, &[Operation::Write]);
+    let ended = run_as("stranger", folder.path(), &pipeline(&job, "stranger", &from, &to, ""));
+    assert_eq!(ended.status, Some(0), "{}", ended.err);
+    let values: Vec<Option<String>> = cluster.kcat_read(&to).expect("read").into_iter().map(|record| record.value).collect();
+    assert_eq!(values, [Some("a".to_owned()), Some("b".to_owned())]);
+}
+
+#[test]
+fn a_topic_that_is_not_there_is_told_at_once() {
+    let (from, to) = topics();
+    let folder = tempfile::tempdir().expect("a folder");
+    for (from, to, missing) in [("t-nowhere", to.as_str(), "t-nowhere"), (from.as_str(), "t-void", "t-void")] {
+        let ended = run_as("pipeline", folder.path(), &pipeline(&rig().job(), "pipeline", from, to, ""));
+        assert_ne!(ended.status, Some(0), "{}", ended.err);
+        assert!(ended.err.contains(&format!("topic `{missing}`")) && ended.err.contains("no such topic"), "{}", ended.err);
+        let _ = std::fs::remove_dir_all(folder.path().join("checkpoints"));
+    }
+}
+
+#[test]
+fn a_message_that_is_too_large_is_told_with_what_to_raise() {
+    let (from, to) = topics();
+    rig().cluster.kcat_write(&from, &[Record::new(None, &"x".repeat(3000))]).expect("written");
+    let folder = tempfile::tempdir().expect("a folder");
+    let ended = run_as("pipeline", folder.path(), &pipeline(&rig().job(), "pipeline", &from, &to, "max_message_bytes = '2 KiB'\n"));
+    assert_eq!(ended.status, Some(1), "{}", ended.err);
+    assert!(ended.err.contains("larger than allowed") && ended.err.contains("max_message_bytes"), "{}", ended.err);
+    // What was in the transaction with it is not visible.
+    assert_eq!(rig().cluster.kcat_read(&to).expect("read"), []);
+}
