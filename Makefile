@@ -1,16 +1,19 @@
 # Stygian: build, test and look. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup build plugins demo test lint bench chaos fuzz audit
+.PHONY: help setup build plugins demo test lint bench chaos cluster-up cluster-down fuzz audit
 timed := $(abspath .ci/timed)
 target := $(or $(CARGO_TARGET_DIR),target)
 stygian := $(abspath $(target))/debug/stygian
 demo := $(abspath $(target))/demo
+cluster := $(abspath $(target))/cluster
 FUZZ_MINUTES ?= 10
 FAULTS ?= 300
 SEED ?= 1
+HDFS ?= 0
+TICKET_LIFE ?= 10h
 
 help: ## this list
-	@grep -hE "^[a-z]+:.*##" $(MAKEFILE_LIST) | sed "s/:.*## /\t/" | expand -t 12
+	@grep -hE "^[a-z-]+:.*##" $(MAKEFILE_LIST) | sed "s/:.*## /\t/" | expand -t 14
 
 setup: ## install what is missing
 	@.ci/setup
@@ -40,6 +43,13 @@ bench: ## figures, one JSON line each (release build; takes minutes)
 
 chaos: plugins ## kill jobs at random moments and named places, two processes on one job; count what is lost or doubled; FAULTS=300 SEED=1
 	@$(abspath $(target))/debug/chaos $(FAULTS) $(SEED)
+
+cluster-up: setup ## a KDC, a Kafka broker and (HDFS=1, or HDFS=ha) HDFS on loopback, until Ctrl-C; TICKET_LIFE=10h
+	@cargo build -p stygian-cluster --locked
+	@$(abspath $(target))/debug/cluster up --dir $(cluster) --ticket-life $(TICKET_LIFE) $(if $(filter 1,$(HDFS)),--hdfs) $(if $(filter ha,$(HDFS)),--ha)
+
+cluster-down: ## end what `make cluster-up` started, from another terminal
+	@$(abspath $(target))/debug/cluster down --dir $(cluster)
 
 fuzz: ## fuzz what guests hand over and pipeline files (needs nightly and cargo-fuzz); FUZZ_MINUTES=10
 	@tests/fuzz/run $(FUZZ_MINUTES)
