@@ -57,12 +57,14 @@ pub(crate) fn kdcs(realm: &str) -> Kdcs {
 }
 
 fn readable(path: &Path) -> Result<(), KerberosError> {
-    match std::fs::File::open(path).and_then(|file| file.metadata()) {
-        Ok(found) if found.is_file() => Ok(()),
-        Ok(_) => Err(KerberosError::ConfigInvalid { path: path.display().to_string(), text: "it is not a file".into() }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(KerberosError::ConfigMissing { path: path.into() }),
-        Err(source) => Err(KerberosError::ConfigUnreadable { path: path.into(), source }),
+    let unreadable = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::NotFound => KerberosError::ConfigMissing { path: path.into() },
+        _ => KerberosError::ConfigUnreadable { path: path.into(), source },
+    };
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(KerberosError::ConfigInvalid { path: path.display().to_string(), text: "it is not a file".into() });
     }
+    std::fs::File::open(path).map(drop).map_err(unreadable)
 }
 
 fn shown(named: Option<&Path>) -> String {

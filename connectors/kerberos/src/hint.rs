@@ -11,14 +11,18 @@ impl KerberosError {
                 path.display()
             ),
             Self::KeytabLacksPrincipal { path, principal, .. } => {
-                format!("name one of those under `[kerberos]`, or have the key added: kadmin -q 'ktadd -k {} {principal}'", path.display())
+                format!(
+                    "name one of those under `[kerberos]`, or have the key added: kadmin -q 'ktadd -k {} {principal}' (which makes a new key: other keytabs of that \
+                 principal have to be replaced)",
+                    path.display()
+                )
             }
             Self::NoKdc { realm, config } => {
                 format!("add to {config}, under [realms]: {realm} = {{ kdc = HOST }}; or let DNS be asked: dns_lookup_kdc = true")
             }
             Self::WrongKey { principal, .. } => format!(
-                "the principal's key was changed after the keytab was written: have it written again (kadmin -q 'ktadd {}'); `kvno` and \
-                 `kadmin -q getprinc` tell the version the KDC uses",
+                "the principal's key was changed after the keytab was written, or the keytab's is of a type that the KDC does not use: have it written \
+                 again (kadmin -q 'ktadd {}', which makes a new key once more: replace all its keytabs); `kadmin -q getprinc` tells the KDC's versions and types",
                 principal.as_deref().unwrap_or("PRINCIPAL")
             ),
             Self::UnknownPrincipal { principal } => format!(

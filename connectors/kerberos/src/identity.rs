@@ -137,11 +137,12 @@ fn read(shown: &Path, path: &Path, allow_readable: bool) -> Result<Vec<KeytabKey
         _ => KerberosError::KeytabUnreadable { path: shown.into(), source },
     };
     let not_one = |reason: String| KerberosError::NotAKeytab { path: shown.into(), reason };
-    let file = File::open(path).map_err(unreadable)?;
-    let found = file.metadata().map_err(unreadable)?;
-    if !found.is_file() {
+    // Before it is opened, as opening a pipe waits for its other end.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err(not_one("it is not a file".into()));
     }
+    let file = File::open(path).map_err(unreadable)?;
+    let found = file.metadata().map_err(unreadable)?;
     let mode = found.permissions().mode() & 0o7777;
     if mode & 0o044 != 0 && !allow_readable {
         return Err(KerberosError::KeytabTooOpen { path: shown.into(), mode });

@@ -8,7 +8,7 @@
 use crate::error::KerberosError;
 use crate::facts::Facts;
 use crate::identity::Prepared;
-use crate::mit::gss;
+use crate::mit::{cache, gss};
 use crate::principal::Principal;
 use crate::probe;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,13 +49,14 @@ pub struct ServiceTicket {
 ///
 /// All its methods may be called from any thread, and several at once; no lock is held while a KDC is waited for. Those that may ask a KDC say
 /// so: they block, so they do not belong on a thread of an async runtime. What bounds them is MIT's own patience: a KDC that refuses the
-/// connection costs nothing, one that is silent costs, for all addresses together, some 10 to 20 s, or `request_timeout` of krb5.conf (from MIT
-/// 1.22 on) if that is less.
+/// connection costs nothing, one that is silent costs some 30 s (27 measured) for each request, or `request_timeout` of krb5.conf if that is less
+/// (MIT releases after 1.20 know it).
 #[derive(Debug)]
 pub struct Login {
     principal: Principal,
     facts: Facts,
     ticket: Clock,
+    /// How many logins were tried apart from the ticket's cache: each has a cache of its own.
     tries: AtomicU64,
 }
 
@@ -150,13 +151,12 @@ impl Login {
         Ok(remaining)
     }
 
-    /// Logs in into a cache that nobody uses, to learn why a renewal fails: MIT keeps that to itself as long as there is an old ticket. A cache
-    /// that a try failed to fill is used again; one that holds a ticket would hide the next failure.
+    /// Logs in into a cache that nobody uses, to learn why a renewal fails: MIT keeps that to itself as long as there is an old ticket.
     fn try_apart(&self) -> Result<(), KerberosError> {
-        let cache = format!("MEMORY:stygian-{}-try-{}", std::process::id(), self.tries.load(Ordering::Relaxed));
-        gss::acquire(self.facts.principal.as_deref(), Some(&cache)).map_err(|failure| self.error(&failure))?;
-        self.tries.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        let cache = format!("MEMORY:stygian-{}-try-{}", std::process::id(), self.tries.fetch_add(1, Ordering::Relaxed));
+        let outcome = gss::acquire(self.facts.principal.as_deref(), Some(&cache)).map(drop);
+        cache::destroy(&cache);
+        outcome.map_err(|failure| self.error(&failure))
     }
 
     fn error(&self, failure: &gss::Failure) -> KerberosError {

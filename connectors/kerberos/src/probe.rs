@@ -24,6 +24,8 @@ pub(crate) struct Answer {
     pub(crate) address: String,
     /// How far this machine's clock is ahead of the KDC's, in seconds; `None` if the answer does not tell its time.
     pub(crate) ahead_seconds: Option<i64>,
+    /// Those that were asked before and gave none, each with why.
+    pub(crate) silent: Vec<String>,
 }
 
 /// Asks the KDCs one after the other until one answers; each costs at most some seconds. The error tells for each why there was no answer.
@@ -33,7 +35,7 @@ pub(crate) fn ask(addresses: &[String], principal: &Principal) -> Result<Answer,
     let mut reasons = Vec::new();
     for address in addresses {
         match ask_one(address, &request) {
-            Ok(ahead_seconds) => return Ok(Answer { address: address.clone(), ahead_seconds }),
+            Ok(ahead_seconds) => return Ok(Answer { address: address.clone(), ahead_seconds, silent: reasons }),
             Err(reason) => reasons.push(format!("{address}: {reason}")),
         }
     }

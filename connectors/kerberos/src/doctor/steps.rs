@@ -1,6 +1,7 @@
 //! The steps of Kerberos: krb5.conf, keytab, KDC, clock, ticket, and a ticket for each service.
 
 use super::{Checkup, Sound, Trouble};
+use crate::config::host_and_port;
 use crate::identity::{Configured, Identity, Prepared};
 use crate::login::Login;
 use crate::probe::{self, Answer};
@@ -81,15 +82,24 @@ fn kdc(found: &mut Found) -> Result<Sound, Trouble> {
     if prepared.facts.addresses.is_empty() && prepared.by_dns {
         return Ok(Sound::Well("found by DNS, so it is tried with the ticket only".into()));
     }
-    match probe::ask(&prepared.facts.addresses, &prepared.principal) {
+    let addresses = &prepared.facts.addresses;
+    match probe::ask(addresses, &prepared.principal) {
         Ok(answer) => {
             let detail = format!("{} answers", answer.address);
+            let silent = answer.silent.join("; ");
             found.answer = Some(answer);
-            Ok(Sound::Well(detail))
+            if silent.is_empty() {
+                return Ok(Sound::Well(detail));
+            }
+            let hint = "each ticket waits for those that do not answer first: see to them, or take them out of krb5.conf".into();
+            Ok(Sound::But(format!("{detail}, but not those before it ({silent})"), hint))
+        }
+        // By a proxy or a socket, which only MIT speaks to.
+        Err(_) if addresses.iter().any(|address| host_and_port(address).is_none()) => {
+            Ok(Sound::Well("reached in a way that is tried with the ticket only".into()))
         }
         Err(reasons) => {
-            let realm = prepared.facts.realm.clone();
-            let away = crate::KerberosError::KdcAway { realm, addresses: prepared.facts.addresses.clone() };
+            let away = crate::KerberosError::KdcAway { realm: prepared.facts.realm.clone(), addresses: addresses.clone() };
             Err(Trouble { detail: format!("{away}: {}", reasons.join("; ")), hint: Some(away.hint()) })
         }
     }
@@ -124,8 +134,8 @@ fn ticket(found: &mut Found) -> Result<Sound, Trouble> {
 fn shown(life: Duration) -> String {
     match life.as_secs() {
         seconds if seconds < 120 => format!("{seconds} s"),
-        seconds if seconds < 7_200 => format!("{} minutes", seconds / 60),
-        seconds => format!("{} hours", seconds / 3_600),
+        seconds if seconds < 7_200 => format!("{} minutes", (seconds + 30) / 60),
+        seconds => format!("{} hours", (seconds + 1_800) / 3_600),
     }
 }
 
