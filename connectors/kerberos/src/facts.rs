@@ -15,8 +15,6 @@ pub(crate) struct Facts {
     pub(crate) addresses: Vec<String>,
     pub(crate) service: Option<String>,
     pub(crate) host: Option<String>,
-    /// How far this clock is ahead of the KDC's.
-    pub(crate) ahead_seconds: Option<i64>,
 }
 
 impl KerberosError {
@@ -43,7 +41,8 @@ impl Facts {
     fn error(&self, cause: Cause, text: &str) -> KerberosError {
         let principal = || self.principal.clone();
         match cause {
-            Cause::ClockSkew => KerberosError::ClockSkew { ahead_seconds: self.ahead_seconds },
+            // How much it is, the KDC has to be asked for.
+            Cause::ClockSkew => KerberosError::ClockSkew { ahead_seconds: None },
             Cause::UnknownPrincipal => {
                 KerberosError::UnknownPrincipal { principal: principal().or_else(|| quoted(text, "Client '", '\'')) }
             }
@@ -56,7 +55,8 @@ impl Facts {
                 KerberosError::KdcAway { realm, addresses }
             }
             Cause::UnknownService => KerberosError::UnknownService {
-                service: quoted(text, "Server ", ' ').or_else(|| self.service.clone()).filter(|name| name != "not"),
+                // "Server not found" names none.
+                service: quoted(text, "Server ", ' ').filter(|name| name != "not").or_else(|| self.service.clone()),
             },
             Cause::WrongRealm => KerberosError::WrongRealm { host: self.host.clone(), realm: realm_of(text) },
             Cause::NoSaslPlugin => KerberosError::NoSaslPlugin,

@@ -85,6 +85,9 @@ fn a_login_adds_what_it_knows() {
     );
     assert_eq!(told("(Cannot contact any KDC for realm 'R')"), "no KDC of the realm R answers (krb5.conf names kdc:88)");
     assert_eq!(told("(Ticket expired)"), "the ticket of a@R has ended");
+    let asked = Facts { service: Some("kafka/h@R".into()), ..Facts::default() };
+    let unknown = asked.recognise("Server not found in Kerberos database").unwrap();
+    assert_eq!(unknown.to_string(), "the KDC does not know the service kafka/h@R");
 }
 
 #[test]
