@@ -54,6 +54,8 @@ pub struct ServiceTicket {
 #[derive(Debug)]
 pub struct Login {
     principal: Principal,
+    /// The principal as the KDC writes it.
+    known_as: String,
     facts: Facts,
     ticket: Clock,
     /// How many logins were tried apart from the ticket's cache: each has a cache of its own.
@@ -73,23 +75,24 @@ impl Prepared {
     pub fn login(&self) -> Result<Login, KerberosError> {
         let named = self.principal();
         let failed = |failure: gss::Failure| error(&self.principal, &self.facts, &failure, "log in");
-        let (_, life) = gss::acquire(Some(&named), None).map_err(failed)?;
+        let (ours, life) = gss::acquire(Some(&named), None).map_err(failed)?;
         let (default, _) = gss::acquire(None, None).map_err(failed)?;
-        let principal = default.principal().map_err(failed)?;
-        if principal != named {
-            let text = format!("the default credential is that of {principal}, not of {named}");
+        // The KDC may write the name in another way than the keytab (`canonicalize` in krb5.conf), so both are asked.
+        let (known_as, default) = (ours.principal().map_err(failed)?, default.principal().map_err(failed)?);
+        if known_as != default {
+            let text = format!("the default credential is that of {default}, not of {known_as}");
             return Err(KerberosError::Other { doing: "log in".into(), text });
         }
         let ticket = Clock { ends: AtomicU64::new(0), life: AtomicU64::new(0) };
         ticket.set(life);
-        Ok(Login { principal: self.principal.clone(), facts: self.facts.clone(), ticket, tries: AtomicU64::new(0) })
+        Ok(Login { principal: self.principal.clone(), known_as, facts: self.facts.clone(), ticket, tries: AtomicU64::new(0) })
     }
 }
 
 impl Login {
     /// The ticket as of the last login or touch.
     pub fn ticket(&self) -> Ticket {
-        Ticket { principal: self.principal.to_string(), expires: self.remaining() }
+        Ticket { principal: self.known_as.clone(), expires: self.remaining() }
     }
 
     /// The life the ticket has left, 0 if it has ended; for a metric. Asks nobody and takes no lock. As of the last touch: if another user of the
