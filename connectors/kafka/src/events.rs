@@ -13,6 +13,7 @@ use rdkafka::producer::ProducerContext;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use stygian_core::escape;
+use stygian_kerberos::KerberosError;
 
 /// The longest text of librdkafka's that is shown.
 const SHOWN: usize = 600;
@@ -20,6 +21,9 @@ const SHOWN: usize = 600;
 const AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// Trouble older than this is past.
 const LASTS: Duration = Duration::from_secs(30);
+
+/// The facility of librdkafka's log lines about a transaction that cannot go on.
+const TRANSACTION_FAILED: &str = "TXNERR";
 
 /// See the module's text. One a client.
 #[derive(Debug)]
@@ -75,16 +79,27 @@ impl Events {
     }
 }
 
-fn is_lasting(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::GroupAuthorizationFailed
-            | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
-            | RDKafkaErrorCode::ClusterAuthorizationFailed
-            | RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::SaslAuthenticationFailed
-    )
+/// A complaint, with the cause of Kerberos' that it stems from and what to do.
+fn named(reason: &str) -> String {
+    let text = escape(reason, SHOWN);
+    match KerberosError::from_text(reason) {
+        Some(cause) => format!("{cause} ({text}); {}", cause.hint()),
+        None => text,
+    }
 }
+
+fn is_lasting(code: RDKafkaErrorCode) -> bool {
+    LASTING.into_iter().any(|(_, lasting)| lasting == code)
+}
+
+/// What stays until somebody changes it, with librdkafka's names.
+const LASTING: [(&str, RDKafkaErrorCode); 5] = [
+    ("GROUP_AUTHORIZATION_FAILED", RDKafkaErrorCode::GroupAuthorizationFailed),
+    ("TRANSACTIONAL_ID_AUTHORIZATION_FAILED", RDKafkaErrorCode::TransactionalIdAuthorizationFailed),
+    ("CLUSTER_AUTHORIZATION_FAILED", RDKafkaErrorCode::ClusterAuthorizationFailed),
+    ("TOPIC_AUTHORIZATION_FAILED", RDKafkaErrorCode::TopicAuthorizationFailed),
+    ("SASL_AUTHENTICATION_FAILED", RDKafkaErrorCode::SaslAuthenticationFailed),
+];
 
 /// The client's part of it.
 #[derive(Clone)]
@@ -93,6 +108,11 @@ pub(crate) struct Watch(pub(crate) Arc<Events>);
 impl ClientContext for Watch {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let (node, text) = (&self.0.node, escape(message, SHOWN));
+        if facility == TRANSACTION_FAILED {
+            // It comes as no error, and all that follows says only that messages were thrown away.
+            self.0.took(LASTING.into_iter().find(|(name, _)| message.contains(name)).map(|(_, code)| code), text);
+            return;
+        }
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 tracing::error!(%node, facility, "librdkafka: {text}");
@@ -106,7 +126,7 @@ impl ClientContext for Watch {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        let reason = escape(reason, SHOWN);
+        let reason = named(reason);
         // The broker's own complaint comes first; that all are down is only its sum.
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) && self.0.trouble().is_some() {
             return;

@@ -13,6 +13,7 @@ mod durable;
 mod failure;
 mod folders;
 mod kept;
+mod kerberos;
 mod keyed_state;
 mod live;
 mod load;

@@ -7,6 +7,7 @@ use crate::control::{JobFacts, Server};
 use crate::durable::Durable;
 use crate::failure::Failure;
 use crate::kept::KeptIn;
+use crate::kerberos;
 use crate::live::Live;
 use crate::load::{Loaded, load_to_run};
 use crate::restart::Restarts;
@@ -14,9 +15,11 @@ use crate::summary::Summary;
 use crate::terminal::Terminal;
 use crate::{metrics, wire};
 use anyhow::{Context, anyhow};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use stygian_engine::{Job, JobError, Runtimes, Stop};
+use stygian_kerberos::Login;
 
 /// Exit status after a second Ctrl-C.
 const CUT_OFF: i32 = 130;
@@ -26,6 +29,7 @@ const GONE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Runs a pipeline.
 pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
+    let login = kerberos::log_in(&args.pipeline, terminal)?;
     let stop = Stop::new(args.drain);
     let from = match &args.from_savepoint {
         Some(folder) => KeptIn::Folder(folder),
@@ -34,6 +38,7 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
     };
     let runtimes = runtimes()?;
     let loaded = runtimes.block_on(load_to_run(&args.pipeline, terminal, from))?;
+    login.iter().try_for_each(|login| kerberos::keep_alive(login.clone()))?;
     stop_on_signals(&stop, terminal)?;
     let durable = Durable::open(&loaded)?;
     let checkpoints = durable.as_ref().map(|durable| durable.folder().to_owned());
@@ -42,7 +47,8 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
         terminal.err(&format!("nobody can ask this job (`stygian status`, `savepoint`, `stop`): {error:#}\n"));
     }
     let (name, restarts) = (loaded.plan.name.clone(), Restarts::new(loaded.plan.restart.clone()));
-    let result = Running { name, args, terminal, stop, server: &server, durable, restarts, again: false }.run(runtimes, loaded);
+    let running = Running { name, args, terminal, stop, login, server: &server, durable, restarts, again: false };
+    let result = running.run(runtimes, loaded);
     server.ended(result.as_ref().err().map(Failure::text));
     result
 }
@@ -57,6 +63,8 @@ struct Running<'a> {
     args: &'a RunArgs,
     terminal: &'a Terminal,
     stop: Stop,
+    /// Who the process is to guarded clusters.
+    login: Option<Arc<Login>>,
     server: &'a Server,
     durable: Option<Durable>,
     restarts: Restarts,
@@ -139,7 +147,7 @@ impl Running<'_> {
 
     /// Runs the job from its beginning, or its last checkpoint, to its end or its first failure.
     async fn run_once(&mut self, runtimes: &Runtimes, loaded: Loaded) -> Result<(), Failed> {
-        let Self { args, terminal, stop, server, durable, .. } = self;
+        let Self { args, terminal, stop, login, server, durable, .. } = self;
         let unbounded = loaded.sources.values().any(|source| !source.bounded());
         let (plugins, point) = (wire::used_plugins(&loaded), loaded.commit_point.clone());
         let mut spec = wire::job(loaded)?;
@@ -153,7 +161,7 @@ impl Running<'_> {
         };
         server.running(&job);
         let counters = job.metrics();
-        let _server = args.metrics.map(|address| metrics::serve(address, counters.clone())).transpose()?;
+        let _server = args.metrics.map(|address| metrics::serve(address, counters.clone(), login.clone())).transpose()?;
         let live = if args.quiet { None } else { Live::start(runtimes.io(), terminal, counters.clone(), unbounded) };
         let ended = job.finish().await;
         if let Some(live) = live {

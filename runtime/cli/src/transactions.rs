@@ -4,6 +4,7 @@ use crate::args::{OutputStyle, TransactionsCommand};
 use crate::commit_point;
 use crate::durable::Durable;
 use crate::failure::Failure;
+use crate::kerberos;
 use crate::load::load;
 use crate::terminal::Terminal;
 use anyhow::anyhow;
@@ -13,8 +14,9 @@ use stygian_api::{CommitPoint, CommitRecord};
 
 /// Runs one of the commands.
 pub(crate) fn run(command: &TransactionsCommand, terminal: &Terminal) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let (TransactionsCommand::List(args) | TransactionsCommand::Abort(args)) = command;
+    kerberos::log_in(args, terminal)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let loaded = runtime.block_on(load(args, terminal))?;
     let Some(point) = loaded.commit_point.clone() else {
         let reason = "no sink of it writes by transactions: it has no sink of Kafka, no [checkpoint], or mode = \"at-least-once\"";

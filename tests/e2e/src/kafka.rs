@@ -264,9 +264,7 @@ impl OverKafka<'_> {
         let sets = [parallelism.as_str(), "checkpoint.folder=\"checkpoints\"", "checkpoint.interval=\"50ms\""];
         let sets = sets.into_iter().flat_map(|set| ["--set", set]);
         let args: Vec<&str> = ["run", "pipeline.toml", "--plugins", plugins].into_iter().chain(sets).collect();
-        let mut command = Program::find()?.command(self.place.path(), &args);
-        command.envs(self.rig.cluster.env(USER));
-        Ok(command)
+        Ok(Program::find()?.command(self.place.path(), &args))
     }
 
     fn finish(&self, parallelism: u16, killed: &Killed) -> Result<()> {

@@ -15,10 +15,10 @@ fn pipeline(job: &str, user: &str, from: &str, to: &str, more: &str) -> String {
     )
 }
 
-fn run_as(user: &str, folder: &Path, pipeline: &str) -> Ended {
+fn run(folder: &Path, pipeline: &str) -> Ended {
     std::fs::write(folder.join("pipeline.toml"), pipeline).expect("written");
     let mut command = Program::find().expect("built").command(folder, &["run", "pipeline.toml", "--quiet"]);
-    let output = command.envs(rig().cluster.env(user)).output().expect("runs");
+    let output = command.output().expect("runs");
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     Ended { status: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
 }
@@ -35,7 +35,7 @@ fn a_right_that_is_missing_is_told_with_principal_resource_and_operation() {
     let (job, folder) = (rig().job(), tempfile::tempdir().expect("a folder"));
     let cluster = &rig().cluster;
     let told = || {
-        let ended = run_as("stranger", folder.path(), &pipeline(&job, "stranger", &from, &to, ""));
+        let ended = run(folder.path(), &pipeline(&job, "stranger", &from, &to, ""));
         assert_ne!(ended.status, Some(0), "{}", ended.err);
         ended.err
     };
@@ -67,7 +67,7 @@ fn a_right_that_is_missing_is_told_with_principal_resource_and_operation() {
     grant(Resource::Topic, &from, &[Operation::Read]);
     expect(&format!("topic `{to}`"), "Write", &format!("--topic {to}"));
     grant(Resource::Topic, &to, &[Operation::Write]);
-    let ended = run_as("stranger", folder.path(), &pipeline(&job, "stranger", &from, &to, ""));
+    let ended = run(folder.path(), &pipeline(&job, "stranger", &from, &to, ""));
     assert_eq!(ended.status, Some(0), "{}", ended.err);
     let values: Vec<Option<String>> = cluster.kcat_read(&to).expect("read").into_iter().map(|record| record.value).collect();
     assert_eq!(values, [Some("a".to_owned()), Some("b".to_owned())]);
@@ -78,7 +78,7 @@ fn a_topic_that_is_not_there_is_told_at_once() {
     let (from, to) = topics();
     let folder = tempfile::tempdir().expect("a folder");
     for (from, to, missing) in [("t-nowhere", to.as_str(), "t-nowhere"), (from.as_str(), "t-void", "t-void")] {
-        let ended = run_as("pipeline", folder.path(), &pipeline(&rig().job(), "pipeline", from, to, ""));
+        let ended = run(folder.path(), &pipeline(&rig().job(), "pipeline", from, to, ""));
         assert_ne!(ended.status, Some(0), "{}", ended.err);
         assert!(ended.err.contains(&format!("topic `{missing}`")) && ended.err.contains("no such topic"), "{}", ended.err);
         let _ = std::fs::remove_dir_all(folder.path().join("checkpoints"));
@@ -90,7 +90,7 @@ fn a_message_that_is_too_large_is_told_with_what_to_raise() {
     let (from, to) = topics();
     rig().cluster.kcat_write(&from, &[Record::new(None, &"x".repeat(3000))]).expect("written");
     let folder = tempfile::tempdir().expect("a folder");
-    let ended = run_as("pipeline", folder.path(), &pipeline(&rig().job(), "pipeline", &from, &to, "max_message_bytes = '2 KiB'\n"));
+    let ended = run(folder.path(), &pipeline(&rig().job(), "pipeline", &from, &to, "max_message_bytes = '2 KiB'\n"));
     assert_eq!(ended.status, Some(1), "{}", ended.err);
     assert!(ended.err.contains("larger than allowed") && ended.err.contains("max_message_bytes"), "{}", ended.err);
     // What was in the transaction with it is not visible.
