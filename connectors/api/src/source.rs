@@ -50,6 +50,12 @@ pub trait Source: Send + Sync {
     /// Whether it ends by itself.
     fn bounded(&self) -> bool;
 
+    /// How many of its splits a subtask may read at once, each whenever it has something; at least one. Default: a source that ends is read one
+    /// split after the other, as many may be files; one that does not end is read all at once.
+    fn at_once(&self) -> usize {
+        if self.bounded() { 1 } else { usize::MAX }
+    }
+
     /// How often to ask for splits again, where new ones can appear while the job runs (files in a folder, partitions of a topic); `None`:
     /// there will be none. A source that ends by itself has none.
     fn new_splits_every(&self) -> Option<Duration>;
@@ -65,8 +71,8 @@ pub trait Source: Send + Sync {
     async fn restore(&self, read: &[SplitProgress]) -> Result<(), ConnectorError>;
 
     /// The splits there are, in the order they should be read. Of a source with new splits, all that are to be read now: those named before
-    /// go on being read, whether they are named again or not, and a name never stands for another split. Those of a source that ends
-    /// by itself are read one after the other, those of others all at once. Runs on the I/O runtime.
+    /// go on being read, whether they are named again or not, and a name never stands for another split. They are read
+    /// [`Source::at_once`]. Runs on the I/O runtime.
     ///
     /// # Errors
     /// When the outside cannot be asked.

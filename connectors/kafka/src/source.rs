@@ -228,6 +228,11 @@ impl Source for Shared {
         self.0.options.until.is_some()
     }
 
+    /// Event time goes on in all partitions alike: read one after the other, the first would wait for the last.
+    fn at_once(&self) -> usize {
+        usize::MAX
+    }
+
     fn new_splits_every(&self) -> Option<Duration> {
         self.0.options.until.is_none().then_some(self.0.options.discovery_interval.0)
     }

@@ -1,6 +1,6 @@
 //! The I/O side of a source's subtask: opens its splits and fetches ahead, as far as the channel has room.
 //!
-//! Splits that end are read one after the other, in their order; splits that go on are read all at once, each whenever it has something.
+//! Splits are read in their order, as many at once as the source says, each whenever it has something.
 //! New ones may come while others are read (`split_discovery`).
 
 use crate::channel::{Sender, Weigh, batch_bytes};
@@ -68,7 +68,7 @@ impl Reading {
 
     /// Reads the splits until they end or the job is asked to stop.
     pub(crate) async fn run(mut self, batch_rows: usize, stop: CancellationToken) -> Result<(), JobError> {
-        let at_once = if self.source.bounded() { 1 } else { usize::MAX };
+        let at_once = self.source.at_once().max(1);
         let mut waiting: VecDeque<(usize, (Split, Offset))> = self.splits.drain(..).enumerate().collect();
         let (mut found, mut steps) = (waiting.len(), FuturesUnordered::<Stepping>::new());
         loop {
