@@ -6,7 +6,7 @@
 //! checkpoint that the run begins with, which holds no output; then, while writers write, `commit` of every later checkpoint, each once all
 //! writers have finished what belongs to it and before the next barrier is sent.
 
-use crate::ConnectorError;
+use crate::{ConnectorError, Probe};
 use async_trait::async_trait;
 use std::fmt;
 
@@ -53,6 +53,9 @@ pub trait CommitPoint: Send + Sync {
     /// # Errors
     /// When the outside refuses or cannot be reached.
     async fn look(&self) -> Result<Option<CommitRecord>, ConnectorError>;
+
+    /// What `stygian doctor` tries of it; a job that runs is not disturbed.
+    fn probe(&self) -> Probe;
 
     /// Makes this run the only one that can commit: what runs before it have begun and not committed is withdrawn, and they cannot commit any
     /// more. Gives back what was committed last; `None`: nothing ever was, or the record is gone.

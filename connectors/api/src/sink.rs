@@ -6,7 +6,7 @@
 //! checkpoint has pending ([`Committer::recover`]), deletes what the runs before it began in vain ([`Committer::clean`]), and opens writers
 //! then; what was begun is never written on.
 
-use crate::{CommitPoint, ConnectorError};
+use crate::{CommitPoint, ConnectorError, Probe};
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,11 @@ pub trait Sink: Send + Sync {
     /// # Errors
     /// When the outside refuses.
     async fn open(&self, context: SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError>;
+
+    /// What `stygian doctor` tries of it, in order. Default: nothing, for what needs nothing from outside but files.
+    fn probes(&self) -> Vec<Probe> {
+        Vec::new()
+    }
 
     /// What makes finished work visible; one a job.
     fn committer(&self) -> Box<dyn Committer>;

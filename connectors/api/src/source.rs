@@ -5,7 +5,7 @@
 //! asks for splits, and opens each of them once: at the offset of its progress, or at 0 if it has none. Splits that were at their end are not
 //! opened again. So every row is read once, or the run ends with an error that says which split cannot be gone on with.
 
-use crate::{ConnectorError, Decoder, Messages};
+use crate::{ConnectorError, Decoder, Messages, Probe};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use async_trait::async_trait;
@@ -85,6 +85,11 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When the split is gone, is shorter than `from`, or is not the one that `restore` was told of.
     async fn open(&self, split: &SplitId, from: Offset) -> Result<Box<dyn SplitReader>, ConnectorError>;
+
+    /// What `stygian doctor` tries of it, in order. Default: nothing, for what needs nothing from outside but files.
+    fn probes(&self) -> Vec<Probe> {
+        Vec::new()
+    }
 
     /// The decoder of what its readers fetch, one a subtask; `None` if they fetch columns.
     fn decoder(&self) -> Option<Box<dyn Decoder>>;

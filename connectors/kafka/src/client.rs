@@ -89,7 +89,7 @@ pub(crate) fn patiently<T>(events: &Events, mut ask: impl FnMut(Duration) -> Kaf
     loop {
         let answer = ask(ONE_TRY);
         let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
-        if code == Some(RDKafkaErrorCode::OperationTimedOut)
+        if code.is_some_and(is_silence)
             && let Some(lasting) = events.lasting()
         {
             return Err(KafkaError::Global(lasting));
@@ -101,19 +101,25 @@ pub(crate) fn patiently<T>(events: &Events, mut ask: impl FnMut(Duration) -> Kaf
     }
 }
 
+/// There was no answer; why not, comes by itself.
+fn is_silence(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(code, Code::OperationTimedOut | Code::BrokerTransportFailure | Code::AllBrokersDown)
+}
+
 fn is_passing(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
-    matches!(
-        code,
-        Code::OperationTimedOut
-            | Code::NotCoordinator
-            | Code::CoordinatorLoadInProgress
-            | Code::CoordinatorNotAvailable
-            | Code::WaitingForCoordinator
-            | Code::LeaderNotAvailable
-            | Code::NotLeaderForPartition
-            | Code::UnstableOffsetCommit
-            | Code::BrokerNotAvailable
-            | Code::ConcurrentTransactions
-    )
+    is_silence(code)
+        || matches!(
+            code,
+            Code::NotCoordinator
+                | Code::CoordinatorLoadInProgress
+                | Code::CoordinatorNotAvailable
+                | Code::WaitingForCoordinator
+                | Code::LeaderNotAvailable
+                | Code::NotLeaderForPartition
+                | Code::UnstableOffsetCommit
+                | Code::BrokerNotAvailable
+                | Code::ConcurrentTransactions
+        )
 }

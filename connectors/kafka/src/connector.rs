@@ -76,7 +76,7 @@ impl Connector for Kafka {
         let node = format!("sink `{}`", context.node);
         let cluster = Arc::new(Cluster::new(&read.bootstrap_servers, &read.security, context, node).map_err(at)?);
         let transactions = self.transactions(&cluster, &context.job);
-        transactions.add(&read.topic, read.wishes());
+        transactions.add(&read.topic, read.wishes(), read.topic_settings());
         Ok(Arc::new(sink::Shared(Arc::new(KafkaSink { cluster, options: read, schema, transactions, own: Arc::default() }))))
     }
 }

@@ -92,8 +92,10 @@ fn is_lasting(code: RDKafkaErrorCode) -> bool {
     LASTING.into_iter().any(|(_, lasting)| lasting == code)
 }
 
-/// What stays until somebody changes it, with librdkafka's names.
-const LASTING: [(&str, RDKafkaErrorCode); 5] = [
+/// What stays until somebody changes it (or a KDC comes back), with librdkafka's names.
+const LASTING: [(&str, RDKafkaErrorCode); 7] = [
+    ("_SSL", RDKafkaErrorCode::SSL),
+    ("_AUTHENTICATION", RDKafkaErrorCode::Authentication),
     ("GROUP_AUTHORIZATION_FAILED", RDKafkaErrorCode::GroupAuthorizationFailed),
     ("TRANSACTIONAL_ID_AUTHORIZATION_FAILED", RDKafkaErrorCode::TransactionalIdAuthorizationFailed),
     ("CLUSTER_AUTHORIZATION_FAILED", RDKafkaErrorCode::ClusterAuthorizationFailed),

@@ -5,8 +5,9 @@
 //! sinks write by one pair of transactional producers (`transactions`), which is the job's commit point; else each has an idempotent producer
 //! of its own, and what is written is visible at once.
 //!
-//! All `unsafe` is in `queue` (taking messages from librdkafka) and `producer` (giving them to it).
+//! All `unsafe` is in `queue` (taking messages from librdkafka), `producer` (giving them to it) and `authorized` (asking for our rights).
 
+mod authorized;
 mod client;
 mod connector;
 mod decoder;
@@ -15,6 +16,7 @@ mod events;
 mod message;
 mod options;
 mod parcel;
+mod probes;
 mod producer;
 mod queue;
 mod reader;

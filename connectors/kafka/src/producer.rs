@@ -99,6 +99,9 @@ pub(crate) struct One<'a> {
     pub(crate) headers: Vec<(&'a str, &'a [u8])>,
 }
 
+/// librdkafka's settings of a topic, by name.
+pub(crate) type TopicSettings = [(&'static str, &'static str); 2];
+
 /// A topic as one producer knows it, with its own settings.
 pub(crate) struct Topic {
     native: *mut native::rd_kafka_topic_t,
@@ -118,7 +121,7 @@ pub(crate) struct Given {
 }
 
 impl Topic {
-    /// A topic with settings of its own beside the client's; an error is librdkafka's text.
+    /// A topic with settings of its own beside the client's, if it is the first of its name; an error is librdkafka's text.
     pub(crate) fn new(producer: Arc<Producer>, name: &str, settings: &[(&str, &str)]) -> Result<Self, String> {
         let topic = CString::new(name).map_err(|_| "a topic's name has no NUL in it".to_owned())?;
         let client = producer.inner.client().native_ptr();

@@ -67,6 +67,14 @@ impl PartitionReader {
     }
 }
 
+impl PartitionReader {
+    /// Whether a record is there now.
+    pub(crate) fn try_fetch(&mut self) -> Result<bool, ConnectorError> {
+        let taken = self.queue.take(1, &self.wanted);
+        Ok(matches!(self.fetched(taken)?, Fetched::Messages { .. }))
+    }
+}
+
 #[async_trait]
 impl SplitReader for PartitionReader {
     async fn fetch(&mut self, rows: usize) -> Result<Fetched, ConnectorError> {

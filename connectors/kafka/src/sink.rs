@@ -4,14 +4,14 @@ use crate::client::Cluster;
 use crate::message::Maker;
 use crate::options::{Partitioner, SinkOptions};
 use crate::parcel::Tally;
-use crate::producer::{Producer, Topic};
+use crate::producer::{Producer, Topic, TopicSettings};
 use crate::source::blocking;
 use crate::transactions::{Transactions, Wishes, writing};
 use crate::writer::KafkaWriter;
 use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, PoisonError};
-use stygian_api::{Accepts, CommitPoint, Committer, ConnectorError, Pending, Sink, SinkContext, SinkWriter};
+use stygian_api::{Accepts, CommitPoint, Committer, ConnectorError, Pending, Probe, Sink, SinkContext, SinkWriter};
 
 /// A topic that is written.
 pub(crate) struct KafkaSink {
@@ -25,6 +25,14 @@ pub(crate) struct KafkaSink {
 }
 
 impl SinkOptions {
+    pub(crate) fn topic_settings(&self) -> TopicSettings {
+        let partitioner = match self.partitioner {
+            Partitioner::Murmur2 => "murmur2_random",
+            Partitioner::Crc32 => "consistent_random",
+        };
+        [("partitioner", partitioner), ("compression.codec", self.compression.name())]
+    }
+
     pub(crate) fn wishes(&self) -> Wishes {
         Wishes {
             linger: self.linger.0,
@@ -37,7 +45,7 @@ impl SinkOptions {
 
 impl KafkaSink {
     /// Those that a writer writes by.
-    fn producers(&self, transactional: bool) -> Result<Vec<Arc<Producer>>, ConnectorError> {
+    pub(crate) fn producers(&self, transactional: bool) -> Result<Vec<Arc<Producer>>, ConnectorError> {
         if transactional {
             let pair = self
                 .transactions
@@ -59,21 +67,19 @@ impl KafkaSink {
     fn blocking_open(&self, context: &SinkContext) -> Result<KafkaWriter, ConnectorError> {
         let producers = self.producers(context.transactional)?;
         let name = self.options.topic.as_str();
-        let partitions = match producers.first() {
-            Some(producer) => producer.partitions(&self.cluster, name)?,
+        let refused = |reason| ConnectorError::refused(&*self.cluster.node, reason, "look at the options of the node");
+        let settings = self.options.topic_settings();
+        let topics = producers.into_iter().map(|producer| Topic::new(producer, name, &settings).map_err(refused));
+        let topics: Vec<Topic> = topics.collect::<Result<_, _>>()?;
+        // Whoever asks for a topic names it: only after its settings are known.
+        let partitions = match topics.first() {
+            Some(topic) => topic.producer().partitions(&self.cluster, name)?,
             None => 1,
         };
-        let partitioner = match self.options.partitioner {
-            Partitioner::Murmur2 => "murmur2_random",
-            Partitioner::Crc32 => "consistent_random",
-        };
-        let settings = [("partitioner", partitioner), ("compression.codec", self.options.compression.name())];
-        let refused = |reason| ConnectorError::refused(&*self.cluster.node, reason, "look at the options of the node");
-        let topics = producers.into_iter().map(|producer| Topic::new(producer, name, &settings).map_err(refused));
         let maker = Maker::new(&self.options, &self.schema).map_err(|(_, message)| refused(message))?;
         Ok(KafkaWriter {
             cluster: self.cluster.clone(),
-            topics: topics.collect::<Result<_, _>>()?,
+            topics,
             is_transactional: context.transactional,
             finished: 0,
             maker,
@@ -97,6 +103,10 @@ impl Sink for Shared {
         let sink = self.0.clone();
         let writer = blocking(move || sink.blocking_open(&context)).await?;
         Ok(Box::new(writer))
+    }
+
+    fn probes(&self) -> Vec<Probe> {
+        self.0.probes()
     }
 
     fn committer(&self) -> Box<dyn Committer> {

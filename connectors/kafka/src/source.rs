@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-use stygian_api::{ConnectorError, Decoder, Source, Split, SplitProgress, SplitReader};
+use stygian_api::{ConnectorError, Decoder, Probe, Source, Split, SplitProgress, SplitReader};
 use stygian_core::{Offset, SplitId};
 use stygian_formats::{CsvDecoder, CsvOptions, JsonDecoder, RawDecoder};
 
@@ -85,7 +85,7 @@ impl Drop for Assigned {
 
 impl KafkaSource {
     /// The connection, made when it is first needed.
-    fn client(&self) -> Result<Arc<Client>, ConnectorError> {
+    pub(crate) fn client(&self) -> Result<Arc<Client>, ConnectorError> {
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = &*client {
             return Ok(client.clone());
@@ -136,7 +136,7 @@ impl KafkaSource {
         Ok(Span { start, end })
     }
 
-    fn blocking_open(&self, split: &SplitId, from: Offset) -> Result<PartitionReader, ConnectorError> {
+    pub(crate) fn blocking_open(&self, split: &SplitId, from: Offset) -> Result<PartitionReader, ConnectorError> {
         let (client, partition) = (self.client()?, self.partition_of(split)?);
         let known = self.spans.get().and_then(|spans| spans.get(&partition)).copied();
         let span = match known {
@@ -186,7 +186,7 @@ impl KafkaSource {
         Err(ConnectorError::refused(format!("topic `{topic}`, partition {partition}, at {}", self.cluster.servers), reason, hint))
     }
 
-    fn blocking_splits(&self) -> Result<Vec<i32>, ConnectorError> {
+    pub(crate) fn blocking_splits(&self) -> Result<Vec<i32>, ConnectorError> {
         let client = self.client()?;
         let what = format!("topic `{}`", self.options.topic);
         let tried = Tried { doing: "look for the partitions of", what: &what, operation: "Describe" };
@@ -265,6 +265,10 @@ impl Source for Shared {
         let (source, split) = (self.0.clone(), split.clone());
         let reader = blocking(move || source.blocking_open(&split, from)).await?;
         Ok(Box::new(reader))
+    }
+
+    fn probes(&self) -> Vec<Probe> {
+        self.0.probes()
     }
 
     fn decoder(&self) -> Option<Box<dyn Decoder>> {

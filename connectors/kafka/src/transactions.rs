@@ -8,7 +8,7 @@
 use crate::client::{Cluster, patiently};
 use crate::error::Tried;
 use crate::events::Watch;
-use crate::producer::Producer;
+use crate::producer::{Producer, Topic, TopicSettings};
 use crate::source::blocking;
 use async_trait::async_trait;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
@@ -18,7 +18,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-use stygian_api::{CommitError, CommitPoint, CommitRecord, ConnectorError};
+use stygian_api::{CommitError, CommitPoint, CommitRecord, ConnectorError, Probe};
 
 /// How long one attempt to commit may take.
 const COMMIT_WITHIN: Duration = Duration::from_secs(30);
@@ -51,7 +51,7 @@ pub(crate) struct Transactions {
     /// The pipeline's name.
     job: String,
     /// What the sinks want, in the order of the pipeline file.
-    sinks: Mutex<Vec<(String, Wishes)>>,
+    sinks: Mutex<Vec<(String, Wishes, TopicSettings)>>,
     pair: OnceLock<Arc<Pair>>,
 }
 
@@ -62,11 +62,13 @@ struct Names {
     ids: [String; 2],
     group: String,
     /// Topics with what their sinks want.
-    sinks: Vec<(String, Wishes)>,
+    sinks: Vec<(String, Wishes, TopicSettings)>,
 }
 
 /// The producers, once this run has fenced all before it.
 pub(crate) struct Pair {
+    /// librdkafka knows a topic once, with the settings that it was first named with: these.
+    _topics: Vec<Topic>,
     pub(crate) producers: [Arc<Producer>; 2],
     /// It knows the group, whose metadata live as long.
     _records: BaseConsumer<Watch>,
@@ -98,8 +100,8 @@ impl Transactions {
     }
 
     /// Takes in a sink.
-    pub(crate) fn add(&self, topic: &str, wishes: Wishes) {
-        self.sinks.lock().unwrap_or_else(PoisonError::into_inner).push((topic.to_owned(), wishes));
+    pub(crate) fn add(&self, topic: &str, wishes: Wishes, settings: TopicSettings) {
+        self.sinks.lock().unwrap_or_else(PoisonError::into_inner).push((topic.to_owned(), wishes, settings));
     }
 
     /// The producers; `None`: they were not fenced.
@@ -109,6 +111,14 @@ impl Transactions {
 
     fn pair_of_ids(&self) -> [String; 2] {
         [0, 1].map(|at| format!("{}-{at}", self.job))
+    }
+
+    pub(crate) fn job(&self) -> &str {
+        &self.job
+    }
+
+    pub(crate) fn blocking_look(&self) -> Result<Option<CommitRecord>, ConnectorError> {
+        self.names().look()
     }
 
     fn names(&self) -> Names {
@@ -122,21 +132,33 @@ impl Transactions {
 }
 
 impl Names {
+    fn look(&self) -> Result<Option<CommitRecord>, ConnectorError> {
+        let (records, _) = self.records()?;
+        self.recorded(&records)
+    }
+
     fn fence(&self) -> Result<(Pair, Option<CommitRecord>), ConnectorError> {
-        let wishes = self.sinks.iter().map(|(_, wishes)| wishes.clone()).reduce(|all, wishes| all.and(&wishes));
-        let (Some((topic, _)), Some(wishes)) = (self.sinks.first().cloned(), wishes) else {
+        let wishes = self.sinks.iter().map(|(_, wishes, _)| wishes.clone()).reduce(|all, wishes| all.and(&wishes));
+        let (Some((topic, ..)), Some(wishes)) = (self.sinks.first().cloned(), wishes) else {
             return Err(ConnectorError::refused(self.group.as_str(), "no sink writes by it", "this is a fault of Stygian's"));
         };
         let [first, second] = self.ids.each_ref().map(|id| self.producer(id, &wishes));
         let producers = [Arc::new(first?), Arc::new(second?)];
-        for (topic, _) in &self.sinks {
+        let mut topics = Vec::new();
+        for (topic, _, settings) in &self.sinks {
+            for producer in &producers {
+                topics
+                    .push(Topic::new(producer.clone(), topic, settings).map_err(|reason| {
+                        ConnectorError::refused(format!("topic `{topic}`"), reason, "look at the options of the sink")
+                    })?);
+            }
             producers[0].partitions(&self.cluster, topic)?;
         }
         let (records, group) = self.records()?;
         let record = self.recorded(&records)?;
         // The producer whose turn it is commits what the run begins with; the other one is the first to write.
         let turn = Mutex::new(Turn { producer: 1, under_way: None });
-        Ok((Pair { producers, _records: records, group, name: self.group.clone(), topic, turn }, record))
+        Ok((Pair { _topics: topics, producers, _records: records, group, name: self.group.clone(), topic, turn }, record))
     }
 
     /// A producer that alone has this transactional id from now on.
@@ -169,7 +191,7 @@ impl Names {
     /// What was committed last. The record is with the first topic; where that is a new one, with another.
     fn recorded(&self, records: &BaseConsumer<Watch>) -> Result<Option<CommitRecord>, ConnectorError> {
         let mut list = TopicPartitionList::new();
-        for (topic, _) in &self.sinks {
+        for (topic, ..) in &self.sinks {
             list.add_partition(topic, 0);
         }
         let what = format!("group `{}`", self.group);
@@ -181,7 +203,7 @@ impl Names {
             found
         });
         let found = found.map_err(|error| self.cluster.error(tried, &error, Some(&records.context().0)))?;
-        for (topic, _) in &self.sinks {
+        for (topic, ..) in &self.sinks {
             let Some(element) = found.find_partition(topic, 0) else { continue };
             element.error().map_err(|error| self.cluster.error(tried, &error, Some(&records.context().0)))?;
             if let Offset::Offset(offset) = element.offset() {
@@ -290,11 +312,13 @@ impl CommitPoint for Transactions {
 
     async fn look(&self) -> Result<Option<CommitRecord>, ConnectorError> {
         let names = self.names();
-        blocking(move || {
-            let (records, _) = names.records()?;
-            names.recorded(&records)
-        })
-        .await
+        blocking(move || names.look()).await
+    }
+
+    fn probe(&self) -> Probe {
+        let (cluster, job, sinks) = (self.cluster.clone(), self.job.clone(), self.names().sinks);
+        let this = Self { cluster, job, sinks: Mutex::new(sinks), pair: OnceLock::new() };
+        Probe::new("exactly-once", move || this.blocking_probe())
     }
 
     async fn fence(&self) -> Result<Option<CommitRecord>, ConnectorError> {

@@ -24,6 +24,15 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Find every problem of a pipeline, without running it.
     Check(PipelineArgs),
+    /// Try what a pipeline needs from outside, step by step: Kerberos, brokers, topics, rights.
+    #[command(after_help = "Examples:
+  stygian doctor pipeline.toml
+  stygian doctor pipeline.toml --output json | jq 'select(.outcome != \"ok\")'
+
+The steps are krb5.conf, keytab, KDC, clock, ticket, a ticket for each service; then for every source and sink its brokers, its topic, and the right to
+read or write it; then what exactly-once needs. Nothing is written, and a running job is not disturbed. It ends at the first step that fails.
+Exit status: 0 all is well, 1 a step failed, 2 the pipeline is wrong.")]
+    Doctor(PipelineArgs),
     /// Show what a pipeline would run: tasks, exchanges, schemas, guarantees.
     Explain(ExplainArgs),
     /// Run a pipeline on given rows and compare what comes out with what is expected.

@@ -9,6 +9,7 @@ mod checkpoints;
 mod commit_point;
 mod connectors;
 mod control;
+mod doctor;
 mod durable;
 mod failure;
 mod folders;
@@ -50,6 +51,7 @@ fn dispatch(command: Command, terminal: &Terminal) -> Result<ExitCode, Failure> 
     match command {
         Command::Run(options) => run::run(&options, terminal)?,
         Command::Check(options) => show::check(&options, terminal)?,
+        Command::Doctor(options) => return doctor::run(&options, terminal),
         Command::Explain(options) => show::explain(&options, terminal)?,
         Command::Test(options) => return cases::test(&options, terminal),
         Command::Plugin { command: PluginCommand::New(options) } => plugin::new(&options, terminal)?,

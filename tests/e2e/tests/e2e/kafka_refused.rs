@@ -16,8 +16,12 @@ fn pipeline(job: &str, user: &str, from: &str, to: &str, more: &str) -> String {
 }
 
 fn run(folder: &Path, pipeline: &str) -> Ended {
+    ask(folder, pipeline, &["run", "pipeline.toml", "--quiet"])
+}
+
+fn ask(folder: &Path, pipeline: &str, args: &[&str]) -> Ended {
     std::fs::write(folder.join("pipeline.toml"), pipeline).expect("written");
-    let mut command = Program::find().expect("built").command(folder, &["run", "pipeline.toml", "--quiet"]);
+    let mut command = Program::find().expect("built").command(folder, args);
     let output = command.output().expect("runs");
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     Ended { status: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
@@ -95,4 +99,72 @@ fn a_message_that_is_too_large_is_told_with_what_to_raise() {
     assert!(ended.err.contains("larger than allowed") && ended.err.contains("max_message_bytes"), "{}", ended.err);
     // What was in the transaction with it is not visible.
     assert_eq!(rig().cluster.kcat_read(&to).expect("read"), []);
+}
+
+#[test]
+fn doctor_finds_the_right_that_is_missing_before_the_job_does() {
+    let (from, to) = topics();
+    let (job, folder) = (rig().job(), tempfile::tempdir().expect("a folder"));
+    let cluster = &rig().cluster;
+    let user = "doctored";
+    cluster.add_principal(user).expect("added");
+    let text = pipeline(&job, user, &from, &to, "");
+    let doctor = || ask(folder.path(), &text, &["doctor", "pipeline.toml"]);
+    let grant = |resource, name: &str, operations: &[Operation]| {
+        cluster.grant(user, resource, name, Pattern::Prefixed, operations).expect("granted");
+    };
+    let expect = |step: &str, operation: &str| {
+        let ended = doctor();
+        assert_eq!(ended.status, Some(1), "{}{}", ended.out, ended.err);
+        let last = ended.out.lines().last().unwrap_or_default();
+        let not_allowed = format!("`{user}@{}` is not allowed the operation {operation} on it", cluster.realm());
+        assert!(last.starts_with("failed") && last.contains(step) && last.contains(&not_allowed), "{step}, {operation}:\n{}", ended.out);
+    };
+    expect(&format!("source events: topic `{from}`"), "Describe");
+    grant(Resource::Topic, &from, &[Operation::Describe]);
+    expect(&format!("source events: topic `{from}`: read"), "Read");
+    grant(Resource::Topic, &from, &[Operation::Read]);
+    expect(&format!("sink copy: topic `{to}`: write"), "Describe");
+    grant(Resource::Topic, &to, &[Operation::Describe, Operation::Read]);
+    expect(&format!("sink copy: topic `{to}`: write"), "Write");
+    grant(Resource::Topic, &to, &[Operation::Write]);
+    expect(&format!("job {job}: exactly-once"), "Write");
+    grant(Resource::TransactionalId, &job, &[Operation::Write, Operation::Describe]);
+    expect(&format!("job {job}: exactly-once"), "Read");
+    grant(Resource::Group, &format!("stygian-{job}"), &[Operation::Read]);
+    let well = doctor();
+    assert_eq!(well.status, Some(0), "{}{}", well.out, well.err);
+    // On a busy machine the KDC's answer takes so long that the clocks seem to differ, which is worth a word.
+    let steps: Vec<&str> = well.out.lines().filter_map(|line| line.get(9..)?.split_once(": ")).map(|(step, _)| step).collect();
+    assert_eq!(steps[..6], ["krb5.conf", "keytab", "KDC", "clock", "ticket", "service kafka/localhost"]);
+    let ran = run(folder.path(), &text);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+}
+
+#[test]
+fn a_keytab_without_the_principal_fails_at_once_and_says_what_it_holds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = pipeline(&rig().job(), "pipeline", "t-a", "t-b", "").replace("principal = 'pipeline@", "principal = 'somebody@");
+    for command in ["run", "doctor"] {
+        let ended = ask(folder.path(), &text, &[command, "pipeline.toml"]);
+        assert_ne!(ended.status, Some(0), "{}", ended.err);
+        let told = format!("{}{}", ended.out, ended.err);
+        assert!(told.contains("has no key of somebody@") && told.contains("it holds pipeline@"), "{told}");
+    }
+}
+
+#[test]
+fn two_clusters_cannot_be_written_exactly_once_and_check_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut text = pipeline("twice", "pipeline", "t-a", "t-b", "");
+    text.push_str(
+        "[sink.other]\ninput = 'events'\nconnector = 'kafka'\nbootstrap_servers = 'elsewhere:9092'\ntopic = 't-c'\nformat = 'raw'\n",
+    );
+    let ended = ask(folder.path(), &text, &["check", "pipeline.toml"]);
+    assert_eq!(ended.status, Some(2), "{}", ended.err);
+    for word in ["sinks `copy` (transactions `twice-0`", "`other` (transactions", "elsewhere:9092", "at-least-once"] {
+        assert!(ended.err.contains(word), "{word}:\n{}", ended.err);
+    }
+    let looser = text.replace("interval = '100ms'", "interval = '100ms'\nmode = 'at-least-once'");
+    assert_eq!(ask(folder.path(), &looser, &["check", "pipeline.toml"]).status, Some(0));
 }

@@ -10,6 +10,7 @@ mod follow;
 mod given;
 mod kafka;
 mod kafka_refused;
+mod kafka_ways;
 
 mod keyed_poison;
 mod migration;
