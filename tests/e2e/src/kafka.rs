@@ -18,7 +18,7 @@ use tempfile::TempDir;
 pub const TRANSACTION_POINTS: [&str; 2] = ["transaction-open", "transaction-committed"];
 
 /// The user that jobs run as.
-const USER: &str = "pipeline";
+pub const USER: &str = "pipeline";
 
 /// A cluster on which the user `pipeline` has what a job needs.
 pub struct Rig {
