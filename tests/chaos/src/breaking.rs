@@ -16,10 +16,10 @@ const TO_TAKE_OVER: Duration = Duration::from_secs(150);
 const TO_LEARN: Duration = Duration::from_secs(90);
 
 /// What is broken by whom.
-pub(crate) struct Breaker<'scope, 'env, 'a> {
+pub(crate) struct Breaker<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     cluster: &'env Cluster,
-    pub(crate) job: Job<'a>,
+    pub(crate) job: Job,
     pub(crate) chance: Chance,
     /// The KDC is away, and will come back.
     kdc: Option<ScopedJoinHandle<'scope, Result<()>>>,
@@ -28,8 +28,8 @@ pub(crate) struct Breaker<'scope, 'env, 'a> {
     pub(crate) places: BTreeMap<&'static str, u64>,
 }
 
-impl<'scope, 'env, 'a> Breaker<'scope, 'env, 'a> {
-    pub(crate) fn new(scope: &'scope Scope<'scope, 'env>, cluster: &'env Cluster, job: Job<'a>, chance: Chance) -> Self {
+impl<'scope, 'env> Breaker<'scope, 'env> {
+    pub(crate) fn new(scope: &'scope Scope<'scope, 'env>, cluster: &'env Cluster, job: Job, chance: Chance) -> Self {
         Self { scope, cluster, job, chance, kdc: None, done: BTreeMap::new(), places: BTreeMap::new() }
     }
 

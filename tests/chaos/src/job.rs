@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-use stygian_e2e::{Guard, Program, Rig, USER, components};
+use stygian_e2e::{Guard, Program, Rig, components};
 
 /// What a process says that has gone on from a checkpoint, or has begun anew: from then on it has the job.
 const BEGUN: [&str; 2] = ["going on from checkpoint", "a first start"];
@@ -62,8 +62,7 @@ impl Process {
 }
 
 /// The job, over all its processes.
-pub(crate) struct Job<'a> {
-    rig: &'a Rig,
+pub(crate) struct Job {
     place: PathBuf,
     /// The one that has it; `None`: it was killed.
     pub(crate) process: Option<Process>,
@@ -72,11 +71,11 @@ pub(crate) struct Job<'a> {
     pub(crate) gave_up: u64,
 }
 
-impl<'a> Job<'a> {
+impl Job {
     /// Writes its pipeline into a folder.
-    pub(crate) fn new(rig: &'a Rig, topics: &Topics, parallelism: u16, place: &Path) -> Result<Self> {
+    pub(crate) fn new(rig: &Rig, topics: &Topics, parallelism: u16, place: &Path) -> Result<Self> {
         std::fs::write(place.join("pipeline.toml"), topics.pipeline(rig, parallelism)?)?;
-        Ok(Self { rig, place: place.to_owned(), process: None, logs: Vec::new(), gave_up: 0 })
+        Ok(Self { place: place.to_owned(), process: None, logs: Vec::new(), gave_up: 0 })
     }
 
     /// A new process, with these places armed.
@@ -85,7 +84,7 @@ impl<'a> Job<'a> {
         self.logs.push(log.clone());
         let plugins = components().to_str().context("a path that is no text")?;
         let mut command = Program::find()?.command(&self.place, &["run", "pipeline.toml", "--plugins", plugins]);
-        command.envs(self.rig.cluster.env(USER)).stdout(Stdio::null()).stderr(File::create(&log)?);
+        command.stdout(Stdio::null()).stderr(File::create(&log)?);
         if let Some(points) = points {
             command.env("FAILPOINTS", points);
         }

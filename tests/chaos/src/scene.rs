@@ -53,7 +53,7 @@ impl Watch {
     }
 
     /// Waits until the job has committed something more.
-    pub(crate) fn until_more(&self, job: &mut Job<'_>) -> Result<()> {
+    pub(crate) fn until_more(&self, job: &mut Job) -> Result<()> {
         let deadline = Instant::now() + TO_COMMIT;
         let before = loop {
             job.tend()?;
@@ -76,7 +76,7 @@ pub(crate) struct End {
 }
 
 /// Ends the feeder, lets the job work off what there is, drains it, and compares.
-pub(crate) fn end(rig: &Rig, topics: &Topics, feeder: Feeder, job: &mut Job<'_>) -> Result<End> {
+pub(crate) fn end(rig: &Rig, topics: &Topics, feeder: Feeder, job: &mut Job) -> Result<End> {
     let fed = feeder.finish()?;
     let truth = Truth::read(rig, topics).context("reading the source topic")?;
     ensure!(truth.repeated.is_empty(), "the source topic itself holds rows twice: {:?}", truth.repeated);

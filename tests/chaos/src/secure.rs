@@ -96,7 +96,7 @@ pub fn secure(kinds: &[Fault], faults: usize, seed: u64, tell: &mut dyn FnMut(&s
     Ok(outcome)
 }
 
-fn run(rig: &Rig, topics: &Topics, plan: &[Fault], breaker: &mut Breaker<'_, '_, '_>, tell: &mut dyn FnMut(&str)) -> Result<End> {
+fn run(rig: &Rig, topics: &Topics, plan: &[Fault], breaker: &mut Breaker<'_, '_>, tell: &mut dyn FnMut(&str)) -> Result<End> {
     let (feeder, watch, began) = (Feeder::start(&rig.cluster, &topics.source)?, Watch::new(rig, topics)?, Instant::now());
     tell(&format!("the job's folder is {}", breaker.job.place().display()));
     breaker.job.start(None)?;

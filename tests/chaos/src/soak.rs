@@ -77,7 +77,7 @@ pub fn soak(time: Duration, tell: &mut dyn FnMut(&str)) -> Result<Soaked> {
     Ok(soaked)
 }
 
-fn run(rig: &Rig, topics: &Topics, time: Duration, job: &mut Job<'_>, soaked: &mut Soaked, tell: &mut dyn FnMut(&str)) -> Result<End> {
+fn run(rig: &Rig, topics: &Topics, time: Duration, job: &mut Job, soaked: &mut Soaked, tell: &mut dyn FnMut(&str)) -> Result<End> {
     let (feeder, watch) = (Feeder::start(&rig.cluster, &topics.source)?, Watch::new(rig, topics)?);
     tell(&format!("the job's folder is {}", job.place().display()));
     job.start(None)?;
@@ -90,7 +90,7 @@ fn run(rig: &Rig, topics: &Topics, time: Duration, job: &mut Job<'_>, soaked: &m
 }
 
 /// In MiB.
-fn memory(job: &Job<'_>) -> Result<u64> {
+fn memory(job: &Job) -> Result<u64> {
     let id = job.process.as_ref().and_then(Process::id).context("no process has the job")?;
     let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
