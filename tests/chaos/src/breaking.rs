@@ -130,6 +130,8 @@ impl<'scope, 'env> Breaker<'scope, 'env> {
     }
 
     fn zombie(&mut self) -> Result<bool> {
+        // One that is only starting would take the job over from the other one, rightly.
+        self.job.until_begun(TO_TAKE_OVER)?;
         let Some((mut one, mut other)) = self.other()? else { return Ok(false) };
         let deadline = Instant::now() + TO_TAKE_OVER;
         while !other.has_begun()? {

@@ -140,6 +140,21 @@ impl Job {
         }
     }
 
+    /// Waits until a process has the job.
+    pub(crate) fn until_begun(&mut self, limit: Duration) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        loop {
+            self.tend()?;
+            match &self.process {
+                Some(process) if process.has_begun()? => return Ok(()),
+                Some(process) if Instant::now() >= deadline => {
+                    bail!("waited {limit:?} for the job to begin; it says:\n{}", process.last_words());
+                }
+                _ => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
     /// Lets some time pass.
     pub(crate) fn go_on_for(&mut self, time: Duration) -> Result<()> {
         let over = Instant::now() + time;
