@@ -1,14 +1,16 @@
 # Stygian: build, test and look. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup build plugins demo test lint bench chaos cluster-up cluster-down fuzz audit
+.PHONY: help setup build plugins demo test lint bench chaos chaos-secure soak cluster-up cluster-down fuzz audit
 timed := $(abspath .ci/timed)
 target := $(or $(CARGO_TARGET_DIR),target)
 stygian := $(abspath $(target))/debug/stygian
 demo := $(abspath $(target))/demo
 cluster := $(abspath $(target))/cluster
 FUZZ_MINUTES ?= 10
+secure_faults := $(or $(FAULTS),150)
 FAULTS ?= 300
 SEED ?= 1
+MINUTES ?= 30
 HDFS ?= 0
 TICKET_LIFE ?= 10h
 
@@ -43,6 +45,12 @@ bench: ## figures, one JSON line each (release build; takes minutes)
 
 chaos: plugins ## kill jobs at random moments and named places, two processes on one job; count what is lost or doubled; FAULTS=300 SEED=1
 	@$(abspath $(target))/debug/chaos $(FAULTS) $(SEED)
+
+chaos-secure: plugins ## break a job between Kerberos-guarded topics, its broker and its KDC; FAULTS=150 SEED=1, RESUME=FILE adds up over runs
+	@$(abspath $(target))/debug/chaos-secure $(secure_faults) $(SEED) $(if $(RESUME),--resume $(RESUME))
+
+soak: plugins ## run that job on 40-second tickets, where nobody may notice anything; MINUTES=30
+	@$(abspath $(target))/debug/soak $(MINUTES)
 
 cluster-up: setup ## a KDC, a Kafka broker and (HDFS=1, or HDFS=ha) HDFS on loopback, until Ctrl-C; TICKET_LIFE=10h
 	@cargo build -p stygian-cluster --locked

@@ -1,7 +1,7 @@
 //! What librdkafka has to say by itself: log lines, and errors that belong to no call.
 //!
-//! Such an error rarely ends anything: librdkafka goes on trying. What it last complained about is kept, to be told beside a call that timed
-//! out.
+//! Such an error rarely ends anything: librdkafka goes on trying, and complains each time, of each broker. What it last complained about is
+//! kept, to be told beside a call that timed out; the same complaint is told once a minute.
 
 use crate::parcel::Parcel;
 use rdkafka::ClientContext;
@@ -19,6 +19,8 @@ use stygian_kerberos::KerberosError;
 const SHOWN: usize = 600;
 /// The same trouble is told again after this.
 const AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// So many complaints are known as told.
+const KNOWN: usize = 32;
 /// Trouble older than this is past.
 const LASTS: Duration = Duration::from_secs(30);
 
@@ -31,7 +33,7 @@ pub(crate) struct Events {
     node: String,
     /// librdkafka looks for the coordinator of a group that nothing is asked of: it may be denied.
     has_group: bool,
-    last: Mutex<Option<Trouble>>,
+    heard: Mutex<Heard>,
 }
 
 #[derive(Clone, Debug)]
@@ -39,43 +41,56 @@ struct Trouble {
     code: Option<RDKafkaErrorCode>,
     text: String,
     at: Instant,
-    told: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    last: Option<Trouble>,
+    /// What was told when.
+    told: Vec<(String, Instant)>,
+}
+
+impl Heard {
+    /// Takes in a complaint; whether it is to be told.
+    fn takes(&mut self, code: Option<RDKafkaErrorCode>, text: &str, now: Instant) -> bool {
+        self.last = Some(Trouble { code, text: text.to_owned(), at: now });
+        // How long it took, and how often it came, is different each time.
+        let (same, _) = text.split_once(" (after ").unwrap_or((text, ""));
+        self.told.retain(|(_, at)| now.duration_since(*at) < AGAIN_AFTER);
+        if self.told.len() >= KNOWN || self.told.iter().any(|(told, _)| told == same) {
+            return false;
+        }
+        self.told.push((same.to_owned(), now));
+        true
+    }
 }
 
 impl Events {
     pub(crate) fn new(node: String) -> Arc<Self> {
-        Arc::new(Self { node, has_group: true, last: Mutex::new(None) })
+        Arc::new(Self { node, has_group: true, heard: Mutex::default() })
     }
 
     /// Those of a consumer that only has a group because librdkafka wants one.
     pub(crate) fn without_group(node: String) -> Arc<Self> {
-        Arc::new(Self { node, has_group: false, last: Mutex::new(None) })
+        Arc::new(Self { node, has_group: false, heard: Mutex::default() })
     }
 
     /// What went wrong in the last half minute, if anything did.
     pub(crate) fn trouble(&self) -> Option<String> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref().filter(|trouble| trouble.at.elapsed() < LASTS).map(|trouble| trouble.text.clone())
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.last.as_ref().filter(|trouble| trouble.at.elapsed() < LASTS).map(|trouble| trouble.text.clone())
     }
 
     /// What keeps anything from going well, if something does: it stays as it is until somebody changes it.
     pub(crate) fn lasting(&self) -> Option<RDKafkaErrorCode> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref().filter(|trouble| trouble.at.elapsed() < LASTS)?.code.filter(|code| is_lasting(*code))
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.last.as_ref().filter(|trouble| trouble.at.elapsed() < LASTS)?.code.filter(|code| is_lasting(*code))
     }
 
-    fn took(&self, code: Option<RDKafkaErrorCode>, text: String) {
-        let now = Instant::now();
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = match &mut *last {
-            Some(trouble) if trouble.text == text && now.duration_since(trouble.told) < AGAIN_AFTER => {
-                trouble.at = now;
-                return;
-            }
-            _ => now,
-        };
-        tracing::warn!(node = %self.node, "kafka: {text}");
-        *last = Some(Trouble { code, text, at: now, told });
+    fn took(&self, code: Option<RDKafkaErrorCode>, text: &str) {
+        if self.heard.lock().unwrap_or_else(PoisonError::into_inner).takes(code, text, Instant::now()) {
+            tracing::warn!(node = %self.node, "kafka: {text}");
+        }
     }
 }
 
@@ -112,18 +127,13 @@ impl ClientContext for Watch {
         let (node, text) = (&self.0.node, escape(message, SHOWN));
         if facility == TRANSACTION_FAILED {
             // It comes as no error, and all that follows says only that messages were thrown away.
-            self.0.took(LASTING.into_iter().find(|(name, _)| message.contains(name)).map(|(_, code)| code), text);
+            self.0.took(LASTING.into_iter().find(|(name, _)| message.contains(name)).map(|(_, code)| code), &text);
             return;
         }
         match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-                tracing::error!(%node, facility, "librdkafka: {text}");
-            }
-            // Whatever matters comes as an error, too.
-            RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
-                tracing::info!(%node, facility, "librdkafka: {text}");
-            }
             RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => tracing::debug!(%node, facility, "librdkafka: {text}"),
+            // Whatever matters comes as an error, too.
+            _ => tracing::info!(%node, facility, "librdkafka: {text}"),
         }
     }
 
@@ -135,7 +145,7 @@ impl ClientContext for Watch {
         }
         let code = error.rdkafka_error_code();
         if self.0.has_group || code != Some(RDKafkaErrorCode::GroupAuthorizationFailed) {
-            self.0.took(code, reason);
+            self.0.took(code, &reason);
         }
     }
 }
@@ -147,5 +157,19 @@ impl ProducerContext for Watch {
 
     fn delivery(&self, result: &DeliveryResult<'_>, parcel: Arc<Parcel>) {
         parcel.delivered(result.as_ref().err().map(|(error, _)| error));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_complaint_is_told_once_a_minute() {
+        let (mut heard, now) = (Heard::default(), Instant::now());
+        assert!(heard.takes(None, "b:1: refused (after 0ms in state CONNECT)", now));
+        assert!(heard.takes(None, "b:2: refused (after 0ms in state CONNECT)", now));
+        assert!(!heard.takes(None, "b:1: refused (after 1ms in state CONNECT, 3 identical error(s) suppressed)", now));
+        assert!(heard.takes(None, "b:1: refused (after 1ms in state CONNECT)", now + AGAIN_AFTER));
     }
 }

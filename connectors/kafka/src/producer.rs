@@ -47,6 +47,12 @@ impl Producer {
         &self.inner
     }
 
+    /// Why it can write nothing any more. Calls and messages that fail for it say no more than that it was fatal, or that they were
+    /// thrown away.
+    pub(crate) fn fatal(&self) -> Option<RDKafkaErrorCode> {
+        self.inner.client().fatal_error().map(|(code, _)| code)
+    }
+
     /// Begins a transaction if there is none.
     pub(crate) fn begin(&self) -> Result<(), KafkaError> {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);

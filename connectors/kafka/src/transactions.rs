@@ -281,8 +281,12 @@ impl Pair {
 
     /// What an error leaves of the transaction.
     fn outcome(&self, cluster: &Cluster, tried: Tried<'_>, producer: &Producer, error: &KafkaError) -> CommitError {
-        let told = cluster.error(tried, error, Some(&producer.events));
-        let code = error.rdkafka_error_code();
+        let fatal = producer.fatal();
+        let told = match fatal {
+            Some(code) => cluster.failed(tried, code, Some(&producer.events)),
+            None => cluster.error(tried, error, Some(&producer.events)),
+        };
+        let code = fatal.or_else(|| error.rdkafka_error_code());
         if matches!(code, Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch)) {
             return CommitError::Fenced(told);
         }

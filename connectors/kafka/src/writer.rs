@@ -43,6 +43,8 @@ impl KafkaWriter {
 
     fn failed(&self, code: RDKafkaErrorCode) -> ConnectorError {
         let topic = self.topic();
+        // That another process has the job must be known as such: a failure that may pass has this one take it back.
+        let code = topic.producer().fatal().unwrap_or(code);
         let what = format!("topic `{}`", topic.name());
         // Messages of a transaction that cannot go on are thrown away; why it cannot was told before.
         let purged = matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);

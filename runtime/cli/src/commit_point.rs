@@ -1,5 +1,6 @@
 //! Jobs whose checkpoints are committed by a transaction outside: which one it is, and what a start goes on from according to it.
 
+use crate::durable::TakenOver;
 use crate::failure::Failure;
 use anyhow::anyhow;
 use std::sync::Arc;
@@ -98,6 +99,7 @@ pub(crate) async fn begin(point: &dyn CommitPoint, manifest: &Manifest) -> Resul
         match point.commit(&record).await {
             Ok(()) => return Ok(()),
             Err(CommitError::Unknown(_)) if tries < TRIES => tokio::time::sleep(BETWEEN_TRIES).await,
+            Err(CommitError::Fenced(error)) => return Err(Failure::Run(TakenOver { by: error.to_string() }.into())),
             Err(error) => return Err(anyhow!(error).context(format!("could not begin with {record} by {}", point.name())).into()),
         }
         tries += 1;

@@ -8,6 +8,7 @@ use crate::load::Loaded;
 use crate::terminal::Terminal;
 use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +28,21 @@ pub(crate) struct UsedPlugin {
     pub(crate) component: Arc<[u8]>,
 }
 
+/// The job is another process's now. That is final.
+#[derive(Debug)]
+pub(crate) struct TakenOver {
+    /// By what that is known.
+    pub(crate) by: String,
+}
+
+impl fmt::Display for TakenOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "another process has taken the job over ({}), so this one is out; let only one run", self.by)
+    }
+}
+
+impl std::error::Error for TakenOver {}
+
 /// A job's checkpoints, over all starts of it in this process.
 pub(crate) struct Durable {
     storage: Arc<CheckpointStorage>,
@@ -41,6 +57,8 @@ pub(crate) struct Durable {
     is_recorded: bool,
     /// The job's identity, since its first start.
     uuid: Option<JobUuid>,
+    /// The runs of this process.
+    attempts: Vec<AttemptId>,
     /// Whether what was asked for on the command line has been done.
     started: bool,
 }
@@ -57,7 +75,18 @@ impl Durable {
             .map_err(Failure::input)?;
         let storage = Arc::new(CheckpointStorage::local(&folder).map_err(Failure::input)?);
         let (settings, at_least_once) = (settings(wanted), wanted.mode == Mode::AtLeastOnce);
-        Ok(Some(Self { storage, settings, at_least_once, folder, taken: None, seen: None, is_recorded: false, uuid: None, started: false }))
+        Ok(Some(Self {
+            storage,
+            settings,
+            at_least_once,
+            folder,
+            taken: None,
+            seen: None,
+            is_recorded: false,
+            uuid: None,
+            attempts: Vec::new(),
+            started: false,
+        }))
     }
 
     /// Takes over the job's checkpoints: from now on no other process can commit one.
@@ -73,6 +102,7 @@ impl Durable {
         terminal: &Terminal,
     ) -> Result<CheckpointSpec, Failure> {
         let mut planned = spec.planned(args.drop_state.iter().map(OperatorId::new).collect());
+        self.check_is_not_taken().await?;
         let record = match &point {
             Some(point) => commit_point::fence(&**point).await?,
             None => None,
@@ -86,6 +116,7 @@ impl Durable {
             max_parallelism: planned.max_parallelism,
             wall_micros: SystemClock.now(),
         };
+        self.attempts.push(run.attempt);
         let mut from = if self.started { StartFrom::Newest } else { start_from(&self.storage, run.attempt, args, terminal).await? };
         if let (StartFrom::Newest, Some(point)) = (&from, &point) {
             from = commit_point::recorded(&self.storage, &**point, record.as_ref()).await?;
@@ -121,6 +152,21 @@ impl Durable {
             settings.tolerated_failures = 0;
         }
         Ok(CheckpointSpec { storage, settings, at_least_once, commit_point: point, attempt: run.attempt, plugins: facts, restore })
+    }
+
+    /// A job that has run and failed goes on only if no other process has gone on with it meanwhile: that one would be fenced, would fail and
+    /// go on in turn.
+    async fn check_is_not_taken(&self) -> Result<(), Failure> {
+        if !self.started {
+            return Ok(());
+        }
+        let newest = self.storage.look().await.map_err(refused)?.newest;
+        match newest.and_then(Result::ok) {
+            Some(newest) if !self.attempts.contains(&newest.attempt) => {
+                Err(Failure::Run(TakenOver { by: format!("checkpoint {} is of run {}", newest.id, newest.attempt) }.into()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A job that has run goes on from what it has committed, or not at all.

@@ -4,7 +4,7 @@
 
 use crate::args::{OutputStyle, RunArgs};
 use crate::control::{JobFacts, Server};
-use crate::durable::Durable;
+use crate::durable::{Durable, TakenOver};
 use crate::failure::Failure;
 use crate::kept::KeptIn;
 use crate::kerberos;
@@ -200,7 +200,7 @@ impl Failed {
     fn may_pass(&self, again: bool) -> bool {
         match self {
             Self::Job(failed) => failed.error.may_pass(),
-            Self::Other(Failure::Run(_)) => again,
+            Self::Other(Failure::Run(error)) => again && !error.is::<TakenOver>(),
             Self::Other(Failure::Input(_)) => false,
         }
     }

@@ -234,6 +234,16 @@ pub(crate) fn ended_within(mut running: Child, after: Duration) -> Result<Option
 pub struct Guard(pub(crate) Option<Child>);
 
 impl Guard {
+    /// Guards a process that was started.
+    pub fn of(child: Child) -> Self {
+        Self(Some(child))
+    }
+
+    /// Its process id; `None`: it is gone.
+    pub fn id(&self) -> Option<u32> {
+        self.0.as_ref().map(Child::id)
+    }
+
     /// Sends it a signal, such as `-STOP`.
     ///
     /// # Errors
@@ -265,11 +275,13 @@ impl Drop for Guard {
     }
 }
 
-/// SplitMix64.
-pub(crate) struct Chance(pub(crate) u64);
+/// SplitMix64: what a seed chooses.
+#[derive(Clone, Debug)]
+pub struct Chance(pub u64);
 
 impl Chance {
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
+    /// A number below this end.
+    pub fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -277,7 +289,8 @@ impl Chance {
         (z ^ (z >> 31)) % end.max(1)
     }
 
-    pub(crate) fn one_of(&mut self, all: &[&'static str]) -> &'static str {
+    /// One of these, of which there is at least one.
+    pub fn one_of(&mut self, all: &[&'static str]) -> &'static str {
         all[usize::try_from(self.below(all.len() as u64)).unwrap_or_default()]
     }
 }

@@ -11,7 +11,7 @@ mod program;
 mod rows;
 
 pub use case::Case;
-pub use faults::{Guard, KILL_POINTS, Killed};
-pub use kafka::{OverKafka, Rig, TRANSACTION_POINTS};
+pub use faults::{Chance, Guard, KILL_POINTS, Killed};
+pub use kafka::{OverKafka, Rig, TRANSACTION_POINTS, USER};
 pub use program::{Ended, Program, components};
 pub use rows::{Differences, read_json_lines, read_output};
