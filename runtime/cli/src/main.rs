@@ -9,6 +9,7 @@ mod checkpoints;
 mod commit_point;
 mod connectors;
 mod control;
+mod dropped;
 mod durable;
 mod failure;
 mod folders;
