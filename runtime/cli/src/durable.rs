@@ -17,7 +17,7 @@ use stygian_checkpoint::{
     RecoveryError, RestorePlan, StartFrom, StartingRun, restore,
 };
 use stygian_core::{CheckpointId, OperatorId};
-use stygian_engine::{CheckpointSpec, Clock, JobSpec, SystemClock};
+use stygian_engine::{CheckpointCounters, CheckpointSpec, Clock, JobSpec, SystemClock};
 use stygian_pipeline::{Checkpoint, Mode};
 
 /// A plugin that an operator runs.
@@ -43,6 +43,7 @@ pub(crate) struct Durable {
     uuid: Option<JobUuid>,
     /// Whether what was asked for on the command line has been done.
     started: bool,
+    counters: CheckpointCounters,
 }
 
 impl Durable {
@@ -57,7 +58,9 @@ impl Durable {
             .map_err(Failure::input)?;
         let storage = Arc::new(CheckpointStorage::local(&folder).map_err(Failure::input)?);
         let (settings, at_least_once) = (settings(wanted), wanted.mode == Mode::AtLeastOnce);
-        Ok(Some(Self { storage, settings, at_least_once, folder, taken: None, seen: None, is_recorded: false, uuid: None, started: false }))
+        let counters = CheckpointCounters::default();
+        let (taken, seen, is_recorded, uuid, started) = (None, None, false, None, false);
+        Ok(Some(Self { storage, settings, at_least_once, folder, taken, seen, is_recorded, uuid, started, counters }))
     }
 
     /// Takes over the job's checkpoints: from now on no other process can commit one.
@@ -114,13 +117,13 @@ impl Durable {
         (self.taken, self.seen, self.uuid) = (Some(manifest.id), Some(manifest.id), Some(manifest.uuid));
         self.is_recorded = point.is_some();
         let restore = fit(&manifest, &planned)?;
-        let Self { storage, settings, at_least_once, .. } = self;
-        let (storage, mut settings, at_least_once) = (storage.clone(), *settings, *at_least_once);
+        let (storage, mut settings, at_least_once) = (self.storage.clone(), self.settings, self.at_least_once);
+        let (attempt, counters) = (run.attempt, self.counters.clone());
         if point.is_some() {
             // Rows behind the barrier of a checkpoint that fails are in a transaction of their own, which no later one can take in.
             settings.tolerated_failures = 0;
         }
-        Ok(CheckpointSpec { storage, settings, at_least_once, commit_point: point, attempt: run.attempt, plugins: facts, restore })
+        Ok(CheckpointSpec { storage, settings, at_least_once, commit_point: point, attempt, plugins: facts, counters, restore })
     }
 
     /// A job that has run goes on from what it has committed, or not at all.

@@ -199,7 +199,7 @@ impl Coordinator {
     fn commit(&mut self, now: Duration, out: &mut Vec<Decision>) {
         let Phase::Writing(writing) = std::mem::replace(&mut self.phase, Phase::Resting) else { return };
         let id = writing.manifest.id;
-        out.push(Decision::Committed { id });
+        out.push(Decision::Committed { id, took: now.saturating_sub(writing.began) });
         let give = self.outputs.give(id);
         out.extend(give.into_iter().map(|(sink, outputs)| Decision::MakeVisible { sink, through: id, outputs }));
         out.push(Decision::CollectGarbage { committed: id });

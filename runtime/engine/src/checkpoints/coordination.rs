@@ -50,7 +50,7 @@ pub(crate) struct Coordination {
     facts: mpsc::Receiver<Fact>,
     requests: mpsc::Receiver<Request>,
     asked: Asked,
-    counters: Arc<CheckpointCounters>,
+    counters: CheckpointCounters,
     sources: Vec<mpsc::Sender<SourceCommand>>,
     committers: BTreeMap<OperatorId, Commits>,
     stop: Stop,
@@ -178,7 +178,6 @@ impl Coordination {
     fn carry_out(&mut self, decision: Decision, work: &FuturesUnordered<BoxFuture<'static, Done>>) -> Result<Next, JobError> {
         match decision {
             Decision::Inject { id, last } => {
-                self.counters.began();
                 kill_point("barrier");
                 for source in &self.sources {
                     if let Err(mpsc::error::TrySendError::Full(_)) = source.try_send(SourceCommand { id, last }) {
@@ -193,10 +192,10 @@ impl Coordination {
             Decision::Write { skipped, manifest } => {
                 work.push(write(self.storage.clone(), self.commit_point.clone(), skipped, manifest));
             }
-            Decision::Committed { id } => {
+            Decision::Committed { id, took } => {
                 tracing::debug!(checkpoint = id.0, "committed");
                 let (before, committed) = (self.outcomes.committed(), self.coordinator.committed().clone());
-                self.counters.committed(&before, &committed);
+                self.counters.committed(took, &before, &committed);
                 self.outcomes.commit(committed);
             }
             Decision::MakeVisible { sink, through, outputs } => {

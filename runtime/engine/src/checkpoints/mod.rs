@@ -13,6 +13,7 @@ pub(crate) use participant::{Kept, Participant, Shared, Taken};
 pub use savepoints::{SavepointError, Savepoints};
 pub(crate) use starting::{Starting, recover};
 
+use crate::metrics::CheckpointCounters;
 use crate::spec::{Head, JobSpec, OutletSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub struct CheckpointSpec {
     pub commit_point: Option<Arc<dyn CommitPoint>>,
     /// The plugin of each operator that has one.
     pub plugins: BTreeMap<OperatorId, PluginFacts>,
+    /// Where its checkpoints are counted: the same for all starts of one run.
+    pub counters: CheckpointCounters,
     /// What the run's first manifest holds, for the job as it is planned.
     pub restore: RestorePlan,
 }

@@ -217,12 +217,19 @@ fn what_cannot_be_restored_is_refused_before_anything_runs() {
     assert_eq!(end(child).2, Some(0));
 }
 
+/// What `status` says of the checkpoints.
+fn told(place: &Place) -> Value {
+    let status = Program::find().expect("built").run(place.path(), &["status", "totals", "--output", "json"]).expect("runs");
+    serde_json::from_str::<Value>(&status.out).map_or(Value::Null, |status| status["checkpoints"].clone())
+}
+
 #[test]
 fn a_failure_that_may_pass_starts_the_job_again() {
     let mut place = Place::new();
     place.sell(30);
     let child = start(place.path(), TOTALS, &place.args());
     place.wait_for_all();
+    let before = wait_for("many checkpoints", || told(&place)["committed"].as_u64().filter(|committed| *committed >= 20));
     let (out, aside) = (place.path().join("out"), place.path().join("aside"));
     std::fs::rename(&out, &aside).expect("moved");
     std::fs::write(&out, "in the way").expect("written");
@@ -231,6 +238,9 @@ fn a_failure_that_may_pass_starts_the_job_again() {
     std::fs::remove_file(&out).expect("removed");
     std::fs::rename(&aside, &out).expect("moved back");
     place.wait_for_all();
+    // Those of the starts before count too.
+    let after = told(&place);
+    assert!(after["committed"].as_u64() > Some(before), "{before}, then {after}");
     signal(&child, "-INT");
     let (_, err, status) = end(child);
     assert_eq!(status, Some(0), "{err}");
