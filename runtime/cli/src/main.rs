@@ -20,6 +20,7 @@ mod live;
 mod load;
 mod metrics;
 mod plugin;
+mod plugin_uses;
 mod registry;
 mod restart;
 mod run;

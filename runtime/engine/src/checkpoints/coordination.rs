@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use stygian_api::{CommitError, CommitPoint, CommitRecord, Committer, ConnectorError, Pending};
 use stygian_checkpoint::{
     AttemptId, CheckpointError, CheckpointStorage, CommitOutcome, Coordinator, Decision, Digest, Fact, Garbage, InUse, Manifest, Moment,
-    Written,
+    OperatorPlugins, Written,
 };
 use stygian_core::kill_point::kill_point;
 use stygian_core::{CheckpointId, OperatorId};
@@ -97,7 +97,7 @@ impl Coordination {
         stop: Stop,
     ) -> Self {
         let CheckpointSpec { storage, settings, commit_point, attempt, plugins, restore, .. } = spec;
-        let digests = plugins.values().map(|plugin| plugin.digest.clone()).collect();
+        let digests = plugins.values().flat_map(OperatorPlugins::all).map(|plugin| plugin.digest.clone()).collect();
         let committers: BTreeMap<OperatorId, Commits> = std::mem::take(&mut wired.committers)
             .into_iter()
             .map(|Committing { node, committer, .. }| (node, Commits::new(committer)))

@@ -363,6 +363,33 @@ fn a_plugin_that_is_gone_is_taken_from_the_checkpoint() {
 }
 
 #[test]
+fn a_kept_plugin_that_is_damaged_is_told_as_damaged() {
+    let mut place = Place::new();
+    place.sell(30);
+    place.run_until_visible("-INT");
+    let kept = std::fs::read_dir(place.path().join("checkpoints/plugins")).expect("there").next().expect("one").expect("an entry").path();
+    flip(&kept, 100);
+    let run = || Program::find().expect("built").run(place.path(), &["run", "pipeline.toml", "--plugins", "elsewhere"]).expect("runs");
+    let refused = run();
+    assert_eq!(refused.status, Some(2), "{}", refused.err);
+    let file = kept.file_name().expect("a name").to_str().expect("text");
+    for part in ["there is no plugin `totals@", "damaged", file] {
+        assert!(refused.err.contains(part), "`{part}` is missing: {}", refused.err);
+    }
+    // So is a manifest, which would say what was kept.
+    flip(&kept, 100);
+    let newest = place.manifests().pop().expect("a manifest");
+    flip(&newest, 200);
+    let refused = run();
+    assert_eq!(refused.status, Some(2), "{}", refused.err);
+    let file = newest.file_name().expect("a name").to_str().expect("text");
+    assert!(refused.err.contains("damaged") && refused.err.contains(file), "{}", refused.err);
+    flip(&newest, 200);
+    place.sell(5);
+    place.run_until_visible("-INT");
+}
+
+#[test]
 fn at_least_once_loses_nothing_and_does_not_wait_for_checkpoints() {
     let mut place = Place::new();
     let often = TOTALS.replace("interval = \"50ms\"", "interval = \"50ms\"\nmode = \"at-least-once\"");
