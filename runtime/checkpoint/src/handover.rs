@@ -1,7 +1,7 @@
 //! What subtasks hand over for a checkpoint, and how the next manifest is put together from it and from the last committed one. Pure.
 
 use crate::increments;
-use crate::manifest::{Ahead, Kind, Manifest, OperatorState, PendingOutput, PluginFacts, SplitState, StateVersions};
+use crate::manifest::{Ahead, Kind, Manifest, OperatorPlugins, OperatorState, PendingOutput, SplitState, StateVersions};
 use crate::names::{AttemptId, StateFileName};
 use crate::state_file::WrittenFile;
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,7 +71,7 @@ pub(crate) fn next_manifest<'h>(
     last: &Manifest,
     stamp: Stamp,
     handed: impl Iterator<Item = &'h HandOver> + Clone,
-    plugins: &BTreeMap<OperatorId, PluginFacts>,
+    plugins: &BTreeMap<OperatorId, OperatorPlugins>,
     pending: BTreeMap<OperatorId, Vec<PendingOutput>>,
 ) -> Result<Manifest, String> {
     let operators = operators(last, handed.clone(), plugins)?;
@@ -98,7 +98,7 @@ pub(crate) fn next_manifest<'h>(
 fn operators<'h>(
     last: &Manifest,
     handed: impl Iterator<Item = &'h HandOver> + Clone,
-    plugins: &BTreeMap<OperatorId, PluginFacts>,
+    plugins: &BTreeMap<OperatorId, OperatorPlugins>,
 ) -> Result<BTreeMap<OperatorId, OperatorState>, String> {
     let mut merged: BTreeMap<OperatorId, Merged> = BTreeMap::new();
     for (id, part) in handed.clone().flat_map(|handed| &handed.operators) {
@@ -111,8 +111,8 @@ fn operators<'h>(
     if let Some((lost, _)) = last.operators.iter().find(|(id, state)| !state.sections.is_empty() && !merged.contains_key(*id)) {
         return Err(format!("no subtask has handed over operator {lost}, of which there is state"));
     }
-    for (id, plugin) in plugins {
-        merged.entry(id.clone()).or_default().state.plugin = Some(plugin.clone());
+    for (id, plugins) in plugins {
+        merged.entry(id.clone()).or_default().state.plugins = plugins.clone();
     }
     let carry = |(id, mut merged): (OperatorId, Merged)| {
         let before = last.operators.get(&id).map_or(&[][..], |state| &state.sections);

@@ -42,7 +42,9 @@ pub use error::{CHOICES, CheckpointError, Damage};
 pub use garbage::{Garbage, InUse, Inventory, Named, garbage, kept};
 pub use handover::{HandOver, OperatorPart, Outputs, TaskId};
 pub use increments::{GroupHistory, RebasePolicy, Write};
-pub use manifest::{Ahead, FileFacts, Kind, Manifest, OperatorState, Part, PendingOutput, PluginFacts, Section, SplitState, StateVersions};
+pub use manifest::{
+    Ahead, FileFacts, Kind, Manifest, OperatorPlugins, OperatorState, Part, PendingOutput, PluginFacts, Section, SplitState, StateVersions,
+};
 pub use names::{AttemptId, Digest, FileSum, JobUuid, NameError, SectionName, StateFileName};
 pub use recovery::{ExpectedUuid, Found, RecoveryError, StartFrom, StartingRun};
 pub use restore::{PlannedJob, PlannedOperator, Refusal, RestorePlan, SubtaskRestore};

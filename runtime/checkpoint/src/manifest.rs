@@ -66,8 +66,8 @@ pub struct FileFacts {
 /// What is kept of an operator, over all of its subtasks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OperatorState {
-    /// The plugin it runs.
-    pub plugin: Option<PluginFacts>,
+    /// The plugins it runs.
+    pub plugins: OperatorPlugins,
     /// Stored values by slot and by the version they were written in. A slot of native operators has a name and one version too.
     pub state_versions: StateVersions,
     /// What wrote the accumulators in its state (function, state schema, version of the library); they are only read by the same.
@@ -93,6 +93,15 @@ pub struct Ahead {
 
 /// How many values there are: slot -> version -> count.
 pub type StateVersions = BTreeMap<String, BTreeMap<u32, u64>>;
+
+/// The plugins of one operator.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OperatorPlugins {
+    /// What the operator is.
+    pub own: Option<PluginFacts>,
+    /// Those that aggregate in its windows, by the name of the aggregate.
+    pub aggregates: BTreeMap<String, PluginFacts>,
+}
 
 /// A plugin by name and by what it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,7 +199,7 @@ impl Manifest {
 
     /// The digests of the plugins it needs.
     pub fn plugins(&self) -> impl Iterator<Item = &Digest> {
-        self.operators.values().filter_map(|operator| operator.plugin.as_ref()).map(|plugin| &plugin.digest)
+        self.operators.values().flat_map(|operator| operator.plugins.all()).map(|plugin| &plugin.digest)
     }
 
     /// Bytes of state, dead bytes of its files not counted.
@@ -206,6 +215,18 @@ impl Manifest {
     /// Whether it has something of a node: state, splits or pending outputs.
     pub fn holds(&self, node: &OperatorId) -> bool {
         self.operators.contains_key(node) || self.sources.contains_key(node) || self.pending.contains_key(node)
+    }
+}
+
+impl OperatorPlugins {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &PluginFacts> {
+        self.own.iter().chain(self.aggregates.values())
+    }
+
+    /// The one whose state is in a slot: that of an aggregate bears its name.
+    pub fn of_slot(&self, slot: &str) -> Option<&PluginFacts> {
+        self.own.as_ref().or_else(|| self.aggregates.get(slot))
     }
 }
 

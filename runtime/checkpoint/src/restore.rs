@@ -161,8 +161,9 @@ fn operator_refusals(state: &OperatorState, planned: &PlannedOperator) -> Vec<St
     }
     for (slot, versions) in &state.state_versions {
         let kept = versions.iter().filter(|(_, count)| **count > 0);
-        reasons
-            .extend(kept.filter_map(|(version, count)| uncovered(slot, *version, *count, planned.slots.get(slot), state.plugin.as_ref())));
+        reasons.extend(
+            kept.filter_map(|(version, count)| uncovered(slot, *version, *count, planned.slots.get(slot), state.plugins.of_slot(slot))),
+        );
     }
     if !state.sections.is_empty() && state.accumulators != planned.accumulators {
         let name = |accumulators: &Option<String>| accumulators.clone().unwrap_or_else(|| "none".into());

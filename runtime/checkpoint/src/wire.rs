@@ -1,6 +1,8 @@
 //! The body of a manifest as JSON: the types that stand between [`Manifest`] and its text. What they are called here is the format.
 
-use crate::manifest::{Ahead, FileFacts, Kind, Manifest, OperatorState, Part, PendingOutput, PluginFacts, Section, SplitState};
+use crate::manifest::{
+    Ahead, FileFacts, Kind, Manifest, OperatorPlugins, OperatorState, Part, PendingOutput, PluginFacts, Section, SplitState,
+};
 use crate::names::{AttemptId, FileSum, JobUuid, SectionName, StateFileName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,6 +43,8 @@ struct File {
 struct Operator {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     plugin: Option<PluginFacts>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    aggregates: BTreeMap<String, PluginFacts>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     accumulators: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,7 +133,8 @@ impl Body {
 impl Operator {
     fn of(state: &OperatorState, files: &BTreeMap<&StateFileName, u32>) -> Result<Self, String> {
         Ok(Self {
-            plugin: state.plugin.clone(),
+            plugin: state.plugins.own.clone(),
+            aggregates: state.plugins.aggregates.clone(),
             accumulators: state.accumulators.clone(),
             watermark: state.watermark.map(EventTime::micros),
             ahead: state.ahead.iter().map(LaterGroups::of).collect::<Result<_, _>>()?,
@@ -140,7 +145,7 @@ impl Operator {
 
     fn state(self, files: &[StateFileName]) -> Result<OperatorState, String> {
         Ok(OperatorState {
-            plugin: self.plugin,
+            plugins: OperatorPlugins { own: self.plugin, aggregates: self.aggregates },
             state_versions: self.state_versions,
             accumulators: self.accumulators,
             watermark: self.watermark.map(EventTime::from_micros),

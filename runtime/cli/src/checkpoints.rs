@@ -7,8 +7,9 @@ use anyhow::anyhow;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
-use stygian_checkpoint::{CheckpointError, CheckpointStorage, Kind, Manifest};
+use stygian_checkpoint::{CheckpointError, CheckpointStorage, Kind, Manifest, PluginFacts};
 use stygian_core::CheckpointId;
 
 /// Runs one of the commands.
@@ -108,12 +109,17 @@ async fn inspect(args: &FolderArgs, terminal: &Terminal) -> Result<ExitCode, Fai
     Ok(ExitCode::SUCCESS)
 }
 
+fn named(plugin: &PluginFacts) -> String {
+    format!("{}@{}", plugin.name, plugin.version)
+}
+
 fn described(manifest: &Manifest) -> Value {
     let operators = manifest.operators.iter().map(|(id, state)| {
-        let plugin = state.plugin.as_ref().map(|plugin| format!("{}@{}", plugin.name, plugin.version));
+        let plugin = state.plugins.own.as_ref().map(named);
+        let aggregates: BTreeMap<&String, String> = state.plugins.aggregates.iter().map(|(name, plugin)| (name, named(plugin))).collect();
         let watermark = state.watermark.map(|watermark| watermark.to_string());
         json!({
-            "operator": id, "plugin": plugin, "watermark": watermark, "state_bytes": state.bytes(), "sections": state.sections.len(),
+            "operator": id, "plugin": plugin, "aggregates": aggregates, "watermark": watermark, "state_bytes": state.bytes(), "sections": state.sections.len(),
             "values_by_slot_and_version": state.state_versions,
         })
     });
@@ -140,9 +146,12 @@ fn text(manifest: &Manifest) -> String {
     }
     text.push_str(&format!("\n{} of state in {} files\n", HumanBytes(manifest.state_bytes()), manifest.files.len()));
     for (id, state) in &manifest.operators {
-        let plugin = state.plugin.as_ref().map(|plugin| format!(", plugin {}@{}", plugin.name, plugin.version)).unwrap_or_default();
+        let plugin = state.plugins.own.as_ref().map(|plugin| format!(", plugin {}", named(plugin))).unwrap_or_default();
         let watermark = state.watermark.map(|watermark| format!(", watermark {watermark}")).unwrap_or_default();
         text.push_str(&format!("operator {id}: {} of state{plugin}{watermark}\n", HumanBytes(state.bytes())));
+        for (aggregate, plugin) in &state.plugins.aggregates {
+            text.push_str(&format!("    {aggregate} by plugin {}\n", named(plugin)));
+        }
         for (slot, versions) in &state.state_versions {
             for (version, count) in versions {
                 text.push_str(&format!("    {slot}, version {version}: {count} values\n"));

@@ -14,15 +14,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stygian_api::CommitPoint;
 use stygian_checkpoint::{
-    AttemptId, CheckpointError, CheckpointSettings, CheckpointStorage, ExpectedUuid, JobUuid, Kind, Manifest, PlannedJob, PluginFacts,
-    RecoveryError, RestorePlan, StartFrom, StartingRun, restore,
+    AttemptId, CheckpointError, CheckpointSettings, CheckpointStorage, ExpectedUuid, JobUuid, Kind, Manifest, OperatorPlugins, PlannedJob,
+    PluginFacts, RecoveryError, RestorePlan, StartFrom, StartingRun, restore,
 };
 use stygian_core::{CheckpointId, OperatorId};
-use stygian_engine::{CheckpointSpec, Clock, JobSpec, SystemClock};
+use stygian_engine::{CheckpointCounters, CheckpointSpec, Clock, JobSpec, SystemClock};
 use stygian_pipeline::{Checkpoint, Mode};
 
 /// A plugin that an operator runs.
 pub(crate) struct UsedPlugin {
+    pub(crate) operator: OperatorId,
+    /// The aggregate of its window that it computes; `None`: it is the operator.
+    pub(crate) aggregate: Option<String>,
     pub(crate) name: String,
     pub(crate) version: semver::Version,
     pub(crate) component: Arc<[u8]>,
@@ -61,6 +64,7 @@ pub(crate) struct Durable {
     attempts: Vec<AttemptId>,
     /// Whether what was asked for on the command line has been done.
     started: bool,
+    counters: CheckpointCounters,
 }
 
 impl Durable {
@@ -86,6 +90,7 @@ impl Durable {
             uuid: None,
             attempts: Vec::new(),
             started: false,
+            counters: CheckpointCounters::default(),
         }))
     }
 
@@ -96,7 +101,7 @@ impl Durable {
     pub(crate) async fn take_over(
         &mut self,
         spec: &JobSpec,
-        plugins: BTreeMap<OperatorId, UsedPlugin>,
+        plugins: Vec<UsedPlugin>,
         point: Option<Arc<dyn CommitPoint>>,
         args: &RunArgs,
         terminal: &Terminal,
@@ -134,24 +139,20 @@ impl Durable {
         if let Some(point) = &point {
             commit_point::begin(&**point, &manifest).await?;
         }
-        let mut facts = BTreeMap::new();
-        for (operator, UsedPlugin { name, version, component }) in plugins {
-            let digest = self.storage.keep_plugin(&component).await?;
-            facts.insert(operator, PluginFacts { name, version, digest });
-        }
+        let plugins = keep(&self.storage, plugins).await?;
         if !args.quiet {
             tell(&manifest, &from, &self.folder, args, terminal);
         }
         (self.taken, self.seen, self.uuid) = (Some(manifest.id), Some(manifest.id), Some(manifest.uuid));
         self.is_recorded = point.is_some();
         let restore = fit(&manifest, &planned)?;
-        let Self { storage, settings, at_least_once, .. } = self;
-        let (storage, mut settings, at_least_once) = (storage.clone(), *settings, *at_least_once);
+        let (storage, mut settings, at_least_once) = (self.storage.clone(), self.settings, self.at_least_once);
+        let (attempt, counters) = (run.attempt, self.counters.clone());
         if point.is_some() {
             // Rows behind the barrier of a checkpoint that fails are in a transaction of their own, which no later one can take in.
             settings.tolerated_failures = 0;
         }
-        Ok(CheckpointSpec { storage, settings, at_least_once, commit_point: point, attempt: run.attempt, plugins: facts, restore })
+        Ok(CheckpointSpec { storage, settings, at_least_once, commit_point: point, attempt, plugins, counters, restore })
     }
 
     /// A job that has run and failed goes on only if no other process has gone on with it meanwhile: that one would be fenced, would fail and
@@ -209,6 +210,20 @@ impl Durable {
     pub(crate) fn go_on(&mut self) {
         self.started = true;
     }
+}
+
+/// Keeps plugins beside the checkpoints; what manifests are to say of them.
+async fn keep(storage: &CheckpointStorage, plugins: Vec<UsedPlugin>) -> Result<BTreeMap<OperatorId, OperatorPlugins>, CheckpointError> {
+    let mut kept: BTreeMap<OperatorId, OperatorPlugins> = BTreeMap::new();
+    for UsedPlugin { operator, aggregate, name, version, component } in plugins {
+        let facts = PluginFacts { name, version, digest: storage.keep_plugin(&component).await? };
+        let of_operator = kept.entry(operator).or_default();
+        match aggregate {
+            Some(aggregate) => drop(of_operator.aggregates.insert(aggregate, facts)),
+            None => of_operator.own = Some(facts),
+        }
+    }
+    Ok(kept)
 }
 
 async fn start_from(storage: &CheckpointStorage, attempt: AttemptId, args: &RunArgs, terminal: &Terminal) -> Result<StartFrom, Failure> {

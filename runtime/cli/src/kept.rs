@@ -1,12 +1,14 @@
 //! Plugins that a job's last checkpoint has kept: what a run goes on with when their files are gone.
 
 use crate::folders;
+use crate::plugin_uses::{PluginPlace, plugins_of};
+use anyhow::anyhow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use stygian_checkpoint::{CheckpointError, CheckpointStorage};
-use stygian_core::{OperatorId, PluginRef};
-use stygian_pipeline::{OperatorKind, Pipeline};
+use stygian_checkpoint::{CheckpointError, CheckpointStorage, Manifest, PluginFacts};
+use stygian_core::{CheckpointId, OperatorId};
+use stygian_pipeline::Pipeline;
 
 /// No component is larger.
 const MAX_BYTES: u64 = 32 * 1024 * 1024;
@@ -32,35 +34,61 @@ pub(crate) enum KeptIn<'a> {
     Folder(&'a Path),
 }
 
-/// Of each operator whose plugin is not found, the one that it had at the newest checkpoint, if there is one.
-pub(crate) async fn kept(pipeline: &Pipeline, base: &Path, plugin_folders: &[PathBuf], from: KeptIn<'_>) -> BTreeMap<String, Kept> {
-    let is_gone = |plugin: &PluginRef| folders::find_plugin(plugin, base, plugin_folders).is_err();
-    let gone = pipeline.operators.iter().filter_map(|node| match &node.kind {
-        OperatorKind::Plugin(plugin) if is_gone(&plugin.plugin) => Some(node.name.get_ref().clone()),
-        _ => None,
-    });
-    let gone: Vec<String> = gone.collect();
+/// Of each plugin that is not found, the one that its operator or aggregate had at the newest checkpoint, if there is one, or why that
+/// cannot be read; by [`PluginPlace::key`].
+pub(crate) async fn kept(
+    pipeline: &Pipeline,
+    base: &Path,
+    plugin_folders: &[PathBuf],
+    from: KeptIn<'_>,
+) -> BTreeMap<String, Result<Kept, String>> {
+    let is_gone = |place: &PluginPlace<'_>| folders::find_plugin(&place.plugin.plugin, base, plugin_folders).is_err();
+    let gone: Vec<PluginPlace<'_>> = pipeline.operators.iter().flat_map(plugins_of).filter(is_gone).collect();
     let Some(wanted) = pipeline.checkpoint.as_ref().filter(|_| !gone.is_empty()) else { return BTreeMap::new() };
     let folder = match from {
         KeptIn::Nothing => None,
         KeptIn::Folder(folder) => Some(folder.to_owned()),
         KeptIn::Checkpoints => folders::of_checkpoints(wanted, &pipeline.name, base),
     };
-    let Some(folder) = folder else { return BTreeMap::new() };
-    // What cannot be read here is told when the job is started, or is not needed; a plugin that is missing then is told as missing.
-    read(&folder, gone).await.unwrap_or_default()
+    // A folder that is not there has kept nothing.
+    let Some(folder) = folder.filter(|folder| folder.exists()) else { return BTreeMap::new() };
+    let told = |error: CheckpointError| format!("what a checkpoint has kept of it cannot be read: {:#}", anyhow!(error));
+    let (storage, newest) = match newest(&folder).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return BTreeMap::new(),
+        Err(error) => {
+            let text = told(error);
+            return gone.iter().map(|place| (place.key(), Err(text.clone()))).collect();
+        }
+    };
+    let mut kept = BTreeMap::new();
+    for place in gone {
+        if let Some(facts) = facts(&newest, place) {
+            kept.insert(place.key(), read(&storage, &folder, newest.id, facts).await.map_err(told));
+        }
+    }
+    kept
 }
 
-async fn read(folder: &Path, operators: Vec<String>) -> Result<BTreeMap<String, Kept>, CheckpointError> {
+/// The newest checkpoint; `None`: there is none.
+async fn newest(folder: &Path) -> Result<Option<(CheckpointStorage, Manifest)>, CheckpointError> {
     let storage = CheckpointStorage::local_for_reading(folder)?;
-    let Some(newest) = storage.list().await?.last().copied() else { return Ok(BTreeMap::new()) };
+    let Some(newest) = storage.list().await?.last().copied() else { return Ok(None) };
     let manifest = storage.open(newest).await?;
-    let mut kept = BTreeMap::new();
-    for name in operators {
-        let Some(facts) = manifest.operators.get(&OperatorId::new(&name)).and_then(|state| state.plugin.clone()) else { continue };
-        let component = storage.plugin(&facts.digest, MAX_BYTES).await?.to_vec().into();
-        let path = folder.join("plugins").join(format!("{}.wasm", facts.digest));
-        kept.insert(name, Kept { path, component, told: format!("{}@{} of checkpoint {newest}", facts.name, facts.version) });
+    Ok(Some((storage, manifest)))
+}
+
+/// What a checkpoint says of the plugin of a place.
+fn facts<'m>(manifest: &'m Manifest, place: PluginPlace<'_>) -> Option<&'m PluginFacts> {
+    let plugins = &manifest.operators.get(&OperatorId::new(place.operator))?.plugins;
+    match place.aggregate {
+        Some(aggregate) => plugins.aggregates.get(aggregate),
+        None => plugins.own.as_ref(),
     }
-    Ok(kept)
+}
+
+async fn read(storage: &CheckpointStorage, folder: &Path, id: CheckpointId, facts: &PluginFacts) -> Result<Kept, CheckpointError> {
+    let component = storage.plugin(&facts.digest, MAX_BYTES).await?.to_vec().into();
+    let path = folder.join("plugins").join(format!("{}.wasm", facts.digest));
+    Ok(Kept { path, component, told: format!("{}@{} of checkpoint {id}", facts.name, facts.version) })
 }

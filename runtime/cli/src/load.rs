@@ -6,6 +6,7 @@ use crate::commit_point;
 use crate::failure::Failure;
 use crate::folders;
 use crate::kept::{Kept, KeptIn, kept};
+use crate::plugin_uses::plugins_of;
 use crate::registry::Registry;
 use crate::terminal::Terminal;
 use anyhow::Context;
@@ -20,10 +21,8 @@ use stygian_api::{CommitPoint, ConnectorContext, Options, Problem, Problems, Sin
 use stygian_core::{PluginDescription, PluginRef, StreamSchema, escape};
 use stygian_engine::operators::PluginAggregate;
 use stygian_formats::Columns;
-use stygian_pipeline::{
-    AggregateBy, MAX_FILE_BYTES, Mode, OperatorKind, OperatorNode, Pipeline, PluginUse, SinkNode, apply_set, render, render_warnings,
-};
-use stygian_plan::{Facts, Plan, SourceFacts, aggregate_key};
+use stygian_pipeline::{MAX_FILE_BYTES, Mode, Pipeline, PluginUse, SinkNode, apply_set, render, render_warnings};
+use stygian_plan::{Facts, Plan, SourceFacts};
 use stygian_sandbox::{Compiler, Limits, Plugin, Sandbox, SandboxConfig, SandboxError};
 use stygian_state::StateLimits;
 use toml::Spanned;
@@ -37,6 +36,8 @@ pub(crate) struct Loaded {
     pub(crate) sources: BTreeMap<String, Arc<dyn Source>>,
     pub(crate) sinks: BTreeMap<String, Arc<dyn Sink>>,
     pub(crate) plugins: BTreeMap<String, Plugin>,
+    /// What each of them is.
+    pub(crate) described: BTreeMap<String, Arc<PluginDescription>>,
     /// What commits its checkpoints besides their manifests, in an exactly-once job.
     pub(crate) commit_point: Option<Arc<dyn CommitPoint>>,
 }
@@ -81,7 +82,7 @@ async fn load_by(args: &PipelineArgs, terminal: &Terminal, given: Option<&GivenS
     loading.kept = kept(&pipeline, &loading.base, &loading.plugin_folders, from).await;
     loading.sources().await;
     loading.plugins();
-    for (name, kept) in &loading.kept {
+    for (name, kept) in loading.kept.iter().filter_map(|(name, kept)| Some((name, kept.as_ref().ok()?))) {
         terminal.err(&format!("the plugin of `{name}` is not where the pipeline says; going on with {}\n", kept.told));
     }
     let loaded = loading.finish().await.map_err(|problems| shown(&problems, &text))?;
@@ -111,8 +112,8 @@ struct Loading<'a> {
     plugin_folders: Vec<PathBuf>,
     /// Sources stand in for others, which have these columns.
     given: Option<&'a GivenSchemas>,
-    /// By operator: what its plugin is where that is not found.
-    kept: BTreeMap<String, Kept>,
+    /// By the name of a plugin's facts: what it is where its file is not found, or why that cannot be read.
+    kept: BTreeMap<String, Result<Kept, String>>,
     facts: Facts,
     sources: BTreeMap<String, Arc<dyn Source>>,
     plugins: BTreeMap<String, Plugin>,
@@ -192,8 +193,9 @@ impl<'a> Loading<'a> {
     /// Loads every plugin and asks it what it is under its configuration.
     fn plugins(&mut self) {
         let mut sandbox = None;
-        for (name, plugin) in self.pipeline.operators.iter().flat_map(plugins_of) {
-            if let Err(problems) = self.know_plugin(&mut sandbox, &name, plugin) {
+        for place in self.pipeline.operators.iter().flat_map(plugins_of) {
+            let name = place.key();
+            if let Err(problems) = self.know_plugin(&mut sandbox, &name, place.plugin) {
                 self.problems.extend(problems.0);
                 self.facts.failed.insert(name);
             }
@@ -215,11 +217,14 @@ impl<'a> Loading<'a> {
 
     /// The component of an operator: its file, or what a checkpoint has kept of it.
     fn component(&self, name: &str, wanted: &PluginUse) -> Result<Component, Problems> {
-        if let Some(Kept { path, component, .. }) = self.kept.get(name) {
+        let kept = self.kept.get(name);
+        if let Some(Ok(Kept { path, component, .. })) = kept {
             return Ok(Component { path: path.clone(), kept: Some(component.clone()) });
         }
         let found = folders::find_plugin(&wanted.plugin, &self.base, &self.plugin_folders).map_err(|reason| {
-            Problem::at(wanted.plugin_at.clone(), reason).hint("build it with `stygian plugin build`, or say where it is with `--plugins`")
+            let damaged = kept.and_then(|kept| kept.as_ref().err()).map_or_else(String::new, |text| format!("; {text}"));
+            Problem::at(wanted.plugin_at.clone(), reason + &damaged)
+                .hint("build it with `stygian plugin build`, or say where it is with `--plugins`")
         });
         Ok(Component { path: found?, kept: None })
     }
@@ -294,7 +299,8 @@ impl<'a> Loading<'a> {
         if !self.problems.is_empty() {
             return Err(in_order(self.problems));
         }
-        Ok(Loaded { plan, base: self.base, sources: self.sources, sinks, plugins: self.plugins, commit_point })
+        let Self { base, sources, plugins, facts, .. } = self;
+        Ok(Loaded { plan, base, sources, sinks, plugins, described: facts.plugins, commit_point })
     }
 
     fn commit_point(&self, sinks: &BTreeMap<String, Arc<dyn Sink>>) -> Result<Option<Arc<dyn CommitPoint>>, Problem> {
@@ -318,22 +324,6 @@ struct Component {
     path: PathBuf,
     /// Its bytes, where they are not in a file of its own.
     kept: Option<Arc<[u8]>>,
-}
-
-/// The plugins of an operator, each by the name that its facts go by.
-fn plugins_of(node: &OperatorNode) -> Vec<(String, &PluginUse)> {
-    let name = node.name.get_ref();
-    match &node.kind {
-        OperatorKind::Plugin(plugin) => vec![(name.clone(), plugin)],
-        OperatorKind::Window(window) => {
-            let aggregates = window.aggregates.iter().filter_map(|aggregate| match &aggregate.by {
-                AggregateBy::Plugin(plugin) => Some((aggregate_key(name, aggregate.name.get_ref()), &**plugin)),
-                AggregateBy::Sql(_) => None,
-            });
-            aggregates.collect()
-        }
-        _ => Vec::new(),
-    }
 }
 
 /// The columns that a source's own options name, as those of most connectors can.

@@ -18,7 +18,7 @@ use anyhow::{Context, anyhow};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use stygian_engine::{Job, JobError, Runtimes, Stop};
+use stygian_engine::{Job, JobError, Report, Runtimes, Stop};
 use stygian_kerberos::Login;
 
 /// Exit status after a second Ctrl-C.
@@ -49,8 +49,8 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
     let (name, restarts) = (loaded.plan.name.clone(), Restarts::new(loaded.plan.restart.clone()));
     let running = Running { name, args, terminal, stop, login, server: &server, durable, restarts, again: false };
     let result = running.run(runtimes, loaded);
-    server.ended(result.as_ref().err().map(Failure::text));
-    result
+    server.ended(result.as_ref().copied().map_err(Failure::text));
+    result.map(|_| ())
 }
 
 fn runtimes() -> Result<Runtimes, JobError> {
@@ -73,14 +73,14 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    fn run(mut self, mut runtimes: Runtimes, mut loaded: Loaded) -> Result<(), Failure> {
+    fn run(mut self, mut runtimes: Runtimes, mut loaded: Loaded) -> Result<Report, Failure> {
         loop {
             let began = Instant::now();
             let failed = match runtimes.block_on(self.run_once(&runtimes, loaded)) {
-                Ok(()) => {
+                Ok(report) => {
                     // A call into a plugin may still be busy on a compute thread; its limit would end it, but there is nothing to wait for.
                     runtimes.leave();
-                    return Ok(());
+                    return Ok(report);
                 }
                 Err(failed) => failed,
             };
@@ -146,7 +146,7 @@ impl Running<'_> {
     }
 
     /// Runs the job from its beginning, or its last checkpoint, to its end or its first failure.
-    async fn run_once(&mut self, runtimes: &Runtimes, loaded: Loaded) -> Result<(), Failed> {
+    async fn run_once(&mut self, runtimes: &Runtimes, loaded: Loaded) -> Result<Report, Failed> {
         let Self { args, terminal, stop, login, server, durable, .. } = self;
         let unbounded = loaded.sources.values().any(|source| !source.bounded());
         let (plugins, point) = (wire::used_plugins(&loaded), loaded.commit_point.clone());
@@ -180,7 +180,7 @@ impl Running<'_> {
             OutputStyle::Text => {}
         }
         let name = summary.name;
-        ended.map(|_| ()).map_err(|error| Failed::Job(FailedJob { name, error }))
+        ended.map_err(|error| Failed::Job(FailedJob { name, error }))
     }
 }
 

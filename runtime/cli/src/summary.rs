@@ -1,5 +1,6 @@
 //! What a run has done, told at its end.
 
+use crate::dropped;
 use crate::live::rows_of;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::HumanCount;
@@ -76,18 +77,6 @@ impl Summary<'_> {
             text.push_str(&format!("{} rows of `{}` repeated others and were dropped\n", HumanCount(node.repeated_rows), node.node));
         }
         let Ok(Report { dropped }) = self.ended else { return };
-        if dropped.timers > 0 {
-            text.push_str(&format!(
-                "{} timers that had not fired were dropped with their state: nothing holds them yet once the job has stopped; `--drain` fires them instead\n",
-                HumanCount(dropped.timers as u64)
-            ));
-        }
-        if dropped.windows > 0 {
-            text.push_str(&format!(
-                "{} open windows with {} rows were dropped: nothing holds them yet once the job has stopped; `--drain` fires them instead\n",
-                HumanCount(dropped.windows as u64),
-                HumanCount(dropped.rows as u64)
-            ));
-        }
+        text.push_str(&dropped::told(*dropped));
     }
 }

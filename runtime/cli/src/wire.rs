@@ -10,14 +10,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use stygian_api::{Sink, Source};
-use stygian_core::{OperatorId, StreamSchema, TimerClock};
+use stygian_core::{StreamSchema, TimerClock};
 use stygian_engine::operators::{Branch, Dedup, Filter, Keyed, KeyedSpec, PluginOperator, PluginOptions, Select, Top, Union, Window};
 use stygian_engine::{
     EngineSettings, Head, JobSpec, Keeps, Operator, OperatorError, OperatorFactory, OutletSpec, Partitioning, PoisonPolicy, SourceSpec,
     StageSpec, SubtaskContext, SystemClock, Target, TaskSpec,
 };
 use stygian_pipeline::{Instances, OnError};
-use stygian_plan::{Exchange, NodeIndex, NodeKind, Plan, PlanNode, PluginPlan};
+use stygian_plan::{Exchange, NodeIndex, NodeKind, Plan, PlanNode, PluginPlan, aggregate_key};
 use stygian_sandbox::{CaptureLimits, Captures, Plugin};
 use stygian_state::Slot;
 
@@ -35,15 +35,22 @@ pub(crate) fn job(loaded: Loaded) -> anyhow::Result<JobSpec> {
     Ok(JobSpec { name: plan.name.clone(), attempt, settings: settings(&plan), clock: Arc::new(SystemClock), tasks, checkpoints: None })
 }
 
-/// The plugins that the operators of a pipeline run.
-pub(crate) fn used_plugins(loaded: &Loaded) -> BTreeMap<OperatorId, UsedPlugin> {
-    let of_node = |node: &PlanNode| {
-        let NodeKind::Plugin(planned) = &node.kind else { return None };
-        let component = loaded.plugins.get(node.id.as_str())?.component();
-        let (name, version) = (planned.description.name.clone(), planned.description.version.clone());
-        Some((node.id.clone(), UsedPlugin { name, version, component }))
+/// The plugins that the operators and windows of a pipeline run.
+pub(crate) fn used_plugins(loaded: &Loaded) -> Vec<UsedPlugin> {
+    let used = |node: &PlanNode, aggregate: Option<&String>| {
+        let key = aggregate.map_or_else(|| node.id.to_string(), |aggregate| aggregate_key(node.id.as_str(), aggregate));
+        let (component, described) = (loaded.plugins.get(&key)?.component(), loaded.described.get(&key)?);
+        let (name, version) = (described.name.clone(), described.version.clone());
+        Some(UsedPlugin { operator: node.id.clone(), aggregate: aggregate.cloned(), name, version, component })
     };
-    loaded.plan.nodes.iter().filter_map(of_node).collect()
+    let of_node = |node: &PlanNode| -> Vec<UsedPlugin> {
+        match &node.kind {
+            NodeKind::Plugin(_) => used(node, None).into_iter().collect(),
+            NodeKind::Window(_, spec) => spec.aggregates.iter().filter_map(|(name, _)| used(node, Some(name))).collect(),
+            _ => Vec::new(),
+        }
+    };
+    loaded.plan.nodes.iter().flat_map(of_node).collect()
 }
 
 /// What an operator keeps of its state.

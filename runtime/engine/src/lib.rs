@@ -38,7 +38,7 @@ pub use checkpoints::{CheckpointSpec, Keeps, SavepointError, Savepoints};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{JobError, OperatorError};
 pub use job::{Job, Report, Runtimes, Stop};
-pub use metrics::{CheckpointSnapshot, CommittedCheckpoint, Metrics, NodeKind, NodeSnapshot};
+pub use metrics::{CheckpointCounters, CheckpointSnapshot, CommittedCheckpoint, Metrics, NodeKind, NodeSnapshot};
 pub use operator::{CallContext, Dropped, Operator, OperatorFactory, Output, Snapshot, SubtaskContext};
 pub use poison::{OnError, PoisonPolicy};
 pub use settings::EngineSettings;

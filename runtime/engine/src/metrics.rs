@@ -6,7 +6,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use stygian_checkpoint::Manifest;
 use stygian_core::{CheckpointId, EventTime, OperatorId};
 use stygian_state::StateSize;
@@ -135,18 +135,12 @@ struct NodeMetrics {
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     nodes: Arc<OnceLock<Vec<NodeMetrics>>>,
-    checkpoints: Arc<CheckpointCounters>,
+    checkpoints: CheckpointCounters,
 }
 
-/// What has become of a run's checkpoints. Locked a few times a checkpoint.
-#[derive(Debug, Default)]
-pub(crate) struct CheckpointCounters(Mutex<CheckpointState>);
-
-#[derive(Debug, Default)]
-struct CheckpointState {
-    began: Option<Instant>,
-    told: CheckpointSnapshot,
-}
+/// What has become of a run's checkpoints, over all starts of the job that are given the same ones. Cheap to clone; locked once a checkpoint.
+#[derive(Clone, Debug, Default)]
+pub struct CheckpointCounters(Arc<Mutex<CheckpointSnapshot>>);
 
 /// A run's checkpoints at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -164,7 +158,7 @@ pub struct CheckpointSnapshot {
 pub struct CommittedCheckpoint {
     /// Its id.
     pub id: CheckpointId,
-    /// From its barriers to its commit.
+    /// From its barriers, or its beginning at the end of the input, to its commit.
     pub duration: Duration,
     /// Bytes of state that were written for it.
     pub bytes: u64,
@@ -175,27 +169,22 @@ pub struct CommittedCheckpoint {
 }
 
 impl CheckpointCounters {
-    fn with<T>(&self, change: impl FnOnce(&mut CheckpointState) -> T) -> T {
+    fn with<T>(&self, change: impl FnOnce(&mut CheckpointSnapshot) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn began(&self) {
-        self.with(|state| state.began = Some(Instant::now()));
-    }
-
     pub(crate) fn failed(&self) {
-        self.with(|state| state.told.failed += 1);
+        self.with(|told| told.failed += 1);
     }
 
-    pub(crate) fn committed(&self, before: &Manifest, committed: &Manifest) {
+    pub(crate) fn committed(&self, duration: Duration, before: &Manifest, committed: &Manifest) {
         let needed = |manifest: &Manifest| manifest.files.values().map(|facts| facts.bytes).sum();
         let new = committed.files.iter().filter(|(name, _)| !before.files.contains_key(*name));
         let (bytes, needed_bytes) = (new.map(|(_, facts)| facts.bytes).sum(), needed(committed));
         let (id, at_micros) = (committed.id, committed.created_micros);
-        self.with(|state| {
-            let duration = state.began.map_or(Duration::ZERO, |began| began.elapsed());
-            state.told.committed += 1;
-            state.told.last = Some(CommittedCheckpoint { id, duration, bytes, needed_bytes, at_micros });
+        self.with(|told| {
+            told.committed += 1;
+            told.last = Some(CommittedCheckpoint { id, duration, bytes, needed_bytes, at_micros });
         });
     }
 }
@@ -250,8 +239,8 @@ impl MetricsBuilder {
         counters
     }
 
-    pub(crate) fn finish(self) -> Metrics {
-        Metrics { nodes: Arc::new(OnceLock::from(self.0)), checkpoints: Arc::default() }
+    pub(crate) fn finish(self, checkpoints: CheckpointCounters) -> Metrics {
+        Metrics { nodes: Arc::new(OnceLock::from(self.0)), checkpoints }
     }
 }
 
@@ -263,10 +252,10 @@ impl Metrics {
 
     /// What has become of the run's checkpoints; all zero where it makes none.
     pub fn checkpoint_snapshot(&self) -> CheckpointSnapshot {
-        self.checkpoints.with(|state| state.told)
+        self.checkpoints.with(|told| *told)
     }
 
-    pub(crate) fn checkpoints(&self) -> Arc<CheckpointCounters> {
+    pub(crate) fn checkpoints(&self) -> CheckpointCounters {
         self.checkpoints.clone()
     }
 }
@@ -332,7 +321,7 @@ fn encode_checkpoints(encoder: &mut DescriptorEncoder<'_>, told: &CheckpointSnap
     gauge("stygian_checkpoint_id", "Id of the last committed checkpoint", id)?;
     gauge(
         "stygian_checkpoint_seconds",
-        "Time from the barriers of the last committed checkpoint to its commit",
+        "Time from the beginning of the last committed checkpoint to its commit",
         last.duration.as_secs_f64(),
     )?;
     gauge("stygian_checkpoint_bytes", "Bytes of state written for the last committed checkpoint", bytes)?;

@@ -74,8 +74,9 @@ impl Rate {
 
 /// Makes the calls of a slice again.
 pub(crate) trait Attempts {
-    /// Calls the plugin with these rows, on a fresh instance. What it hands over is kept when it went well; nothing has changed when not.
-    fn run(&mut self, rows: &Range<usize>) -> Result<(), Box<CallError>>;
+    /// Calls the plugin with these rows, on a fresh instance; with as many as fit, and so on to the last, where not all fit a call. What a call
+    /// hands over is kept when it went well; nothing has changed when not, and those behind it are not made.
+    fn run(&mut self, rows: &Range<usize>) -> Result<(), Stuck>;
 
     /// Saves the inputs of a call with these rows, which failed so; where they are, if they were saved.
     fn capture(&mut self, rows: &Range<usize>, error: &CallError) -> Option<PathBuf>;
@@ -92,6 +93,13 @@ pub(crate) trait Attempts {
     fn give_up(&mut self, _rows: &Range<usize>, _reason: &str) -> Result<(), OperatorError> {
         Ok(())
     }
+}
+
+/// A call that failed, of rows that were tried again.
+pub(crate) struct Stuck {
+    /// The first row of the call: those before it went well.
+    pub(crate) from: usize,
+    pub(crate) error: Box<CallError>,
 }
 
 /// Rows that are not processed, and why.
@@ -151,9 +159,11 @@ impl Poison {
                     let start = thread_cpu();
                     match attempts.run(&called) {
                         Ok(()) => retry.went_well(),
-                        Err(error) => {
+                        Err(Stuck { from, error }) => {
                             let cost = Cost::of(thread_cpu().saturating_sub(start), self.call_limit);
                             last = error;
+                            called.start = from;
+                            retry.went_well_until(from);
                             retry.failed(self.failed(&last, true, cost)?)
                         }
                     }
@@ -251,9 +261,10 @@ mod tests {
     }
 
     impl Attempts for Fake {
-        fn run(&mut self, rows: &Range<usize>) -> Result<(), Box<CallError>> {
+        fn run(&mut self, rows: &Range<usize>) -> Result<(), Stuck> {
             self.calls.push(rows.clone());
-            if self.bad.iter().any(|bad| rows.contains(bad)) { Err(self.error(rows)) } else { Ok(()) }
+            let is_bad = self.bad.iter().any(|bad| rows.contains(bad));
+            if is_bad { Err(Stuck { from: rows.start, error: self.error(rows) }) } else { Ok(()) }
         }
 
         fn capture(&mut self, rows: &Range<usize>, _error: &CallError) -> Option<PathBuf> {

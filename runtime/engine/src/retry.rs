@@ -44,7 +44,8 @@ pub(crate) struct Failed {
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Call the plugin with these rows, on a fresh instance; then tell [`Retry::went_well`] or [`Retry::failed`].
+    /// Call the plugin with these rows, on a fresh instance; then tell [`Retry::went_well`] or [`Retry::failed`], after
+    /// [`Retry::went_well_until`] where they took several calls.
     Run(Range<usize>),
     /// These rows are not processed; then tell [`Retry::gave_up`].
     GiveUp {
@@ -84,6 +85,12 @@ impl Retry {
     /// The rows of the last decision have been given up.
     pub(crate) fn gave_up(&mut self) -> Decision {
         self.next()
+    }
+
+    /// The rows of the last decision took several calls, and those before `row` went well; the failure of the call behind them is told next.
+    pub(crate) fn went_well_until(&mut self, row: usize) {
+        debug_assert!(self.running.contains(&row), "the rows that failed are among those that were called");
+        self.running.start = row;
     }
 
     /// The last call failed.
@@ -160,6 +167,8 @@ mod tests {
     /// A plugin that works as its rows say, and counts.
     struct Plugin {
         rows: Vec<Row>,
+        /// The most rows of a call, other than the first.
+        most: usize,
         calls: usize,
         failed: usize,
         cost: u32,
@@ -167,7 +176,7 @@ mod tests {
 
     impl Plugin {
         fn new(rows: &[Row]) -> Self {
-            Self { rows: rows.to_vec(), calls: 0, failed: 0, cost: 0 }
+            Self { rows: rows.to_vec(), most: usize::MAX, calls: 0, failed: 0, cost: 0 }
         }
 
         /// A call on a fresh instance (`fresh`) or one that has been used.
@@ -184,6 +193,17 @@ mod tests {
             self.cost += cost.0;
             Err(Failed { timed_out, fresh, cost })
         }
+
+        /// Calls on fresh instances until all rows are done or a call fails: where it began, and how.
+        fn calls(&mut self, range: Range<usize>) -> Result<(), (usize, Failed)> {
+            let mut start = range.start;
+            while start < range.end {
+                let end = range.end.min(start.saturating_add(self.most));
+                self.call(start..end, true).map_err(|failed| (start, failed))?;
+                start = end;
+            }
+            Ok(())
+        }
     }
 
     /// Follows the machine to its end.
@@ -196,12 +216,16 @@ mod tests {
         loop {
             decision = match decision {
                 Decision::Finished => return fates,
-                Decision::Run(rows) => match plugin.call(rows.clone(), true) {
+                Decision::Run(rows) => match plugin.calls(rows.clone()) {
                     Ok(()) => {
                         fates.push(Fate::Done(rows));
                         retry.went_well()
                     }
-                    Err(failed) => retry.failed(failed),
+                    Err((from, failed)) => {
+                        done(rows.start..from, &mut fates);
+                        retry.went_well_until(from);
+                        retry.failed(failed)
+                    }
                 },
                 Decision::GiveUp { rows, tried } => {
                     fates.push(Fate::GivenUp(rows, tried));
@@ -211,16 +235,26 @@ mod tests {
         }
     }
 
+    fn done(range: Range<usize>, fates: &mut Vec<Fate>) {
+        if !range.is_empty() {
+            fates.push(Fate::Done(range));
+        }
+    }
+
     /// The slow reference: by recursion, each half a slice of its own. `Err` gives up what is left.
-    fn settle(plugin: &mut Plugin, range: Range<usize>, fresh: bool, fates: &mut Vec<Fate>) -> Result<(), usize> {
+    fn settle(plugin: &mut Plugin, mut range: Range<usize>, fresh: bool, fates: &mut Vec<Fate>) -> Result<(), usize> {
         let broke = |plugin: &Plugin| plugin.cost + Cost::CALL_LIMIT.0 > Cost::BUDGET.0;
         if plugin.calls > 0 && broke(plugin) {
             return Err(range.start);
         }
-        let Err(failed) = plugin.call(range.clone(), fresh) else {
+        let first = plugin.calls == 0;
+        let called = if first { plugin.call(range.clone(), fresh).map_err(|failed| (0, failed)) } else { plugin.calls(range.clone()) };
+        let Err((from, failed)) = called else {
             fates.push(Fate::Done(range));
             return Ok(());
         };
+        done(range.start..from, fates);
+        range.start = from;
         if range.len() > 1 {
             let middle = range.start + range.len() / 2;
             settle(plugin, range.start..middle, true, fates)?;
@@ -258,11 +292,11 @@ mod tests {
 
         #[test]
         fn every_row_is_settled_once_in_order_and_within_the_budget(
-            rows in prop::collection::vec(row(), 1..300), fresh in any::<bool>(),
+            rows in prop::collection::vec(row(), 1..300), fresh in any::<bool>(), most in prop_oneof![Just(usize::MAX), 1_usize..100],
         ) {
-            let mut plugin = Plugin::new(&rows);
+            let mut plugin = Plugin { most, ..Plugin::new(&rows) };
             let fates = follow(&mut plugin, fresh);
-            prop_assert_eq!(&fates, &reference(&mut Plugin::new(&rows), fresh));
+            prop_assert_eq!(&fates, &reference(&mut Plugin { most, ..Plugin::new(&rows) }, fresh));
             prop_assert!(plugin.cost <= Cost::BUDGET.0, "{}", plugin.cost);
             let mut next = 0;
             for fate in &fates {

@@ -87,7 +87,8 @@ pub(crate) fn wire(
     for (task, (built, splits)) in chains.into_iter().zip(splits).enumerate() {
         wiring.head(task, built, splits, stop);
     }
-    wiring.wired.metrics = wiring.metrics.finish();
+    let counters = wiring.shared.as_ref().map(|shared| shared.counters.clone());
+    wiring.wired.metrics = wiring.metrics.finish(counters.unwrap_or_default());
     Ok(wiring.wired)
 }
 

@@ -33,6 +33,7 @@ fn build_components() -> Result<PathBuf> {
         "plugins/spread",
         "tests/e2e/plugins/brittle",
         "tests/e2e/plugins/fragile",
+        "tests/e2e/plugins/spread2",
         "tests/e2e/plugins/tally",
         "tests/e2e/plugins/tally2",
         "tests/e2e/plugins/tally2-bare",

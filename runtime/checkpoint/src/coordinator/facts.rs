@@ -125,6 +125,8 @@ pub enum Decision {
     Committed {
         /// The checkpoint.
         id: CheckpointId,
+        /// Since it began: with its barriers, or, at the end of the input, without any.
+        took: Duration,
     },
     /// Have the sink's committer make these visible, in order, behind what it was given before, and report [`Fact::MadeVisible`].
     MakeVisible {

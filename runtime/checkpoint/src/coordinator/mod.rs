@@ -18,7 +18,7 @@ mod phase;
 pub use facts::{Decision, Fact, Moment, Written};
 
 use crate::handover::{self, HandOver, Outputs, Stamp, TaskId};
-use crate::manifest::{Kind, Manifest, PluginFacts};
+use crate::manifest::{Kind, Manifest, OperatorPlugins};
 use crate::names::AttemptId;
 use crate::settings::CheckpointSettings;
 use pending::PendingOutputs;
@@ -36,7 +36,7 @@ pub struct Coordinator {
     settings: CheckpointSettings,
     attempt: AttemptId,
     tasks: BTreeSet<TaskId>,
-    plugins: BTreeMap<OperatorId, PluginFacts>,
+    plugins: BTreeMap<OperatorId, OperatorPlugins>,
     /// The last committed manifest.
     last: Manifest,
     next_id: CheckpointId,
@@ -65,7 +65,7 @@ impl Coordinator {
         settings: CheckpointSettings,
         attempt: AttemptId,
         tasks: BTreeSet<TaskId>,
-        plugins: BTreeMap<OperatorId, PluginFacts>,
+        plugins: BTreeMap<OperatorId, OperatorPlugins>,
         committed: Manifest,
         now: Moment,
     ) -> Self {
@@ -199,7 +199,7 @@ impl Coordinator {
     fn commit(&mut self, now: Duration, out: &mut Vec<Decision>) {
         let Phase::Writing(writing) = std::mem::replace(&mut self.phase, Phase::Resting) else { return };
         let id = writing.manifest.id;
-        out.push(Decision::Committed { id });
+        out.push(Decision::Committed { id, took: now.saturating_sub(writing.began) });
         let give = self.outputs.give(id);
         out.extend(give.into_iter().map(|(sink, outputs)| Decision::MakeVisible { sink, through: id, outputs }));
         out.push(Decision::CollectGarbage { committed: id });

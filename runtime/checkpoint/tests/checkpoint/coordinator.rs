@@ -81,7 +81,7 @@ fn a_checkpoint_is_committed_when_all_subtasks_have_handed_over() {
     assert_eq!(pending(manifest), [(1, "one")]);
     let through = CheckpointId(1);
     let expected = [
-        Decision::Committed { id: through },
+        Decision::Committed { id: through, took: Duration::from_secs(3) },
         Decision::MakeVisible { sink: node("report"), through, outputs: to(&["one"]) },
         Decision::CollectGarbage { committed: through },
     ];
@@ -227,6 +227,8 @@ fn at_the_end_of_the_input_all_is_committed_and_visible_before_the_job_finishes(
     assert_eq!(pending(manifest), [(1, "one"), (2, "end of a")]);
     let decisions = coordinator.on(at(15), wrote(2, Written::Committed));
     assert!(!decisions.contains(&Decision::Finish));
+    // It began when the one before it was committed, and not with the barriers of that.
+    assert_eq!(decisions[0], Decision::Committed { id: CheckpointId(2), took: Duration::from_secs(1) });
     assert_eq!(coordinator.on(at(16), Fact::MadeVisible { sink: node("report"), through: CheckpointId(1) }), []);
     assert_eq!(coordinator.wake_at(), None);
     assert_eq!(coordinator.on(at(16), Fact::MadeVisible { sink: node("report"), through: CheckpointId(2) }), [Decision::Finish]);

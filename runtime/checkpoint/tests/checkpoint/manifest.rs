@@ -5,8 +5,8 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use stygian_checkpoint::{
-    Ahead, CheckpointError, Damage, Digest, FileFacts, FileSum, Kind, Manifest, OperatorState, Part, PendingOutput, PluginFacts, Section,
-    SplitState, StateFileName,
+    Ahead, CheckpointError, Damage, Digest, FileFacts, FileSum, Kind, Manifest, OperatorPlugins, OperatorState, Part, PendingOutput,
+    PluginFacts, Section, SplitState, StateFileName,
 };
 use stygian_core::{CheckpointId, EventTime, KeyGroup, KeyGroupRange, MaxParallelism, Offset, OperatorId, SplitId};
 
@@ -36,15 +36,19 @@ fn pending(id: u64) -> impl Strategy<Value = PendingOutput> {
 
 /// Groups with a base and up to two changes each, in files of this many bytes.
 fn state(files: Vec<StateFileName>, bytes: u64) -> impl Strategy<Value = OperatorState> {
-    let plugin = prop::option::of(any::<u8>().prop_map(|byte| PluginFacts {
-        name: "clean".into(),
-        version: "1.2.3".parse().expect("a version"),
-        digest: Digest::of(&[byte]),
-    }));
+    let plugin = || {
+        any::<u8>().prop_map(|byte| PluginFacts {
+            name: "clean".into(),
+            version: "1.2.3".parse().expect("a version"),
+            digest: Digest::of(&[byte]),
+        })
+    };
+    let plugins =
+        (prop::option::of(plugin()), btree_map(".{0,5}", plugin(), 0..3)).prop_map(|(own, aggregates)| OperatorPlugins { own, aggregates });
     let section = (any::<prop::sample::Index>(), 16..bytes - 24, any::<u64>());
     let groups = btree_map(0_u16..128, vec(section, 1..4), 0..5);
     let versions = btree_map(".{0,5}", btree_map(any::<u32>(), any::<u64>(), 0..3), 0..3);
-    (plugin, prop::option::of(".{0,9}"), time(), versions, groups).prop_map(move |(plugin, accumulators, watermark, versions, groups)| {
+    (plugins, prop::option::of(".{0,9}"), time(), versions, groups).prop_map(move |(plugins, accumulators, watermark, versions, groups)| {
         let mut sections = Vec::new();
         for (group, of_group) in groups.into_iter().filter(|_| !files.is_empty()) {
             for (nth, (file, offset, sum)) in of_group.into_iter().enumerate() {
@@ -56,7 +60,7 @@ fn state(files: Vec<StateFileName>, bytes: u64) -> impl Strategy<Value = Operato
         let later = watermark.map_or(EventTime::from_micros(1), |at: EventTime| EventTime::from_micros(at.micros().saturating_add(1)));
         let ahead = [3..10_u16, 64..128].map(|groups| Ahead { groups: KeyGroupRange(groups), watermark: later });
         let ahead = if Some(later) > watermark { ahead.into() } else { Vec::new() };
-        OperatorState { plugin, state_versions: versions, accumulators, watermark, ahead, sections }
+        OperatorState { plugins, state_versions: versions, accumulators, watermark, ahead, sections }
     })
 }
 
@@ -84,8 +88,16 @@ prop_compose! {
 fn sample() -> Manifest {
     let storage = memory();
     let file = state_file(&storage, 7, 1, &[(0, Part::Base, b"base"), (5, Part::Base, b""), (0, Part::Change, b"change")]);
+    let plugin = |name: &str, component| PluginFacts {
+        name: name.into(),
+        version: "1.2.0".parse().expect("a version"),
+        digest: Digest::of(component),
+    };
     let state = OperatorState {
-        plugin: Some(PluginFacts { name: "totals".into(), version: "1.2.0".parse().expect("a version"), digest: Digest::of(b"wasm") }),
+        plugins: OperatorPlugins {
+            own: Some(plugin("totals", b"wasm")),
+            aggregates: BTreeMap::from([("apart".into(), plugin("spread", b"other"))]),
+        },
         state_versions: BTreeMap::from([("sum".into(), BTreeMap::from([(1, 2), (2, 30)]))]),
         accumulators: Some("sum(Int64) datafusion 55".into()),
         watermark: Some(EventTime::from_micros(1_700_000_000_000_000)),

@@ -3,7 +3,8 @@
 use crate::common::*;
 use std::collections::BTreeMap;
 use stygian_checkpoint::{
-    CheckpointStorage, CommitOutcome, Kind, Manifest, OperatorState, Part, PendingOutput, PluginFacts, StartFrom, StateReader,
+    CheckpointStorage, CommitOutcome, Kind, Manifest, OperatorPlugins, OperatorState, Part, PendingOutput, PluginFacts, StartFrom,
+    StateReader,
 };
 use stygian_core::CheckpointId;
 
@@ -14,8 +15,9 @@ fn job(storage: &CheckpointStorage) -> Manifest {
     let pick = |file: &stygian_checkpoint::WrittenFile, at: usize| file.sections[at].1.clone();
     let sections = vec![pick(&first, 0), pick(&second, 0), pick(&first, 1), pick(&second, 1)];
     let digest = block_on(storage.keep_plugin(b"component")).expect("kept");
-    let plugin = Some(PluginFacts { name: "totals".into(), version: "1.0.0".parse().expect("a version"), digest });
-    let state = OperatorState { sections, plugin, ..OperatorState::default() };
+    let own = Some(PluginFacts { name: "totals".into(), version: "1.0.0".parse().expect("a version"), digest });
+    let plugins = OperatorPlugins { own, ..OperatorPlugins::default() };
+    let state = OperatorState { sections, plugins, ..OperatorState::default() };
     let manifest = Manifest {
         files: [first, second].into_iter().map(|file| (file.name, file.facts)).collect(),
         operators: BTreeMap::from([(node("totals"), state)]),

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use stygian_checkpoint::{
-    CheckpointError, CheckpointStorage, CommitOutcome, Damage, InUse, Kind, Manifest, OperatorState, Part, PluginFacts, StateReader,
-    WrittenFile,
+    CheckpointError, CheckpointStorage, CommitOutcome, Damage, InUse, Kind, Manifest, OperatorPlugins, OperatorState, Part, PluginFacts,
+    StateReader, WrittenFile,
 };
 use stygian_core::CheckpointId;
 
@@ -71,11 +71,12 @@ fn a_file_without_sections_is_not_made_and_one_given_up_is_not_seen() {
 fn committed(storage: &CheckpointStorage) -> (Manifest, WrittenFile) {
     let file = state_file(storage, 1, 1, &[(0, Part::Base, b"first section"), (1, Part::Base, b"second section")]);
     let digest = block_on(storage.keep_plugin(b"a component")).expect("kept");
-    let plugin = Some(PluginFacts { name: "totals".into(), version: "1.0.0".parse().expect("a version"), digest });
+    let own = Some(PluginFacts { name: "totals".into(), version: "1.0.0".parse().expect("a version"), digest });
+    let plugins = OperatorPlugins { own, ..OperatorPlugins::default() };
     let sections = file.sections.iter().map(|(_, section)| section.clone()).collect();
     let manifest = Manifest {
         files: BTreeMap::from([(file.name.clone(), file.facts)]),
-        operators: BTreeMap::from([(node("totals"), OperatorState { sections, plugin, ..OperatorState::default() })]),
+        operators: BTreeMap::from([(node("totals"), OperatorState { sections, plugins, ..OperatorState::default() })]),
         ..empty(1, 1)
     };
     assert!(matches!(block_on(storage.commit(&[], &manifest)), CommitOutcome::Committed));

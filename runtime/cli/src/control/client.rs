@@ -3,6 +3,7 @@
 use crate::args::{JobArgs, OutputStyle, SavepointArgs, StatusArgs, StopArgs};
 use crate::control::place::{self, Running};
 use crate::control::{Checkpoints, Node, Place, Reply, Request, Savepoint, Status, Stopped, VERSION, Want, receive, send};
+use crate::dropped;
 use crate::failure::Failure;
 use crate::terminal::Terminal;
 use anyhow::{Context, anyhow};
@@ -14,6 +15,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use stygian_engine::Dropped;
 
 /// A job that works on an answer says so every second.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -215,6 +217,7 @@ fn told(savepoint: &Savepoint) -> String {
 
 fn how(stopped: &Stopped) -> String {
     let Stopped { job, failure, checkpoint, folder, savepoint, no_savepoint, .. } = stopped;
+    let lost = Dropped { windows: stopped.dropped_windows, rows: stopped.dropped_rows, timers: stopped.dropped_timers };
     let mut text = match failure {
         Some(failure) => format!("job `{job}` has stopped; it failed: {failure}\n"),
         None => format!("job `{job}` has stopped\n"),
@@ -228,6 +231,7 @@ fn how(stopped: &Stopped) -> String {
     if let Some(reason) = no_savepoint {
         text.push_str(&format!("{reason}\n"));
     }
+    text.push_str(&dropped::told(lost));
     text
 }
 

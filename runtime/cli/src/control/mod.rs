@@ -130,6 +130,10 @@ struct Stopped {
     savepoint: Option<Savepoint>,
     /// Why there is no savepoint, if one was wanted.
     no_savepoint: Option<String>,
+    /// What open windows held, and timers that had not fired, where no checkpoint has them.
+    dropped_windows: usize,
+    dropped_rows: usize,
+    dropped_timers: usize,
 }
 
 fn send(to: &mut impl Write, frame: &impl Serialize) -> io::Result<()> {

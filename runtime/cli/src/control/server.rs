@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use stygian_checkpoint::CheckpointStorage;
 use stygian_core::EventTime;
-use stygian_engine::{Clock, Job, Metrics, NodeSnapshot, Savepoints, Stop, SystemClock};
+use stygian_engine::{Clock, Dropped, Job, Metrics, NodeSnapshot, Report, Savepoints, Stop, SystemClock};
 
 /// How long a peer may take to say what it wants, or to take an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -58,6 +58,8 @@ struct State {
     restarts: u32,
     /// The last one.
     failure: Option<String>,
+    /// Of the end.
+    dropped: Dropped,
     peers: usize,
 }
 
@@ -93,10 +95,14 @@ impl Server {
         (state.phase, state.savepoints, state.failure) = (Phase::Restarting, None, Some(failure));
     }
 
-    /// The job has ended. Waits until those that wait for that have been told.
-    pub(crate) fn ended(&self, failure: Option<String>) {
+    /// The job has ended so, or failed. Waits until those that wait for that have been told.
+    pub(crate) fn ended(&self, how: Result<Report, String>) {
+        let (report, failure) = match how {
+            Ok(report) => (report, None),
+            Err(failure) => (Report::default(), Some(failure)),
+        };
         let (until, mut state) = (Instant::now() + FAREWELL, self.shared.state());
-        (state.phase, state.savepoints, state.failure) = (Phase::Ended, None, failure);
+        (state.phase, state.savepoints, state.failure, state.dropped) = (Phase::Ended, None, failure, report.dropped);
         self.shared.changed.notify_all();
         while state.peers > 0 {
             let left = until.saturating_duration_since(Instant::now());
@@ -272,6 +278,7 @@ impl Shared {
             Some(Err(text)) => (None, Some(text)),
             None => (None, None),
         };
+        let Dropped { windows, rows, timers } = state.dropped;
         Reply::Stopped(Stopped {
             job: self.facts.job.clone(),
             process: std::process::id(),
@@ -280,6 +287,9 @@ impl Shared {
             folder: self.facts.checkpoints.clone(),
             savepoint,
             no_savepoint,
+            dropped_windows: windows,
+            dropped_rows: rows,
+            dropped_timers: timers,
         })
     }
 

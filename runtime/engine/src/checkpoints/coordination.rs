@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use stygian_api::{CommitError, CommitPoint, CommitRecord, Committer, ConnectorError, Pending};
 use stygian_checkpoint::{
     AttemptId, CheckpointError, CheckpointStorage, CommitOutcome, Coordinator, Decision, Digest, Fact, Garbage, InUse, Manifest, Moment,
-    Written,
+    OperatorPlugins, Written,
 };
 use stygian_core::kill_point::kill_point;
 use stygian_core::{CheckpointId, OperatorId};
@@ -50,7 +50,7 @@ pub(crate) struct Coordination {
     facts: mpsc::Receiver<Fact>,
     requests: mpsc::Receiver<Request>,
     asked: Asked,
-    counters: Arc<CheckpointCounters>,
+    counters: CheckpointCounters,
     sources: Vec<mpsc::Sender<SourceCommand>>,
     committers: BTreeMap<OperatorId, Commits>,
     stop: Stop,
@@ -97,7 +97,7 @@ impl Coordination {
         stop: Stop,
     ) -> Self {
         let CheckpointSpec { storage, settings, commit_point, attempt, plugins, restore, .. } = spec;
-        let digests = plugins.values().map(|plugin| plugin.digest.clone()).collect();
+        let digests = plugins.values().flat_map(OperatorPlugins::all).map(|plugin| plugin.digest.clone()).collect();
         let committers: BTreeMap<OperatorId, Commits> = std::mem::take(&mut wired.committers)
             .into_iter()
             .map(|Committing { node, committer, .. }| (node, Commits::new(committer)))
@@ -178,7 +178,6 @@ impl Coordination {
     fn carry_out(&mut self, decision: Decision, work: &FuturesUnordered<BoxFuture<'static, Done>>) -> Result<Next, JobError> {
         match decision {
             Decision::Inject { id, last } => {
-                self.counters.began();
                 kill_point("barrier");
                 for source in &self.sources {
                     if let Err(mpsc::error::TrySendError::Full(_)) = source.try_send(SourceCommand { id, last }) {
@@ -193,10 +192,10 @@ impl Coordination {
             Decision::Write { skipped, manifest } => {
                 work.push(write(self.storage.clone(), self.commit_point.clone(), skipped, manifest));
             }
-            Decision::Committed { id } => {
+            Decision::Committed { id, took } => {
                 tracing::debug!(checkpoint = id.0, "committed");
                 let (before, committed) = (self.outcomes.committed(), self.coordinator.committed().clone());
-                self.counters.committed(&before, &committed);
+                self.counters.committed(took, &before, &committed);
                 self.outcomes.commit(committed);
             }
             Decision::MakeVisible { sink, through, outputs } => {

@@ -13,11 +13,12 @@ pub(crate) use participant::{Kept, Participant, Shared, Taken};
 pub use savepoints::{SavepointError, Savepoints};
 pub(crate) use starting::{Starting, recover};
 
+use crate::metrics::CheckpointCounters;
 use crate::spec::{Head, JobSpec, OutletSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stygian_api::CommitPoint;
-use stygian_checkpoint::{AttemptId, CheckpointSettings, CheckpointStorage, PlannedJob, PlannedOperator, PluginFacts, RestorePlan};
+use stygian_checkpoint::{AttemptId, CheckpointSettings, CheckpointStorage, OperatorPlugins, PlannedJob, PlannedOperator, RestorePlan};
 use stygian_core::OperatorId;
 
 /// Where a job's checkpoints lie, when they are made, and what the job goes on from.
@@ -32,8 +33,10 @@ pub struct CheckpointSpec {
     pub attempt: AttemptId,
     /// What commits the checkpoints, besides their manifests; this run has fenced it.
     pub commit_point: Option<Arc<dyn CommitPoint>>,
-    /// The plugin of each operator that has one.
-    pub plugins: BTreeMap<OperatorId, PluginFacts>,
+    /// The plugins of each operator that has some.
+    pub plugins: BTreeMap<OperatorId, OperatorPlugins>,
+    /// Where its checkpoints are counted: the same for all starts of one run.
+    pub counters: CheckpointCounters,
     /// What the run's first manifest holds, for the job as it is planned.
     pub restore: RestorePlan,
 }

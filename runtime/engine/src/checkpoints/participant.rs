@@ -6,6 +6,7 @@
 
 use crate::checkpoints::CheckpointSpec;
 use crate::error::{JobError, with_causes};
+use crate::metrics::CheckpointCounters;
 use crate::operator::{Operator, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) transactional: bool,
     pub(crate) attempt: AttemptId,
     pub(crate) outcomes: Arc<Outcomes>,
+    pub(crate) counters: CheckpointCounters,
     pub(crate) facts: mpsc::Sender<Fact>,
     pub(crate) io: Handle,
 }
@@ -57,7 +59,8 @@ impl Shared {
         let outcomes = Arc::new(Outcomes::new(spec.restore.base.clone()));
         let (storage, settings, at_least_once) = (spec.storage.clone(), spec.settings, spec.at_least_once);
         let transactional = spec.commit_point.is_some();
-        Self { storage, settings, at_least_once, transactional, attempt: spec.attempt, outcomes, facts, io }
+        let counters = spec.counters.clone();
+        Self { storage, settings, at_least_once, transactional, attempt: spec.attempt, outcomes, counters, facts, io }
     }
 }
 
@@ -276,6 +279,7 @@ mod tests {
             transactional: false,
             attempt,
             outcomes: Arc::new(Outcomes::new(Manifest::first("job", JobUuid::from_random(1), CheckpointId(4), attempt, groups))),
+            counters: CheckpointCounters::default(),
             facts: mpsc::channel(1).0,
             io: Handle::current(),
         };

@@ -5,7 +5,7 @@
 //! their own go on as they came. Outputs have the plugin's indices; the dead letters follow behind the last.
 
 use crate::metrics::Counters;
-use crate::poison::{Attempts, GivenUp, Poison};
+use crate::poison::{Attempts, GivenUp, Poison, Stuck};
 use crate::{CallContext, Operator, OperatorError, Output, PoisonPolicy, SubtaskContext, dead_letters};
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow_buffer::BooleanBufferBuilder;
@@ -121,9 +121,10 @@ struct Again<'a, 'b> {
 }
 
 impl Attempts for Again<'_, '_> {
-    fn run(&mut self, rows: &Range<usize>) -> Result<(), Box<CallError>> {
+    fn run(&mut self, rows: &Range<usize>) -> Result<(), Stuck> {
         self.plugin.reset();
-        let part = self.plugin.call(self.context, self.input, rows).map_err(Box::new)?;
+        let stuck = |error| Stuck { from: rows.start, error: Box::new(error) };
+        let part = self.plugin.call(self.context, self.input, rows).map_err(stuck)?;
         self.merge.add(part, rows);
         Ok(())
     }

@@ -4,8 +4,8 @@ use crate::conformance::compare::{compare, compare_timers};
 use crate::conformance::reference::Reference;
 use crate::conformance::{KEYS, Suite, keys_of, new_state, slots_of, state_over, text};
 use crate::{KeyedState, StateSize, VersionCount};
-use std::collections::BTreeMap;
-use stygian_core::{ByteSize, EventTime, SavedSection, SectionKind, StateSection};
+use std::collections::{BTreeMap, BTreeSet};
+use stygian_core::{ByteSize, EventTime, KeyGroup, SavedSection, SectionKind, StateSection};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What a job remembers of its checkpoints.
@@ -17,6 +17,8 @@ pub(super) struct Checkpoints {
     committed: Kept,
     /// Taken, and neither committed nor failed yet.
     pending: Option<(Vec<StateSection>, Kept)>,
+    /// Key groups whose bases have failed: these are taken whole again.
+    lost: BTreeSet<KeyGroup>,
 }
 
 /// What a state has kept at some time.
@@ -38,11 +40,20 @@ impl Checkpoints {
             self.chain.push(section);
         }
         self.committed = kept;
+        self.lost.clear();
     }
 
-    fn fail(&mut self, state: &mut KeyedState) -> Result<(), String> {
+    /// Changes are marked; bases are marked (`mark`), or their groups taken whole again, as the engine has it.
+    fn fail(&mut self, state: &mut KeyedState, mark: bool) -> Result<(), String> {
         let sections = self.pending.take().map(|(sections, _)| sections).unwrap_or_default();
-        sections.iter().try_for_each(|section| state.mark_unsaved(section)).map_err(text)
+        for section in sections {
+            if section.kind == SectionKind::Base && !mark {
+                self.lost.insert(section.group);
+            } else {
+                state.mark_unsaved(&section).map_err(text)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -50,12 +61,13 @@ impl Suite<'_> {
     /// The last checkpoint ends, well or not, and another one is taken.
     pub(super) fn checkpoint(&mut self) -> Result<(), String> {
         if self.random.below(3) == 0 {
-            self.checkpoints.fail(&mut self.state)?;
+            let mark = self.random.below(2) == 0;
+            self.checkpoints.fail(&mut self.state, mark)?;
         } else {
             self.checkpoints.commit();
         }
-        let bases = self.random.below(8);
-        let sections = self.state.snapshot(|group| bases >> group.0 & 1 == 1).map_err(text)?;
+        let (bases, lost) = (self.random.below(8), &self.checkpoints.lost);
+        let sections = self.state.snapshot(|group| lost.contains(&group) || bases >> group.0 & 1 == 1).map_err(text)?;
         // What was written right now is not written again.
         if let Some(section) = self.state.snapshot(|_| false).map_err(text)?.first() {
             return Err(format!("part {} of key group {} is written twice", section.part, section.group.0));
@@ -76,6 +88,7 @@ impl Suite<'_> {
             self.checkpoints.commit();
         }
         self.checkpoints.pending = None;
+        self.checkpoints.lost.clear();
         self.version += u32::try_from(self.random.below(2)).unwrap_or(0);
         let (pieces, mut versions, mut size) = (self.random.below(3) + 1, Vec::new(), StateSize::default());
         for piece in 0..pieces {

@@ -73,6 +73,12 @@ fn does_what_every_backend_must() {
     });
 }
 
+#[test]
+fn what_was_deleted_stays_deleted_when_the_checkpoint_that_says_so_fails() {
+    let folders = Folders::new();
+    assert_eq!(conformance::check_emptied(&|slots| Box::new(folders.open(slots))), Ok(()));
+}
+
 /// The process ends between any two calls, in an orderly way or not, and what it leaves is taken back to the last checkpoint.
 #[test]
 fn what_is_left_is_taken_back_to_the_last_checkpoint() {

@@ -282,6 +282,11 @@ mod tests {
     use crate::conformance;
     use proptest::prelude::*;
 
+    #[test]
+    fn what_was_deleted_stays_deleted_when_the_checkpoint_that_says_so_fails() {
+        assert_eq!(conformance::check_emptied(&|slots| Box::new(MemoryBackend::new(slots))), Ok(()));
+    }
+
     proptest! {
         #[test]
         fn does_what_every_backend_must(seed in any::<u64>()) {

@@ -61,10 +61,11 @@ impl MemoryBackend {
         }
     }
 
-    /// Forgets a group of which there is nothing, not even something to be said.
+    /// Gives back the room of a group of which there is nothing. That it was saved is remembered: the base that says so may fail, and has to
+    /// be written again then.
     fn drop_group(&mut self, group: usize) {
         let before = self.size_of(group);
-        *self.values_mut(group) = ValueTable::default();
+        *self.values_mut(group) = ValueTable::saved();
         if let Some(others) = self.others.get_mut(group) {
             *others = None;
         }

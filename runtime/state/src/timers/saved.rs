@@ -23,7 +23,6 @@ impl TimerStore {
 
     /// Writes all timers of a group, or what has changed since the last snapshot; names have these clocks. `whole`: of a base.
     pub(crate) fn snapshot(&mut self, group: KeyGroup, whole: bool, timers: &[(String, TimerClock)], into: &mut TimerWriter) {
-        let empty = self.of_group(group).next().is_none();
         let touched = self.touched_mut(group);
         let (tracked, names) = (touched.is_tracked(), touched.take());
         if whole || !tracked {
@@ -36,9 +35,6 @@ impl TimerStore {
                 let Some((timer, clock)) = timer_of(name, group, timers) else { continue };
                 into.timer(self.of(clock).group(group).contains(&timer), &timer);
             }
-        }
-        if whole && empty {
-            *self.touched_mut(group) = Touched::default();
         }
     }
 

@@ -3,11 +3,7 @@
 use stygian_e2e::Case;
 
 fn check(name: &str) {
-    check_at(name, &[1, 3]);
-}
-
-fn check_at(name: &str, parallelisms: &[u16]) {
-    for parallelism in parallelisms.iter().copied() {
+    for parallelism in [1, 3] {
         let checked = Case::named(name).and_then(|case| case.check(parallelism));
         checked.unwrap_or_else(|error| panic!("{name} at parallelism {parallelism}: {error:#}"));
     }
@@ -32,6 +28,7 @@ cases! { "":
     late
     poison
     processing
+    revisions
     routes
     sessions
     sliding
@@ -66,17 +63,11 @@ killed! {
     late
     poison
     processing
+    revisions
     routes
     sessions
     sliding
     top
-}
-
-/// Which results are replaced depends on when the watermark comes by, and beside a subtask that reads the file others have nothing to read and
-/// hold the watermark until they have said so.
-#[test]
-fn revisions() {
-    check_at("revisions", &[1]);
 }
 
 cases! { "errors/":

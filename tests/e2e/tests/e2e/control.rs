@@ -1,7 +1,7 @@
 //! What `status`, `savepoint` and `stop` say to running jobs, and what jobs do then.
 
 use crate::durable::{Place, TOTALS};
-use crate::process::{end, signal, start, wait_for};
+use crate::process::{WINDOWED, end, signal, start, wait_for};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Child;
@@ -131,4 +131,34 @@ fn a_job_without_checkpoints_stops_and_makes_no_savepoints() {
     assert!(refused.err.contains("[checkpoint]"), "{}", refused.err);
     let stopped = ask(place.path(), &["stop", "totals"]);
     assert_eq!((stopped.status, end(child).2), (Some(0), Some(0)), "{}", stopped.err);
+}
+
+#[test]
+fn a_stop_answers_what_it_drops_and_how_to_drop_nothing() {
+    // Stops a job with open windows so: what was answered, and what the job's own summary says.
+    let stopped = |args: &[&str]| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let child = start(folder.path(), WINDOWED, &["--output", "json"]);
+        wait_for("rows in windows", || {
+            let status = ask(folder.path(), &["status", "windowed", "--output", "json"]);
+            let status: Value = serde_json::from_str(&status.out).ok()?;
+            let windows = status["nodes"].as_array()?.iter().find(|node| node["name"] == "days")?;
+            (windows["rows_in"].as_u64()? > 0).then_some(())
+        });
+        let answer = ask(folder.path(), &[&["stop", "windowed"], args].concat());
+        assert_eq!(answer.status, Some(0), "{}", answer.err);
+        let (out, err, status) = end(child);
+        assert_eq!(status, Some(0), "{err}");
+        (answer, serde_json::from_str::<Value>(&out).expect("a JSON summary"))
+    };
+    let (answer, summary) = stopped(&["--output", "json"]);
+    let answer = json(&answer);
+    assert!(answer["dropped_windows"].as_u64() > Some(0) && answer["dropped_rows"].as_u64() > Some(0), "{answer}");
+    for count in ["dropped_windows", "dropped_rows", "dropped_timers"] {
+        assert_eq!(answer[count], summary[count], "{count}");
+    }
+    let (answer, _) = stopped(&[]);
+    assert!(answer.out.contains(" open windows with ") && answer.out.contains("`--drain`"), "{}", answer.out);
+    let (answer, _) = stopped(&["--drain", "--output", "json"]);
+    assert_eq!(json(&answer)["dropped_windows"], 0);
 }

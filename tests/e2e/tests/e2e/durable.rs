@@ -142,6 +142,56 @@ fn a_stopped_job_goes_on_where_it_was() {
 }
 
 #[test]
+fn checkpoints_are_listed_and_inspected() {
+    let mut place = Place::new();
+    place.sell(30);
+    let (_, err, status) = place.run_until_visible("-INT");
+    assert_eq!(status, Some(0), "{err}");
+    let ask = |args: &[&str]| Program::find().expect("built").run(place.path(), &[&["checkpoints"], args].concat()).expect("runs");
+    let asked = |args: &[&str]| {
+        let ended = ask(args);
+        assert_eq!(ended.status, Some(0), "{}", ended.err);
+        ended.out
+    };
+    let there: Vec<u64> =
+        place.manifests().iter().map(|file| file.file_stem().expect("a name").to_str().expect("text").parse().expect("an id")).collect();
+    let newest = there.last().copied().expect("a checkpoint");
+    let listed: Vec<Value> =
+        asked(&["list", "checkpoints", "--output", "json"]).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let of = |key: &str| -> Vec<Value> { listed.iter().map(|line| line[key].clone()).collect() };
+    assert_eq!(of("id"), there.iter().map(|id| Value::from(*id)).collect::<Vec<_>>());
+    assert!(listed.iter().all(|line| line["job"] == "totals"), "{listed:?}");
+    let last = listed.last().expect("a checkpoint");
+    assert!(last["kind"] == "checkpoint" && last["state_bytes"].as_u64() > Some(0) && last["files"].as_u64() > Some(0), "{last}");
+    let text = asked(&["list", "checkpoints"]);
+    let line = text.lines().last().expect("a line").split_whitespace().take(2).collect::<Vec<_>>();
+    assert_eq!((line, text.lines().count()), (vec![newest.to_string().as_str(), "checkpoint"], there.len() + 1), "{text}");
+
+    let whole: Value = serde_json::from_str(&asked(&["inspect", "checkpoints", "--output", "json"])).expect("JSON");
+    let totals = &whole["operators"].as_array().expect("operators").iter().find(|operator| operator["operator"] == "totals").expect("it");
+    assert_eq!((&whole["id"], &totals["plugin"]), (&newest.into(), &"totals@0.1.0".into()), "{whole}");
+    // One value of each user; all bytes of the one file are read.
+    let values: u64 = totals["values_by_slot_and_version"].as_object().expect("slots").values().filter_map(|of| of["1"].as_u64()).sum();
+    assert!(values > 0 && values.is_multiple_of(3), "{totals}");
+    let read = std::fs::metadata(place.path().join("sales/a.jsonl")).expect("there").len();
+    assert_eq!(whole["sources"][0]["splits"][0]["offset"], read, "{whole}");
+    let text = asked(&["inspect", "checkpoints", &newest.to_string()]);
+    for part in [
+        format!("checkpoint {newest} (checkpoint) of job `totals`, made "),
+        "operator totals: ".to_owned(),
+        ", plugin totals@0.1.0".to_owned(),
+        ", version 1: 3 values\n".to_owned(),
+        "source sales: 1 splits, 0 of them read to the end\n".to_owned(),
+        format!(" at {read}\n"),
+    ] {
+        assert!(text.contains(&part), "`{part}` is missing: {text}");
+    }
+    let absent = ask(&["inspect", "checkpoints", "99999"]);
+    assert_eq!(absent.status, Some(2), "{}", absent.err);
+    assert!(absent.err.contains("there is no checkpoint 99999 in ") && absent.err.contains(&newest.to_string()), "{}", absent.err);
+}
+
+#[test]
 fn a_second_process_is_told_who_has_the_job() {
     let mut place = Place::new();
     place.sell(10);
@@ -217,12 +267,19 @@ fn what_cannot_be_restored_is_refused_before_anything_runs() {
     assert_eq!(end(child).2, Some(0));
 }
 
+/// What `status` says of the checkpoints.
+fn told(place: &Place) -> Value {
+    let status = Program::find().expect("built").run(place.path(), &["status", "totals", "--output", "json"]).expect("runs");
+    serde_json::from_str::<Value>(&status.out).map_or(Value::Null, |status| status["checkpoints"].clone())
+}
+
 #[test]
 fn a_failure_that_may_pass_starts_the_job_again() {
     let mut place = Place::new();
     place.sell(30);
     let child = start(place.path(), TOTALS, &place.args());
     place.wait_for_all();
+    let before = wait_for("many checkpoints", || told(&place)["committed"].as_u64().filter(|committed| *committed >= 20));
     let (out, aside) = (place.path().join("out"), place.path().join("aside"));
     std::fs::rename(&out, &aside).expect("moved");
     std::fs::write(&out, "in the way").expect("written");
@@ -231,6 +288,9 @@ fn a_failure_that_may_pass_starts_the_job_again() {
     std::fs::remove_file(&out).expect("removed");
     std::fs::rename(&aside, &out).expect("moved back");
     place.wait_for_all();
+    // Those of the starts before count too.
+    let after = told(&place);
+    assert!(after["committed"].as_u64() > Some(before), "{before}, then {after}");
     signal(&child, "-INT");
     let (_, err, status) = end(child);
     assert_eq!(status, Some(0), "{err}");
@@ -350,6 +410,33 @@ fn a_plugin_that_is_gone_is_taken_from_the_checkpoint() {
     let gone = Program::find().expect("built").run(place.path(), &["run", "pipeline.toml"]).expect("runs");
     assert_eq!(gone.status, Some(2), "{}", gone.err);
     assert!(gone.err.contains("there is no plugin `totals@"), "{}", gone.err);
+}
+
+#[test]
+fn a_kept_plugin_that_is_damaged_is_told_as_damaged() {
+    let mut place = Place::new();
+    place.sell(30);
+    place.run_until_visible("-INT");
+    let kept = std::fs::read_dir(place.path().join("checkpoints/plugins")).expect("there").next().expect("one").expect("an entry").path();
+    flip(&kept, 100);
+    let run = || Program::find().expect("built").run(place.path(), &["run", "pipeline.toml", "--plugins", "elsewhere"]).expect("runs");
+    let refused = run();
+    assert_eq!(refused.status, Some(2), "{}", refused.err);
+    let file = kept.file_name().expect("a name").to_str().expect("text");
+    for part in ["there is no plugin `totals@", "damaged", file] {
+        assert!(refused.err.contains(part), "`{part}` is missing: {}", refused.err);
+    }
+    // So is a manifest, which would say what was kept.
+    flip(&kept, 100);
+    let newest = place.manifests().pop().expect("a manifest");
+    flip(&newest, 200);
+    let refused = run();
+    assert_eq!(refused.status, Some(2), "{}", refused.err);
+    let file = newest.file_name().expect("a name").to_str().expect("text");
+    assert!(refused.err.contains("damaged") && refused.err.contains(file), "{}", refused.err);
+    flip(&newest, 200);
+    place.sell(5);
+    place.run_until_visible("-INT");
 }
 
 #[test]

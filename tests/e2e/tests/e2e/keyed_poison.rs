@@ -11,17 +11,9 @@ const ROWS: usize = 200;
 const USERS: usize = 5;
 const BAD: usize = 123;
 
-/// A job on rows of five users, a second apart; row [`BAD`] is bad if `bad_row`, the timers of `u3` are if `bad_timers`.
-fn run(folder: &Path, on_error: &str, parallelism: usize, (bad_row, bad_timers): (bool, bool)) -> Ended {
-    let mut rows = String::new();
-    for row in 0..ROWS {
-        let n = if row == BAD && bad_row { -1 } else { i64::try_from(row).expect("small") };
-        let (user, minute, second) = (row % USERS, row / 60, row % 60);
-        writeln!(rows, "{{\"user\":\"u{user}\",\"n\":{n},\"at\":\"2024-01-01T00:{minute:02}:{second:02}Z\"}}").expect("text");
-    }
-    std::fs::write(folder.join("rows.jsonl"), rows).expect("written");
-    let config = if bad_timers { "{ bad_timers_of = 'u3' }" } else { "{}" };
-    let pipeline = format!(
+/// A job that counts the rows of users; `config`: keys of its operator.
+fn pipeline(config: &str, on_error: &str, parallelism: usize) -> String {
+    format!(
         r#"
         name = "keyed-poison"
         [settings]
@@ -37,7 +29,7 @@ fn run(folder: &Path, on_error: &str, parallelism: usize, (bad_row, bad_timers):
         [operator.brittle]
         input = "events"
         plugin = "brittle"
-        config = {config}
+        {config}
         key_by = ["user"]
         on_error = "{on_error}"
         max_poison_rate = 1.0
@@ -52,7 +44,29 @@ fn run(folder: &Path, on_error: &str, parallelism: usize, (bad_row, bad_timers):
         path = "dead"
         format = "json"
         "#
-    );
+    )
+}
+
+/// The counts of each user, as they came.
+fn counts(place: &Path) -> BTreeMap<String, Vec<u64>> {
+    let mut counts: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for row in read_output(&place.join("counted")).expect("rows") {
+        counts.entry(row["user"].as_str().expect("a user").to_owned()).or_default().push(row["count"].as_u64().expect("a count"));
+    }
+    counts
+}
+
+/// A job on rows of five users, a second apart; row [`BAD`] is bad if `bad_row`, the timers of `u3` are if `bad_timers`.
+fn run(folder: &Path, on_error: &str, parallelism: usize, (bad_row, bad_timers): (bool, bool)) -> Ended {
+    let mut rows = String::new();
+    for row in 0..ROWS {
+        let n = if row == BAD && bad_row { -1 } else { i64::try_from(row).expect("small") };
+        let (user, minute, second) = (row % USERS, row / 60, row % 60);
+        writeln!(rows, "{{\"user\":\"u{user}\",\"n\":{n},\"at\":\"2024-01-01T00:{minute:02}:{second:02}Z\"}}").expect("text");
+    }
+    std::fs::write(folder.join("rows.jsonl"), rows).expect("written");
+    let config = if bad_timers { "config = { bad_timers_of = 'u3' }" } else { "" };
+    let pipeline = pipeline(config, on_error, parallelism);
     std::fs::write(folder.join("pipeline.toml"), pipeline).expect("written");
     let plugins = components().to_str().expect("text");
     let args = ["run", "pipeline.toml", "--plugins", plugins, "--output", "json"];
@@ -66,10 +80,7 @@ fn bad_rows_and_timers_are_given_up_and_leave_the_state_as_it_was() {
         let ended = run(place.path(), on_error, parallelism, (true, true));
         assert_eq!(ended.status, Some(0), "{}", ended.err);
         // All rows but the bad one, each counted once and in its order.
-        let mut counts: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-        for row in read_output(&place.path().join("counted")).expect("rows") {
-            counts.entry(row["user"].as_str().expect("a user").to_owned()).or_default().push(row["count"].as_u64().expect("a count"));
-        }
+        let counts = counts(place.path());
         for user in 0..USERS {
             let rows = (0..ROWS).filter(|row| row % USERS == user && *row != BAD).count() as u64;
             assert_eq!(counts[&format!("u{user}")], (1..=rows).collect::<Vec<_>>(), "u{user}");
@@ -92,6 +103,34 @@ fn bad_rows_and_timers_are_given_up_and_leave_the_state_as_it_was() {
         assert!(of_timers.iter().all(|row| row["user"] == "u3" && row["timer"] == "passed"), "{of_timers:?}");
         assert!(of_timers.iter().any(|row| row["timer_at"] == "2024-01-01T00:00:13Z"), "{of_timers:?}");
         assert!(dead.iter().all(|letter| letter["reason"].as_str().expect("text").contains("u3 has ")), "{dead:?}");
+    }
+}
+
+/// The state of four users is more than a call takes as soon as there is some: what is left of a slice that failed is then cut anew, and
+/// its first rows are done when those behind them fail.
+#[test]
+fn no_row_counts_twice_where_state_that_grew_cuts_what_is_tried_again() {
+    for bad in [15, 12, 9] {
+        let place = tempfile::tempdir().expect("a folder");
+        let n = |row| if row == bad { -1 } else { row };
+        let rows: String =
+            (0..16).map(|row| format!("{{\"user\":\"u{}\",\"n\":{},\"at\":\"2024-01-01T00:00:{row:02}Z\"}}\n", row % 4, n(row))).collect();
+        std::fs::write(place.path().join("rows.jsonl"), rows).expect("written");
+        let heavy = "config = { heavy = true }\n        limits = { bytes_per_call = \"256 B\" }";
+        let pipeline = pipeline(heavy, "dead-letter", 1);
+        std::fs::write(place.path().join("pipeline.toml"), pipeline).expect("written");
+        let args = ["run", "pipeline.toml", "--plugins", components().to_str().expect("text"), "--output", "json"];
+        let ended = Program::find().expect("built").run(place.path(), &args).expect("starts");
+        assert_eq!(ended.status, Some(0), "{}", ended.err);
+        let mut counts = counts(place.path());
+        for user in 0..4 {
+            let of_user = (0..16).filter(|row| row % 4 == user && *row != bad).count() as u64;
+            assert_eq!(counts.remove(&format!("u{user}")), Some((1..=of_user).collect()), "u{user}, where row {bad} is bad");
+        }
+        let summary: Value = serde_json::from_str(&ended.out).expect("JSON");
+        let nodes = summary["nodes"].as_array().expect("nodes");
+        let brittle = nodes.iter().find(|node| node["name"] == "brittle").expect("the operator");
+        assert_eq!(brittle["poison_rows"], 1, "{}", ended.out);
     }
 }
 

@@ -24,7 +24,7 @@ format = "json"
 roll_bytes = "200 KB"
 "#;
 
-const WINDOWED: &str = r#"
+pub(crate) const WINDOWED: &str = r#"
 name = "windowed"
 
 [source.shop]

@@ -1,7 +1,7 @@
 //! Calls that failed, made again with fewer rows or timers, until those are found that make the plugin fail.
 
 use super::{Called, Calls, Due, Fired, Part, STATE_FAULT, guest_context};
-use crate::poison::Attempts;
+use crate::poison::{Attempts, Stuck};
 use crate::{OperatorError, Output};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ pub(super) struct Again<'a> {
 }
 
 impl Attempts for Again<'_> {
-    fn run(&mut self, rows: &Range<usize>) -> Result<(), Box<CallError>> {
+    fn run(&mut self, rows: &Range<usize>) -> Result<(), Stuck> {
         let mut start = rows.start;
         while start < rows.end {
             self.calls.plugin.reset();
@@ -28,13 +28,14 @@ impl Attempts for Again<'_> {
             match begun.and_then(|call| self.calls.run(&self.part, start, call, self.out)) {
                 Ok(Called { slice, failure: None }) => start = slice.end,
                 Ok(Called { failure: Some(error), slice }) => {
+                    let from = slice.start;
                     self.failed = slice;
-                    return Err(error);
+                    return Err(Stuck { from, error });
                 }
                 Err(error) => {
                     let fault = self.calls.plugin.host_fault(rows.clone(), STATE_FAULT);
                     self.fatal = Some(error);
-                    return Err(Box::new(fault));
+                    return Err(Stuck { from: start, error: Box::new(fault) });
                 }
             }
         }
@@ -63,14 +64,14 @@ pub(super) struct TimersAgain<'a> {
 }
 
 impl Attempts for TimersAgain<'_> {
-    fn run(&mut self, timers: &Range<usize>) -> Result<(), Box<CallError>> {
+    fn run(&mut self, timers: &Range<usize>) -> Result<(), Stuck> {
         self.calls.plugin.reset();
         match self.calls.fire(&self.due, timers.len(), self.out) {
-            Ok(Some(Fired { failure: Some(error), .. })) => Err(error),
+            Ok(Some(Fired { failure: Some(error), .. })) => Err(Stuck { from: timers.start, error }),
             Ok(_) => Ok(()),
             Err(error) => {
                 self.fatal = Some(error);
-                Err(Box::new(self.calls.plugin.host_fault(timers.clone(), STATE_FAULT)))
+                Err(Stuck { from: timers.start, error: Box::new(self.calls.plugin.host_fault(timers.clone(), STATE_FAULT)) })
             }
         }
     }

@@ -5,7 +5,7 @@
 //! all the same are left to be tried again by rows.
 
 use super::{Called, Calls, Part, STATE_FAULT, guest_context};
-use crate::poison::{Attempts, GivenUp};
+use crate::poison::{Attempts, GivenUp, Stuck};
 use crate::{OperatorError, Output};
 use arrow_array::{RecordBatch, UInt32Array};
 use std::ops::Range;
@@ -91,12 +91,13 @@ impl<'a> AgainByKey<'a> {
 }
 
 impl Attempts for AgainByKey<'_> {
-    fn run(&mut self, keys: &Range<usize>) -> Result<(), Box<CallError>> {
+    fn run(&mut self, keys: &Range<usize>) -> Result<(), Stuck> {
+        let stuck = |error| Stuck { from: keys.start, error };
         match self.call(keys) {
-            Ok(failure) => failure.map_or(Ok(()), Err),
+            Ok(failure) => failure.map_or(Ok(()), |error| Err(stuck(error))),
             Err(error) => {
                 self.fatal = Some(error);
-                Err(Box::new(self.calls.plugin.host_fault(keys.clone(), STATE_FAULT)))
+                Err(stuck(Box::new(self.calls.plugin.host_fault(keys.clone(), STATE_FAULT))))
             }
         }
     }

@@ -79,10 +79,15 @@ impl ValueTable {
         self.saving.touched.lose();
     }
 
+    /// One that is empty, as a snapshot may have said.
+    pub(crate) fn saved() -> Self {
+        Self { saving: Box::new(Saving { touched: Touched::restored(), ..Saving::default() }), ..Self::default() }
+    }
+
     /// There is nothing: what follows is what was saved.
     pub(crate) fn restore_anew(&mut self, slots: &[Slot], versions: &mut Versions) {
         self.places.iter().for_each(|place| self.uncount(*place, slots, versions));
-        *self = Self { saving: Box::new(Saving { touched: Touched::restored(), ..Saving::default() }), ..Self::default() };
+        *self = Self::saved();
     }
 
     /// Gives a key the values that were saved, one a slot.

@@ -19,6 +19,8 @@ pub struct Kept {
     numbers: ListState<i64>,
     /// How often each number came.
     often: MapState<i64, u64>,
+    /// Of a heavy one, a hundred bytes.
+    weight: ValueState<Vec<u8>>,
 }
 
 /// What a user waits for.
@@ -46,6 +48,9 @@ pub struct Brittle {
     /// Counts the rows of all calls in a static, as no plugin may.
     #[serde(default)]
     impure: bool,
+    /// Every user's state is large from its first row on.
+    #[serde(default)]
+    heavy: bool,
 }
 
 static ROWS: AtomicU64 = AtomicU64::new(0);
@@ -76,6 +81,9 @@ impl Keyed for Brittle {
         let before = if self.impure { ROWS.fetch_add(1, Ordering::Relaxed) } else { *cx.state.count.or_default() };
         let count = before + 1;
         cx.state.count.set(count);
+        if self.heavy {
+            cx.state.weight.set(vec![0; 100]);
+        }
         cx.state.numbers.push(event.n);
         let times = cx.state.often.get(&(event.n % 3)).copied().unwrap_or(0);
         cx.state.often.insert(&(event.n % 3), times + 1);
