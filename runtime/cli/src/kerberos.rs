@@ -33,12 +33,12 @@ pub(crate) fn identity(args: &PipelineArgs) -> Option<Identity> {
 /// When there is no ticket to be had.
 pub(crate) fn log_in(args: &PipelineArgs, terminal: &Terminal) -> Result<Option<Arc<Login>>, Failure> {
     let Some(identity) = identity(args) else { return Ok(None) };
-    let prepared = prepare(&identity).map_err(failed)?;
+    let prepared = prepare(&identity).map_err(|error| failed(&error))?;
     for overwritten in prepared.overwritten() {
         let (variable, value) = (overwritten.variable, escape(&overwritten.value, 200));
         terminal.err(&format!("{variable} was `{value}`, and is not used: [kerberos] says who this job is\n"));
     }
-    Ok(Some(Arc::new(prepared.login().map_err(failed)?)))
+    Ok(Some(Arc::new(prepared.login().map_err(|error| failed(&error))?)))
 }
 
 /// Keeps the ticket alive, in the background, to the end of the process.
@@ -69,8 +69,8 @@ pub(crate) fn keep_alive(login: Arc<Login>) -> anyhow::Result<()> {
 }
 
 /// What is wrong here stays so; a KDC that is away may come back.
-fn failed(error: KerberosError) -> Failure {
-    let text = with_hint(&error);
+fn failed(error: &KerberosError) -> Failure {
+    let text = with_hint(error);
     match error {
         KerberosError::KdcAway { .. } => anyhow!(text).into(),
         _ => Failure::input(anyhow!(text)),
