@@ -144,7 +144,8 @@ fn allowed_to_be_open(world: &World) -> Result<()> {
 /// A clock that is wrong; the difference is told to the second, give or take what passes meanwhile.
 fn clock(world: &World, name: &str, clock: &'static str, seconds: u64) -> Result<()> {
     let told = error(world, &Settings { clock: Some(clock), ..world.user("pipeline") })?;
-    let near = [seconds - 1, seconds, seconds + 1].map(|seconds| format!(" {seconds} s "));
+    // On a busy machine the answer takes its time.
+    let near: Vec<String> = (seconds - 5..=seconds + 5).map(|seconds| format!(" {seconds} s ")).collect();
     let near = near.iter().find(|near| told.contains(near.as_str())).with_context(|| format!("no such difference:\n{told}"))?;
     compare(name, &told.replace(near, " SECONDS s "))
 }
