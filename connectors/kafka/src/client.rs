@@ -23,7 +23,6 @@ impl OptionError {
 }
 
 /// A cluster, and who we are to it.
-#[derive(Clone)]
 pub(crate) struct Cluster {
     /// Where it was said to be.
     pub(crate) servers: String,

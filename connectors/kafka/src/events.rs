@@ -138,14 +138,12 @@ impl ClientContext for Watch {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        let reason = named(reason);
-        // The broker's own complaint comes first; that all are down is only its sum.
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) && self.0.trouble().is_some() {
-            return;
-        }
         let code = error.rdkafka_error_code();
-        if self.0.has_group || code != Some(RDKafkaErrorCode::GroupAuthorizationFailed) {
-            self.0.took(code, &reason);
+        // The broker's own complaint comes first; that all are down is only its sum.
+        let is_sum = code == Some(RDKafkaErrorCode::AllBrokersDown) && self.0.trouble().is_some();
+        let is_of_no_group = code == Some(RDKafkaErrorCode::GroupAuthorizationFailed) && !self.0.has_group;
+        if !is_sum && !is_of_no_group {
+            self.0.took(code, &named(reason));
         }
     }
 }

@@ -2,11 +2,12 @@
 //! group and transactions are ours to use. Nothing is written, and no running job is disturbed.
 
 use crate::authorized;
-use crate::client::{Cluster, patiently};
+use crate::client::{Cluster, PATIENCE, patiently};
 use crate::error::Tried;
 use crate::producer::Producer;
 use crate::sink::KafkaSink;
 use crate::source::KafkaSource;
+use crate::transactions::Names;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::Producer as _;
@@ -17,8 +18,6 @@ use stygian_core::{Offset, SplitId};
 
 /// How long the first answer to a fetch may take, which says whether it is allowed.
 const FETCH: Duration = Duration::from_secs(3);
-/// How long it may take to begin transactions.
-const BEGIN: Duration = Duration::from_secs(30);
 
 impl KafkaSource {
     /// The steps of a source.
@@ -82,14 +81,8 @@ impl KafkaSink {
         ]
     }
 
-    fn producer(&self) -> Result<Arc<Producer>, ConnectorError> {
-        let producers = self.producers(false)?;
-        let none = || ConnectorError::refused(&*self.cluster.node, "it has no producer", "this is a fault of Stygian's");
-        producers.into_iter().next().ok_or_else(none)
-    }
-
     fn probe_cluster(&self) -> Result<String, ConnectorError> {
-        let producer = self.producer()?;
+        let producer = self.own_producer()?;
         let tried = Tried { doing: "reach", what: "the cluster", operation: "Describe" };
         let metadata = patiently(&producer.events, |within| producer.inner().client().fetch_metadata(Some(&self.options.topic), within));
         let metadata = metadata.map_err(|error| self.cluster.error(tried, &error, Some(&producer.events)))?;
@@ -97,7 +90,7 @@ impl KafkaSink {
     }
 
     fn probe_write(&self) -> Result<String, ConnectorError> {
-        let (producer, topic) = (self.producer()?, self.options.topic.as_str());
+        let (producer, topic) = (self.own_producer()?, self.options.topic.as_str());
         let partitions = producer.partitions(&self.cluster, topic)?;
         let what = format!("topic `{topic}`");
         let tried = Tried { doing: "write to", what: &what, operation: "Write" };
@@ -109,18 +102,18 @@ impl KafkaSink {
     }
 }
 
-impl crate::transactions::Transactions {
-    /// The steps of an exactly-once job: with an id beside its own, since trying those would fence a job that runs.
-    pub(crate) fn blocking_probe(&self) -> Result<String, ConnectorError> {
-        let id = format!("{}-doctor", self.job());
+impl Names {
+    /// The step of an exactly-once job: with an id beside its own, since trying those would fence a job that runs.
+    pub(crate) fn probe(&self) -> Result<String, ConnectorError> {
+        let id = format!("{}-doctor", self.job);
         let mut config = self.cluster.config();
         config.set("transactional.id", &id);
         let producer = Producer::new(&self.cluster, &config)?;
         let what = format!("transactional id `{id}`");
         let tried = Tried { doing: "begin transactions with", what: &what, operation: "Write" };
-        let begun = patiently(&producer.events, |_| producer.inner().init_transactions(BEGIN));
+        let begun = patiently(&producer.events, |_| producer.inner().init_transactions(PATIENCE));
         begun.map_err(|error| self.cluster.error(tried, &error, Some(&producer.events)))?;
-        let record = self.blocking_look()?;
+        let record = self.look()?;
         let committed = record.map_or_else(|| "nothing was committed yet".to_owned(), |record| format!("{record} was committed last"));
         Ok(format!("transactions can be begun, and the group be read: {committed}"))
     }

@@ -65,9 +65,7 @@ impl PartitionReader {
         }
         Ok(Fetched::Nothing)
     }
-}
 
-impl PartitionReader {
     /// Whether a record is there now.
     pub(crate) fn try_fetch(&mut self) -> Result<bool, ConnectorError> {
         let taken = self.queue.take(1, &self.wanted);

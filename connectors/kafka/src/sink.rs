@@ -44,28 +44,24 @@ impl SinkOptions {
 }
 
 impl KafkaSink {
-    /// Those that a writer writes by.
-    pub(crate) fn producers(&self, transactional: bool) -> Result<Vec<Arc<Producer>>, ConnectorError> {
-        if transactional {
-            let pair = self
-                .transactions
-                .pair()
-                .ok_or_else(|| ConnectorError::refused(self.transactions.name(), "it was not fenced", "this is a fault of Stygian's"))?;
-            return Ok(pair.producers.to_vec());
-        }
+    /// The producer of a job that does not write by transactions.
+    pub(crate) fn own_producer(&self) -> Result<Arc<Producer>, ConnectorError> {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(producer) = &*own {
-            return Ok(vec![producer.clone()]);
+            return Ok(producer.clone());
         }
         let mut config = self.cluster.config();
         writing(&mut config, &self.options.wishes());
         let producer = Arc::new(Producer::new(&self.cluster, &config)?);
         *own = Some(producer.clone());
-        Ok(vec![producer])
+        Ok(producer)
     }
 
     fn blocking_open(&self, context: &SinkContext) -> Result<KafkaWriter, ConnectorError> {
-        let producers = self.producers(context.transactional)?;
+        let producers = match context.transactional {
+            true => self.transactions.fenced()?.producers.to_vec(),
+            false => vec![self.own_producer()?],
+        };
         let name = self.options.topic.as_str();
         let refused = |reason| ConnectorError::refused(&*self.cluster.node, reason, "look at the options of the node");
         let settings = self.options.topic_settings();

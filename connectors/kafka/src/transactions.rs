@@ -56,8 +56,10 @@ pub(crate) struct Transactions {
 }
 
 /// What there is to know before anything is connected.
-struct Names {
-    cluster: Arc<Cluster>,
+pub(crate) struct Names {
+    pub(crate) cluster: Arc<Cluster>,
+    /// The pipeline's name.
+    pub(crate) job: String,
     /// The transactional ids.
     ids: [String; 2],
     group: String,
@@ -104,26 +106,20 @@ impl Transactions {
         self.sinks.lock().unwrap_or_else(PoisonError::into_inner).push((topic.to_owned(), wishes, settings));
     }
 
-    /// The producers; `None`: they were not fenced.
-    pub(crate) fn pair(&self) -> Option<Arc<Pair>> {
-        self.pair.get().cloned()
+    /// The producers that this run has fenced.
+    pub(crate) fn fenced(&self) -> Result<Arc<Pair>, ConnectorError> {
+        let not_fenced = || ConnectorError::refused(self.name(), "it was not fenced", "this is a fault of Stygian's");
+        self.pair.get().cloned().ok_or_else(not_fenced)
     }
 
     fn pair_of_ids(&self) -> [String; 2] {
         [0, 1].map(|at| format!("{}-{at}", self.job))
     }
 
-    pub(crate) fn job(&self) -> &str {
-        &self.job
-    }
-
-    pub(crate) fn blocking_look(&self) -> Result<Option<CommitRecord>, ConnectorError> {
-        self.names().look()
-    }
-
     fn names(&self) -> Names {
         Names {
             cluster: self.cluster.clone(),
+            job: self.job.clone(),
             ids: self.pair_of_ids(),
             group: format!("stygian-{}", self.job),
             sinks: self.sinks.lock().unwrap_or_else(PoisonError::into_inner).clone(),
@@ -132,7 +128,7 @@ impl Transactions {
 }
 
 impl Names {
-    fn look(&self) -> Result<Option<CommitRecord>, ConnectorError> {
+    pub(crate) fn look(&self) -> Result<Option<CommitRecord>, ConnectorError> {
         let (records, _) = self.records()?;
         self.recorded(&records)
     }
@@ -320,9 +316,8 @@ impl CommitPoint for Transactions {
     }
 
     fn probe(&self) -> Probe {
-        let (cluster, job, sinks) = (self.cluster.clone(), self.job.clone(), self.names().sinks);
-        let this = Self { cluster, job, sinks: Mutex::new(sinks), pair: OnceLock::new() };
-        Probe::new("exactly-once", move || this.blocking_probe())
+        let names = self.names();
+        Probe::new("exactly-once", move || names.probe())
     }
 
     async fn fence(&self) -> Result<Option<CommitRecord>, ConnectorError> {
@@ -334,8 +329,7 @@ impl CommitPoint for Transactions {
     }
 
     async fn commit(&self, record: &CommitRecord) -> Result<(), CommitError> {
-        let not_fenced = || ConnectorError::refused(self.name(), "it was not fenced", "this is a fault of Stygian's");
-        let pair = self.pair().ok_or_else(|| CommitError::Failed(not_fenced()))?;
+        let pair = self.fenced().map_err(CommitError::Failed)?;
         let (cluster, record) = (self.cluster.clone(), record.clone());
         let committed = tokio::task::spawn_blocking(move || pair.blocking_commit(&cluster, &record)).await;
         match committed {

@@ -5,12 +5,13 @@
 use crate::args::{OutputStyle, PipelineArgs};
 use crate::failure::Failure;
 use crate::kerberos;
-use crate::load::{Loaded, load, read};
+use crate::load::{Loaded, load};
 use crate::terminal::Terminal;
+use anyhow::anyhow;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
-use stygian_api::Probe;
+use stygian_api::{ConnectorError, Probe};
 use stygian_kerberos::doctor::{self, Checkup, Finding, Outcome, Sound, Trouble};
 
 /// Runs the steps and tells what they found; exit status 1 if one failed.
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &PipelineArgs, terminal: &Terminal) -> Result<ExitCode, 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let loaded = runtime.block_on(load(args, terminal))?;
     let checkup = probes(&loaded).into_iter().fold(Checkup::default(), |checkup, (node, Probe { name, run })| {
-        checkup.then(format!("{node}: {name}"), move || run().map(Sound::Well).map_err(|error| trouble(&error)))
+        checkup.then(format!("{node}: {name}"), move || run().map(Sound::Well).map_err(trouble))
     });
     for finding in checkup {
         well &= tell(&finding, args.output, terminal)?;
@@ -44,14 +45,8 @@ fn probes(loaded: &Loaded) -> Vec<(String, Probe)> {
     sources.chain(sinks).chain(job).collect()
 }
 
-fn trouble(error: &dyn std::error::Error) -> Trouble {
-    let mut detail = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        detail.push_str(&format!(": {inner}"));
-        cause = inner.source();
-    }
-    Trouble { detail, hint: None }
+fn trouble(error: ConnectorError) -> Trouble {
+    Trouble { detail: format!("{:#}", anyhow!(error)), hint: None }
 }
 
 /// Tells a finding; whether all may go on.
@@ -74,7 +69,7 @@ fn tell(finding: &Finding, output: OutputStyle, terminal: &Terminal) -> Result<b
 
 /// The services that the nodes of a pipeline file log in to by Kerberos, with their hosts.
 fn services(args: &PipelineArgs) -> BTreeSet<(String, String)> {
-    let table = read(&args.pipeline, "the pipeline").ok().and_then(|text| text.parse::<toml::Table>().ok()).unwrap_or_default();
+    let table = kerberos::text(args).and_then(|text| text.parse::<toml::Table>().ok()).unwrap_or_default();
     let nodes = ["source", "sink"].into_iter().filter_map(|kind| table.get(kind)?.as_table());
     nodes.flat_map(|nodes| nodes.values()).flat_map(of_node).collect()
 }

@@ -14,9 +14,7 @@ use stygian_pipeline::{Pipeline, apply_set};
 
 /// The identity that a pipeline file names; `None`: none, or the file has problems, which are told when it is loaded.
 pub(crate) fn identity(args: &PipelineArgs) -> Option<Identity> {
-    let text = load::read(&args.pipeline, "the pipeline").ok()?;
-    let text = apply_set(&text, &args.sets).ok()?;
-    let (pipeline, _) = Pipeline::parse_sound_parts(&text).ok()?;
+    let (pipeline, _) = Pipeline::parse_sound_parts(&text(args)?).ok()?;
     let kerberos = pipeline.kerberos?;
     let base = args.pipeline.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Some(Identity {
@@ -25,6 +23,12 @@ pub(crate) fn identity(args: &PipelineArgs) -> Option<Identity> {
         krb5_conf: kerberos.krb5_conf.map(|conf| base.join(conf)),
         allow_readable_keytab: kerberos.allow_readable_keytab,
     })
+}
+
+/// The pipeline file as it is to be read, with what `--set` changes of it; `None`: it cannot be, which is told when it is loaded.
+pub(crate) fn text(args: &PipelineArgs) -> Option<String> {
+    let text = load::read(&args.pipeline, "the pipeline").ok()?;
+    apply_set(&text, &args.sets).ok()
 }
 
 /// Logs this process in, if its pipeline says as whom. To be called while it has one thread.
