@@ -161,13 +161,20 @@ impl Durable {
         if !self.started {
             return Ok(());
         }
-        let newest = self.storage.look().await.map_err(refused)?.newest;
-        match newest.and_then(Result::ok) {
-            Some(newest) if !self.attempts.contains(&newest.attempt) => {
-                Err(Failure::Run(TakenOver { by: format!("checkpoint {} is of run {}", newest.id, newest.attempt) }.into()))
-            }
-            _ => Ok(()),
+        self.taken_over().await.map_err(refused)?.map_or(Ok(()), |other| Err(Failure::Run(other.into())))
+    }
+
+    /// The other process that has gone on with the job since this one took it over.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub(crate) async fn taken_over(&self) -> Result<Option<TakenOver>, CheckpointError> {
+        if self.taken.is_none() {
+            return Ok(None);
         }
+        let newest = self.storage.look().await?.newest.and_then(Result::ok);
+        let other = newest.filter(|newest| !self.attempts.contains(&newest.attempt));
+        Ok(other.map(|newest| TakenOver { by: format!("checkpoint {} is of run {}", newest.id, newest.attempt) }))
     }
 
     /// A job that has run goes on from what it has committed, or not at all.

@@ -82,7 +82,7 @@ impl Running<'_> {
                     runtimes.leave();
                     return Ok(report);
                 }
-                Err(failed) => failed,
+                Err(failed) => runtimes.block_on(self.unless_taken_over(failed)),
             };
             if !failed.may_pass(self.again) || self.durable.is_none() || self.stop.is_requested() {
                 runtimes.leave();
@@ -134,6 +134,16 @@ impl Running<'_> {
 
     async fn stopped_within(&self, pause: Duration) -> bool {
         tokio::time::timeout(pause, self.stop.requested()).await.is_ok()
+    }
+
+    /// Why it has failed, in the end: another process that has gone on with the job also deletes the checkpoint that this one was reading.
+    async fn unless_taken_over(&self, failed: Failed) -> Failed {
+        let Some(durable) = self.durable.as_ref().filter(|_| !failed.is_taken_over()) else { return failed };
+        match durable.taken_over().await {
+            Ok(Some(other)) => Failed::Other(Failure::Run(anyhow!("{}", failed.text()).context(other))),
+            // A folder that cannot be read does not say so; the failure to tell is the job's.
+            Ok(None) | Err(_) => failed,
+        }
     }
 
     /// Whether a checkpoint was committed since the last start.
@@ -200,7 +210,15 @@ impl Failed {
     fn may_pass(&self, again: bool) -> bool {
         match self {
             Self::Job(failed) => failed.error.may_pass(),
-            Self::Other(Failure::Run(error)) => again && !error.is::<TakenOver>(),
+            Self::Other(Failure::Run(_)) => again && !self.is_taken_over(),
+            Self::Other(Failure::Input(_)) => false,
+        }
+    }
+
+    fn is_taken_over(&self) -> bool {
+        match self {
+            Self::Job(failed) => matches!(failed.error, JobError::Fenced(_)),
+            Self::Other(Failure::Run(error)) => error.is::<TakenOver>(),
             Self::Other(Failure::Input(_)) => false,
         }
     }

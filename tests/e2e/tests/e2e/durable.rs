@@ -484,3 +484,35 @@ fn fresh_starts_from_nothing() {
     signal(&child, "-INT");
     assert_eq!(end(child).2, Some(0));
 }
+
+/// As where a machine is suspended between finding the newest checkpoint and reading it: the other process has deleted it by then.
+#[test]
+fn a_process_that_lost_the_job_while_it_started_says_so() {
+    let mut place = Place::new();
+    place.sell(30);
+    let pipeline = TOTALS.replace("interval = \"50ms\"", "interval = \"50ms\"\nretained = 1");
+    place.run_until_visible_as(&pipeline, &[], "-INT");
+    let (folder, args) = (place.path().to_owned(), place.args());
+    let launch = |points: &str| {
+        let args: Vec<&str> = ["run", "pipeline.toml"].into_iter().chain(args.iter().copied()).collect();
+        let mut command = Program::find().expect("built").command(&folder, &args);
+        command.env("FAILPOINTS", points).spawn().expect("starts")
+    };
+    let before = place.manifests();
+    let late = launch("no-lock=return;restoring=sleep(4000)");
+    wait_for("the first one to take the job over", || (place.manifests() != before).then_some(()));
+    let state = std::fs::read_dir(place.path().join("checkpoints/state")).expect("there");
+    let found: Vec<PathBuf> = state.map(|entry| entry.expect("an entry").path()).collect();
+    let other = launch("no-lock=return");
+    wait_for("the other one to delete what the first one is to read", || {
+        place.sell(1);
+        found.iter().all(|old| !old.exists()).then_some(())
+    });
+    let (_, err, status) = end(late);
+    assert!(status == Some(1) && err.contains("another process has taken the job over (checkpoint "), "{status:?}: {err}");
+    assert!(err.contains("is gone"), "what it met is told too: {err}");
+    place.wait_for_all();
+    signal(&other, "-INT");
+    let (_, err, status) = end(other);
+    assert_eq!(status, Some(0), "{err}");
+}
