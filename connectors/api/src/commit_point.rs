@@ -9,6 +9,7 @@
 use crate::{ConnectorError, Probe};
 use async_trait::async_trait;
 use std::fmt;
+use std::time::Duration;
 
 /// Which checkpoint of which job is committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,9 @@ pub trait CommitPoint: Send + Sync {
 
     /// By what names the outside knows it, such as transactional ids; for commands that look at it.
     fn ids(&self) -> Vec<String>;
+
+    /// How long what was written may wait for its commit; after that the outside withdraws it.
+    fn open_within(&self) -> Duration;
 
     /// What was committed last, for whoever looks on: nothing is fenced. `None`: nothing ever was, or the record is gone.
     ///

@@ -86,6 +86,21 @@ pub trait Source: Send + Sync {
     /// When the split is gone, is shorter than `from`, or is not the one that `restore` was told of.
     async fn open(&self, split: &SplitId, from: Offset) -> Result<Box<dyn SplitReader>, ConnectorError>;
 
+    /// Whether it wants to be told of commits. Default: no.
+    fn wants_commits(&self) -> bool {
+        false
+    }
+
+    /// Told after a checkpoint of this run was committed, how far the splits are read in it: for who looks on from outside, such as tools
+    /// that show the lag of a consumer group. Nothing depends on it: an error is logged, and the next commit tells more. Not called again
+    /// before it is back. Runs on the I/O runtime.
+    ///
+    /// # Errors
+    /// When the outside does not take it.
+    async fn committed(&self, _read: &[SplitProgress]) -> Result<(), ConnectorError> {
+        Ok(())
+    }
+
     /// What `stygian doctor` tries of it, in order. Default: nothing, for what needs nothing from outside but files.
     fn probes(&self) -> Vec<Probe> {
         Vec::new()
@@ -131,4 +146,9 @@ pub trait SplitReader: Send {
     /// # Errors
     /// When reading fails; the reader is then of no more use.
     async fn fetch(&mut self, rows: usize) -> Result<Fetched, ConnectorError>;
+
+    /// How many rows there are to read behind what was fetched, as far as it is known without asking. Default: `None`, not known.
+    fn behind(&self) -> Option<u64> {
+        None
+    }
 }

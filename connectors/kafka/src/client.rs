@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use stygian_api::{ConnectorContext, Options, Problem};
 
 /// How long a question to the cluster may take: metadata, offsets, the start of transactions.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one try of it may take.
 const ONE_TRY: Duration = Duration::from_secs(3);
 
@@ -83,8 +83,13 @@ fn check_servers(servers: &str) -> Result<(), OptionError> {
 
 /// Asks the cluster something with a time limit, again while the answer is that it is not ready (it is electing, loading, or about to be told of
 /// something) or none comes, unless what librdkafka complains of meanwhile will not pass.
-pub(crate) fn patiently<T>(events: &Events, mut ask: impl FnMut(Duration) -> KafkaResult<T>) -> KafkaResult<T> {
-    let until = Instant::now() + PATIENCE;
+pub(crate) fn patiently<T>(events: &Events, ask: impl FnMut(Duration) -> KafkaResult<T>) -> KafkaResult<T> {
+    patiently_for(PATIENCE, events, ask)
+}
+
+/// The same for so long; a call that is made again goes on with what it began.
+pub(crate) fn patiently_for<T>(long: Duration, events: &Events, mut ask: impl FnMut(Duration) -> KafkaResult<T>) -> KafkaResult<T> {
+    let until = Instant::now() + long;
     loop {
         let answer = ask(ONE_TRY);
         let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);

@@ -82,8 +82,8 @@ pub struct SourceOptions {
     /// Where reading ends: "latest", { timestamp = "..." } or { offsets = { ... } }; what that means is settled when the job is started first.
     /// Default: it does not.
     pub until: Option<Until>,
-    /// A consumer group, needed for start = "committed". Partitions are assigned by the job, not by the group, and what was read is kept in
-    /// checkpoints, not in it. Default: none.
+    /// A consumer group, needed for start = "committed". Every checkpoint puts the offsets up to which it has read into it, for tools that show
+    /// lag; what a job goes on from is in its checkpoints all the same, and partitions are assigned by the job, not by the group. Default: none.
     pub group: Option<String>,
     /// Whether records of transactions that are not committed (yet) are read. Default: false.
     #[serde(default)]
@@ -176,8 +176,9 @@ pub struct SinkOptions {
     /// How long a message may be on its way before the job fails. Default: "2m".
     #[serde(default = "delivery_timeout")]
     pub delivery_timeout: Span,
-    /// In an exactly-once job, the broker ends a transaction that is open for longer, as that of a job that is gone. It must be longer than a checkpoint's interval and
-    /// twice its longest duration, and not longer than the broker's `transaction.max.timeout.ms`. Default: "15m", which is the broker's default, too.
+    /// In an exactly-once job, the broker ends a transaction that is open for longer, as that of a job that is gone; until then readers of what is
+    /// committed wait behind it. It must be longer than `interval` and twice `timeout` of [checkpoint], and not longer than the broker's
+    /// `transaction.max.timeout.ms`. Default: "15m", which is the broker's default, too.
     #[serde(default = "transaction_timeout")]
     pub transaction_timeout: Span,
 }

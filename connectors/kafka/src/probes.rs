@@ -2,7 +2,7 @@
 //! group and transactions are ours to use. Nothing is written, and no running job is disturbed.
 
 use crate::authorized;
-use crate::client::{Cluster, PATIENCE, patiently};
+use crate::client::{Cluster, patiently};
 use crate::error::Tried;
 use crate::producer::Producer;
 use crate::sink::KafkaSink;
@@ -111,7 +111,7 @@ impl Names {
         let producer = Producer::new(&self.cluster, &config)?;
         let what = format!("transactional id `{id}`");
         let tried = Tried { doing: "begin transactions with", what: &what, operation: "Write" };
-        let begun = patiently(&producer.events, |_| producer.inner().init_transactions(PATIENCE));
+        let begun = patiently(&producer.events, |within| producer.inner().init_transactions(within));
         begun.map_err(|error| self.cluster.error(tried, &error, Some(&producer.events)))?;
         let record = self.look()?;
         let committed = record.map_or_else(|| "nothing was committed yet".to_owned(), |record| format!("{record} was committed last"));

@@ -86,6 +86,16 @@ impl PartitionQueue {
         self.filled.notified().await;
     }
 
+    /// The offset behind the newest record of the partition, as the last answer of a broker had it; `None`: there was none.
+    pub(crate) fn newest(&self, topic: &str, partition: i32) -> Option<u64> {
+        let topic = CString::new(topic).ok()?;
+        let (mut oldest, mut newest) = (-1, -1);
+        let client = self.consumer.client().native_ptr();
+        // SAFETY: the client is alive, the name is a C string for the time of the call, and so are the two numbers. It does not wait.
+        let code = unsafe { native::rd_kafka_get_watermark_offsets(client, topic.as_ptr(), partition, &raw mut oldest, &raw mut newest) };
+        if RDKafkaErrorCode::from(code) == RDKafkaErrorCode::NoError { u64::try_from(newest).ok() } else { None }
+    }
+
     /// Takes up to `rows` messages that are there; does not wait.
     pub(crate) fn take(&self, rows: usize, wanted: &Wanted) -> Taken {
         let mut taking = Taking { taken: Taken::default(), rows, wanted, client: self.consumer.client().native_ptr() };

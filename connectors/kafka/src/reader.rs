@@ -66,6 +66,12 @@ impl PartitionReader {
         Ok(Fetched::Nothing)
     }
 
+    /// Up to where there are records to read, as far as librdkafka has heard.
+    fn newest(&self) -> Option<u64> {
+        let heard = self.queue.newest(&self.assigned.topic, self.assigned.partition)?;
+        Some(self.span.end.map_or(heard, |end| end.min(heard)))
+    }
+
     /// Whether a record is there now.
     pub(crate) fn try_fetch(&mut self) -> Result<bool, ConnectorError> {
         let taken = self.queue.take(1, &self.wanted);
@@ -90,5 +96,9 @@ impl SplitReader for PartitionReader {
         let _ = tokio::time::timeout(WAIT, self.queue.filled()).await;
         let taken = self.queue.take(rows.max(1), &self.wanted);
         self.fetched(taken)
+    }
+
+    fn behind(&self) -> Option<u64> {
+        Some(self.newest()?.saturating_sub(self.next.max(self.passed)))
     }
 }

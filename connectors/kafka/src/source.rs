@@ -11,7 +11,7 @@ use crate::start::{Asking, Span};
 use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -186,6 +186,24 @@ impl KafkaSource {
         Err(ConnectorError::refused(format!("topic `{topic}`, partition {partition}, at {}", self.cluster.servers), reason, hint))
     }
 
+    /// Puts the offsets of a checkpoint into the group, for tools that show its lag.
+    fn blocking_commit(&self, read: &[SplitProgress]) -> Result<(), ConnectorError> {
+        let (client, mut list) = (self.client()?, TopicPartitionList::new());
+        let what = format!("group `{}`", self.options.group.as_deref().unwrap_or_default());
+        let tried = Tried { doing: "commit offsets to", what: &what, operation: "Read" };
+        let failed = |error| self.cluster.error(tried, &error, Some(&client.events));
+        for progress in read.iter().filter(|progress| progress.mark.is_some()) {
+            let start = progress.mark.as_ref().and_then(Span::read).map_or(0, |span| span.start);
+            let next = i64::try_from(progress.next.0.max(start)).unwrap_or(i64::MAX);
+            let partition = self.partition_of(&progress.id)?;
+            list.add_partition_offset(&self.options.topic, partition, rdkafka::Offset::Offset(next)).map_err(failed)?;
+        }
+        if list.count() == 0 {
+            return Ok(());
+        }
+        client.consumer.commit(&list, CommitMode::Sync).map_err(failed)
+    }
+
     pub(crate) fn blocking_splits(&self) -> Result<Vec<i32>, ConnectorError> {
         let client = self.client()?;
         let what = format!("topic `{}`", self.options.topic);
@@ -265,6 +283,15 @@ impl Source for Shared {
         let (source, split) = (self.0.clone(), split.clone());
         let reader = blocking(move || source.blocking_open(&split, from)).await?;
         Ok(Box::new(reader))
+    }
+
+    fn wants_commits(&self) -> bool {
+        self.0.options.group.is_some()
+    }
+
+    async fn committed(&self, read: &[SplitProgress]) -> Result<(), ConnectorError> {
+        let (source, read) = (self.0.clone(), read.to_vec());
+        blocking(move || source.blocking_commit(&read)).await
     }
 
     fn probes(&self) -> Vec<Probe> {

@@ -5,7 +5,7 @@
 //! metadata the job's UUID and the id again. So a checkpoint's output and the record of it are visible together, or neither is. Whoever
 //! starts the two producers' transactions anew has fenced all that had them before, and aborted what those had open.
 
-use crate::client::{Cluster, patiently};
+use crate::client::{Cluster, patiently, patiently_for};
 use crate::error::Tried;
 use crate::events::Watch;
 use crate::producer::{Producer, Topic, TopicSettings};
@@ -165,7 +165,7 @@ impl Names {
         let producer = Producer::new(&self.cluster, &config)?;
         let what = format!("transactional id `{id}`");
         let tried = Tried { doing: "begin transactions with", what: &what, operation: "Write" };
-        let begun = patiently(&producer.events, |_| producer.inner().init_transactions(FENCE_WITHIN));
+        let begun = patiently_for(FENCE_WITHIN, &producer.events, |within| producer.inner().init_transactions(within));
         begun.map_err(|error| self.cluster.error(tried, &error, Some(&producer.events)))?;
         Ok(producer)
     }
@@ -308,6 +308,11 @@ impl CommitPoint for Transactions {
 
     fn ids(&self) -> Vec<String> {
         self.pair_of_ids().to_vec()
+    }
+
+    fn open_within(&self) -> Duration {
+        let sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        sinks.iter().map(|(_, wishes, _)| wishes.transaction_timeout).max().unwrap_or_default()
     }
 
     async fn look(&self) -> Result<Option<CommitRecord>, ConnectorError> {

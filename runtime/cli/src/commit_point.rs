@@ -1,17 +1,23 @@
 //! Jobs whose checkpoints are committed by a transaction outside: which one it is, and what a start goes on from according to it.
 
-use crate::durable::TakenOver;
+use crate::durable::{self, TakenOver};
 use crate::failure::Failure;
 use anyhow::anyhow;
 use std::sync::Arc;
 use std::time::Duration;
 use stygian_api::{CommitError, CommitPoint, CommitRecord, ConnectorError, Sink};
-use stygian_checkpoint::{CheckpointError, CheckpointStorage, ExpectedUuid, Kind, Manifest, StartFrom};
+use stygian_checkpoint::{CheckpointError, CheckpointSettings, CheckpointStorage, ExpectedUuid, Kind, Manifest, StartFrom};
 use stygian_core::CheckpointId;
+use stygian_pipeline::Checkpoint;
 
 /// How often a commit of unknown outcome is tried again at a start.
 const TRIES: u32 = 5;
 const BETWEEN_TRIES: Duration = Duration::from_secs(2);
+
+/// What a commit may take once its checkpoint is complete.
+const COMMIT: Duration = Duration::from_secs(30);
+/// A checkpoint must have so long.
+const LEAST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a person can do where the record and the checkpoints do not fit together.
 const CHOICES: &str = "go on from a savepoint with `--from-savepoint DIR`, from the newest checkpoint with `--recover-latest` (output written \
@@ -42,6 +48,35 @@ fn two_points(first: &str, first_point: &str, second: &str, second_point: &str) 
         "sinks `{first}` ({first_point}) and `{second}` ({second_point}) would commit by two transactions, which cannot be exactly-once; write to \
          one cluster, make two pipelines of it, or set mode = \"at-least-once\" in [checkpoint]"
     )
+}
+
+/// When checkpoints are made that `point` commits. What was written behind a barrier waits for the commit of the checkpoint after it: that one
+/// begins an `interval` later, or once the one before it is done, and takes its own time.
+///
+/// # Errors
+/// What does not fit the time that the outside gives, and what to do.
+pub(crate) fn settings(point: &dyn CommitPoint, wanted: &Checkpoint) -> Result<CheckpointSettings, String> {
+    let mut settings = durable::settings(wanted);
+    // Rows behind the barrier of a checkpoint that fails are in a transaction of their own, which no later one can take in.
+    settings.tolerated_failures = 0;
+    let CheckpointSettings { interval, min_pause, .. } = settings;
+    let longest = |timeout: Duration| interval.max(timeout + min_pause) + timeout + COMMIT;
+    let within = point.open_within();
+    let most = within.saturating_sub(COMMIT + min_pause).div_f64(2.0).min(within.saturating_sub(COMMIT + interval));
+    if wanted.timeout.is_none() {
+        settings.timeout = settings.timeout.min(most);
+    }
+    if most >= LEAST_TIMEOUT && longest(settings.timeout) <= within {
+        return Ok(settings);
+    }
+    let words = format!(
+        "a transaction is ended by the broker after {within:?} (`transaction_timeout` of the sink), and with interval = {interval:?} and timeout = \
+         {:?} in [checkpoint] it may have to wait for {:?}",
+        settings.timeout.max(LEAST_TIMEOUT),
+        longest(settings.timeout.max(LEAST_TIMEOUT))
+    );
+    let lower = if most >= LEAST_TIMEOUT { format!("set `timeout` to {}s or less, or ", most.as_secs()) } else { String::new() };
+    Err(format!("{words}; {lower}raise `transaction_timeout` (the broker's `transaction.max.timeout.ms` limits it)"))
 }
 
 /// Fences the commit point, and says what was committed last.

@@ -78,7 +78,11 @@ impl Durable {
             .context("there is no place for checkpoints: set `folder` of `[checkpoint]`, or HOME")
             .map_err(Failure::input)?;
         let storage = Arc::new(CheckpointStorage::local(&folder).map_err(Failure::input)?);
-        let (settings, at_least_once) = (settings(wanted), wanted.mode == Mode::AtLeastOnce);
+        let settings = match &loaded.commit_point {
+            Some(point) => commit_point::settings(&**point, wanted).map_err(|reason| Failure::input(anyhow!(reason)))?,
+            None => settings(wanted),
+        };
+        let at_least_once = wanted.mode == Mode::AtLeastOnce;
         Ok(Some(Self {
             storage,
             settings,
@@ -146,12 +150,8 @@ impl Durable {
         (self.taken, self.seen, self.uuid) = (Some(manifest.id), Some(manifest.id), Some(manifest.uuid));
         self.is_recorded = point.is_some();
         let restore = fit(&manifest, &planned)?;
-        let (storage, mut settings, at_least_once) = (self.storage.clone(), self.settings, self.at_least_once);
+        let (storage, settings, at_least_once) = (self.storage.clone(), self.settings, self.at_least_once);
         let (attempt, counters) = (run.attempt, self.counters.clone());
-        if point.is_some() {
-            // Rows behind the barrier of a checkpoint that fails are in a transaction of their own, which no later one can take in.
-            settings.tolerated_failures = 0;
-        }
         Ok(CheckpointSpec { storage, settings, at_least_once, commit_point: point, attempt, plugins, counters, restore })
     }
 
@@ -297,7 +297,7 @@ fn tell(manifest: &Manifest, from: &StartFrom, folder: &Path, args: &RunArgs, te
     terminal.err(&text);
 }
 
-fn settings(wanted: &Checkpoint) -> CheckpointSettings {
+pub(crate) fn settings(wanted: &Checkpoint) -> CheckpointSettings {
     let default = CheckpointSettings::default();
     CheckpointSettings {
         interval: wanted.interval.map_or(default.interval, |interval| interval.0),

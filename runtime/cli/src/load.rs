@@ -309,13 +309,17 @@ impl<'a> Loading<'a> {
         }
         let nodes = &self.pipeline.sinks;
         let in_order = nodes.iter().filter_map(|node| Some((node.name.get_ref().as_str(), sinks.get(node.name.get_ref())?)));
-        commit_point::of(in_order).map_err(|(name, message)| {
+        let point = commit_point::of(in_order).map_err(|(name, message)| {
             let node = nodes.iter().find(|node| *node.name.get_ref() == name);
             match node {
                 Some(node) => Problem::at(node.connector.span(), message),
                 None => Problem::general(message),
             }
-        })
+        })?;
+        if let (Some(point), Some(checkpoint)) = (&point, &self.pipeline.checkpoint) {
+            commit_point::settings(&**point, checkpoint).map_err(Problem::general)?;
+        }
+        Ok(point)
     }
 }
 

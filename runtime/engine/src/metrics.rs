@@ -24,6 +24,8 @@ pub struct Counters {
     state_keys: AtomicU64,
     state_bytes: AtomicU64,
     timers: AtomicU64,
+    /// Rows to read behind what was fetched; -1: not known.
+    behind: AtomicI64,
     watermark: AtomicI64,
     first_dead_letter: OnceLock<String>,
     first_poison: OnceLock<String>,
@@ -42,6 +44,7 @@ impl Default for Counters {
             state_keys: AtomicU64::new(0),
             state_bytes: AtomicU64::new(0),
             timers: AtomicU64::new(0),
+            behind: AtomicI64::new(-1),
             watermark: AtomicI64::new(EventTime::MIN.micros()),
             first_dead_letter: OnceLock::new(),
             first_poison: OnceLock::new(),
@@ -95,6 +98,11 @@ impl Counters {
         self.state_keys.store(size.keys, Relaxed);
         self.state_bytes.store(size.bytes.0, Relaxed);
         self.timers.store(timers as u64, Relaxed);
+    }
+
+    /// How many rows there are to read behind what was fetched.
+    pub(crate) fn set_behind(&self, rows: Option<u64>) {
+        self.behind.store(rows.map_or(-1, |rows| i64::try_from(rows).unwrap_or(i64::MAX)), Relaxed);
     }
 
     pub(crate) fn set_watermark(&self, watermark: EventTime) {
@@ -216,6 +224,8 @@ pub struct NodeSnapshot {
     pub state_bytes: u64,
     /// Timers that wait.
     pub timers: u64,
+    /// Rows there are to read behind what a source has fetched, over the subtasks that know it; `None`: none does.
+    pub behind: Option<u64>,
     /// The least watermark of its subtasks.
     pub watermark: EventTime,
     /// A dead letter's reason, the first of some subtask.
@@ -264,7 +274,9 @@ impl NodeMetrics {
     fn snapshot(&self) -> NodeSnapshot {
         let sum = |counter: fn(&Counters) -> &AtomicU64| self.subtasks.iter().map(|counters| counter(counters).load(Relaxed)).sum();
         let watermark = self.subtasks.iter().map(|counters| counters.watermark.load(Relaxed)).min();
+        let behind = self.subtasks.iter().filter_map(|counters| u64::try_from(counters.behind.load(Relaxed)).ok());
         NodeSnapshot {
+            behind: behind.reduce(u64::saturating_add),
             node: self.node.clone(),
             kind: self.kind,
             rows_in: sum(|counters| &counters.rows_in),
@@ -297,6 +309,11 @@ impl prometheus_client::collector::Collector for Metrics {
         gauge(&mut encoder, "stygian_state_keys", "Keys that a node keeps state of", &nodes, |node| node.state_keys)?;
         gauge(&mut encoder, "stygian_state_bytes", "Bytes of a node's state", &nodes, |node| node.state_bytes)?;
         gauge(&mut encoder, "stygian_timers", "Timers of a node that wait", &nodes, |node| node.timers)?;
+        let mut metric =
+            encoder.encode_descriptor("stygian_lag_rows", "Rows there are that a source has not fetched", None, MetricType::Gauge)?;
+        for (node, behind) in nodes.iter().filter_map(|node| Some((node, node.behind?))) {
+            encode(&mut metric, node, &ConstGauge::new(behind))?;
+        }
         let mut metric =
             encoder.encode_descriptor("stygian_watermark_seconds", "A node's watermark in event time", None, MetricType::Gauge)?;
         for node in nodes.iter().filter(|node| node.watermark != EventTime::MIN && node.watermark != EventTime::MAX) {

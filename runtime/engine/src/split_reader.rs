@@ -5,6 +5,7 @@
 
 use crate::channel::{Sender, Weigh, batch_bytes};
 use crate::error::JobError;
+use crate::metrics::Counters;
 use crate::source_task::SplitPosition;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -48,6 +49,7 @@ pub(crate) struct Reading {
     /// Where new splits come from; `None`: there will be none.
     pub(crate) new: Option<mpsc::Receiver<Split>>,
     pub(crate) to: Sender<SplitEvent>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// A split was opened, or asked for rows.
@@ -56,6 +58,28 @@ struct Step {
     reader: Box<dyn SplitReader>,
     /// `None`: it was opened.
     fetched: Option<Fetched>,
+}
+
+/// How many rows there are to read behind what was fetched, by split.
+#[derive(Default)]
+struct Behind(Vec<Option<u64>>);
+
+impl Behind {
+    /// Takes in what a reader knows after a step; whether that has changed.
+    fn is_news(&mut self, step: &Step) -> bool {
+        let known = match step.fetched {
+            Some(Fetched::End) => None,
+            _ => step.reader.behind(),
+        };
+        if self.0.len() <= step.number {
+            self.0.resize(step.number + 1, None);
+        }
+        std::mem::replace(&mut self.0[step.number], known) != known
+    }
+
+    fn sum(&self) -> Option<u64> {
+        self.0.iter().flatten().copied().reduce(u64::saturating_add)
+    }
 }
 
 type Stepping = BoxFuture<'static, Result<Step, ConnectorError>>;
@@ -71,6 +95,7 @@ impl Reading {
         let at_once = self.source.at_once().max(1);
         let mut waiting: VecDeque<(usize, (Split, Offset))> = self.splits.drain(..).enumerate().collect();
         let (mut found, mut steps) = (waiting.len(), FuturesUnordered::<Stepping>::new());
+        let mut behind = Behind::default();
         loop {
             while steps.len() < at_once
                 && let Some((number, (split, from))) = waiting.pop_front()
@@ -93,6 +118,9 @@ impl Reading {
                 },
                 Some(step) = steps.next(), if !steps.is_empty() => {
                     let step = step.map_err(|source| JobError::Source { source_name: self.node.clone(), source })?;
+                    if behind.is_news(&step) {
+                        self.counters.set_behind(behind.sum());
+                    }
                     if let Some((number, reader)) = self.tell(step).await? {
                         steps.push(fetch(number, reader, batch_rows));
                     }

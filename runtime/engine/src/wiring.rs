@@ -261,7 +261,8 @@ impl Wiring {
     ) -> (SourceTask, Reading) {
         let (to, from) = channel(self.settings.channel_batches, self.settings.channel_bytes);
         let begin = splits.iter().map(|position| (position.split.clone(), position.next)).collect();
-        let reading = Reading { node: spec.node.clone(), source: spec.source.clone(), splits: begin, new: None, to };
+        let reading =
+            Reading { node: spec.node.clone(), source: spec.source.clone(), splits: begin, new: None, to, counters: counters.clone() };
         let task = SourceTask {
             node: spec.node.clone(),
             watermarks: SplitWatermarks::new(splits.len(), spec.disorder, spec.idle_after, spec.source.new_splits_every().is_some()),

@@ -55,7 +55,8 @@ pub(crate) struct CheckpointKeys {
     /// much is read again.
     #[schemars(with = "Span")]
     interval: Option<Spanned<Span>>,
-    /// A checkpoint that takes longer has failed. Default: "10min".
+    /// A checkpoint that takes longer has failed. Default: "10min", or less where a Kafka sink's
+    /// `transaction_timeout` asks for it.
     #[schemars(with = "Span")]
     timeout: Option<Spanned<Span>>,
     /// At least so long from the end of a checkpoint to the beginning of the next. Default: "0s". Raise it where checkpoints take most of the

@@ -4,10 +4,13 @@ use crate::access::Access;
 use crate::acls::{Grant, Operation, Pattern, Resource, create, delete};
 use crate::cluster::Cluster;
 use anyhow::{Context, Result, anyhow};
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication, TopicResult};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The longest that the broker may take to answer, and to do it.
@@ -57,6 +60,29 @@ impl Cluster {
     /// When it was not allowed, or the broker does not answer.
     pub fn revoke(&self, user: &str, resource: Resource, name: &str, pattern: Pattern, operations: &[Operation]) -> Result<()> {
         delete(&self.admin()?, &Grant { user, resource, name, pattern, operations })
+    }
+
+    /// What a consumer group has committed, by partition of a topic; partitions without an offset are left out.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub fn committed(&self, group: &str, topic: &str) -> Result<BTreeMap<i32, i64>> {
+        let mut config = ClientConfig::new();
+        for (name, value) in self.client_settings(&Access::password("admin"))? {
+            config.set(name, value);
+        }
+        let consumer: BaseConsumer = config.set("group.id", group).create()?;
+        let metadata = consumer.fetch_metadata(Some(topic), LIMIT)?;
+        let mut list = TopicPartitionList::new();
+        for partition in metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions) {
+            list.add_partition(topic, partition.id());
+        }
+        let found = consumer.committed_offsets(list, LIMIT)?;
+        let offset = |element: TopicPartitionListElem<'_>| match element.offset() {
+            Offset::Offset(offset) => Some((element.partition(), offset)),
+            _ => None,
+        };
+        Ok(found.elements().into_iter().filter_map(offset).collect())
     }
 
     fn admin(&self) -> Result<Admin> {

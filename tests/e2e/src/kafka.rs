@@ -3,7 +3,7 @@
 use crate::case::Case;
 use crate::faults::{Chance, Guard, KILL_POINTS, Killed, LONGEST, ended_within};
 use crate::program::{Program, components};
-use crate::rows::{Differences, read_json_lines};
+use crate::rows::{Differences, read_json_lines, read_output};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -88,35 +88,47 @@ impl Rig {
         records.into_iter().map(row).collect()
     }
 
-    /// A case whose input is in topics, one partition for every file.
+    /// A case whose input is in topics, one partition for every file, and whose output goes to topics.
     ///
     /// # Errors
     /// When it is not one of JSON files, or the cluster does not take it.
     pub fn case(&self, name: &str) -> Result<OverKafka<'_>> {
+        self.case_with(name, Over { sources: true, sinks: true })
+    }
+
+    /// A case of which some is in topics and the rest in files.
+    ///
+    /// # Errors
+    /// As [`Rig::case`].
+    pub fn case_with(&self, name: &str, over: Over) -> Result<OverKafka<'_>> {
         let case = Case::named(name)?;
         let place = case.copied()?;
         let text = std::fs::read_to_string(place.path().join("pipeline.toml"))?;
         let mut pipeline: toml::Table = text.parse()?;
         pipeline.insert("name".into(), self.job().into());
         let mut sinks = BTreeMap::new();
-        for (source, node) in nodes(&mut pipeline, "source") {
+        for (source, node) in nodes(&mut pipeline, "source").filter(|_| over.sources) {
             let path = node.get("path").and_then(toml::Value::as_str).context("a source without a path")?.to_owned();
             let topic = self.filled(&source, &place.path().join(path))?;
             self.by_topic(node, &topic)?;
             node.insert("until".into(), "latest".into());
         }
         for (sink, node) in nodes(&mut pipeline, "sink") {
+            if !over.sinks {
+                sinks.insert(sink, Sink { topic: None, parted: Vec::new(), by_day: false });
+                continue;
+            }
             let topic = self.topic(&sink, 3)?;
             let by_day = node.contains_key("partition_day");
             let parted = node.get("partition_by").and_then(toml::Value::as_array).into_iter().flatten();
             let parted = parted.filter_map(|column| column.as_str().map(str::to_owned)).collect();
             self.by_topic(node, &topic)?;
             node.insert("format".into(), "json".into());
-            sinks.insert(sink, Sink { topic, parted, by_day });
+            sinks.insert(sink, Sink { topic: Some(topic), parted, by_day });
         }
         let text = format!("{pipeline}\n{}", self.kerberos(USER)?);
         std::fs::write(place.path().join("pipeline.toml"), text)?;
-        Ok(OverKafka { rig: self, case, place, sinks })
+        Ok(OverKafka { rig: self, case, place, over, sinks })
     }
 
     fn by_topic(&self, node: &mut toml::Table, topic: &str) -> Result<()> {
@@ -154,17 +166,28 @@ fn nodes<'t>(pipeline: &'t mut toml::Table, key: &str) -> impl Iterator<Item = (
     nodes.into_iter().flatten().filter_map(|(name, node)| Some((name.clone(), node.as_table_mut()?)))
 }
 
+/// What of a case is in topics.
+#[derive(Clone, Copy, Debug)]
+pub struct Over {
+    /// Its input.
+    pub sources: bool,
+    /// Its output.
+    pub sinks: bool,
+}
+
 /// A case that runs over Kafka.
 pub struct OverKafka<'a> {
     rig: &'a Rig,
     case: Case,
     place: TempDir,
+    over: Over,
     sinks: BTreeMap<String, Sink>,
 }
 
 /// A sink of a case.
 struct Sink {
-    topic: String,
+    /// `None`: it writes files.
+    topic: Option<String>,
     /// Columns that are the names of folders where the case writes files.
     parted: Vec<String>,
     /// There are folders of days, too, which no column holds.
@@ -285,7 +308,7 @@ impl OverKafka<'_> {
         for (sink, Sink { topic, parted, by_day }) in &self.sinks {
             let file = self.case.expected(sink);
             // What a source refuses is told with the place in its file, which a topic has not.
-            if sink == "malformed" || !file.is_file() {
+            if sink == "malformed" && self.over.sources || !file.is_file() {
                 continue;
             }
             let mut expected = read_json_lines(&file)?;
@@ -293,7 +316,11 @@ impl OverKafka<'_> {
             if *by_day {
                 expected.iter_mut().filter_map(Value::as_object_mut).for_each(|row| drop(row.remove("day")));
             }
-            Differences::check(self.rig.rows(topic)?, expected).with_context(|| format!("sink `{sink}`"))?;
+            let found = match topic {
+                Some(topic) => self.rig.rows(topic)?,
+                None => read_output(&self.place.path().join("out").join(sink))?,
+            };
+            Differences::check(found, expected).with_context(|| format!("sink `{sink}`"))?;
             compared += 1;
         }
         ensure!(compared > 0, "the case expects nothing");

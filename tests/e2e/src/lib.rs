@@ -12,6 +12,6 @@ mod rows;
 
 pub use case::Case;
 pub use faults::{Chance, Guard, KILL_POINTS, Killed};
-pub use kafka::{OverKafka, Rig, TRANSACTION_POINTS, USER};
+pub use kafka::{Over, OverKafka, Rig, TRANSACTION_POINTS, USER};
 pub use program::{Ended, Program, components};
 pub use rows::{Differences, read_json_lines, read_output};

@@ -102,6 +102,9 @@ struct Node {
     kind: String,
     rows_in: u64,
     rows_out: u64,
+    /// Rows there are to read that were not fetched, where a source knows it.
+    #[serde(default)]
+    behind: Option<u64>,
     dead_letters: u64,
     late_rows: u64,
     state_keys: u64,

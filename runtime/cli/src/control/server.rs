@@ -353,6 +353,7 @@ fn node(node: &NodeSnapshot) -> Node {
         kind: node.kind.name().to_owned(),
         rows_in: node.rows_in,
         rows_out: node.rows_out,
+        behind: node.behind,
         dead_letters: node.dead_letters,
         late_rows: node.late_rows,
         state_keys: node.state_keys,

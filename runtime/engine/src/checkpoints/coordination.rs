@@ -1,6 +1,7 @@
 //! Carries out what the coordinator decides: sends barriers, writes manifests, makes output visible, deletes garbage. Runs on the I/O runtime.
 
 use crate::checkpoints::CheckpointSpec;
+use crate::checkpoints::followers::Followers;
 use crate::checkpoints::participant::{Outcomes, Shared};
 use crate::checkpoints::savepoints::{Asked, Request};
 use crate::clock::{Clock, SystemClock};
@@ -53,6 +54,7 @@ pub(crate) struct Coordination {
     counters: CheckpointCounters,
     sources: Vec<mpsc::Sender<SourceCommand>>,
     committers: BTreeMap<OperatorId, Commits>,
+    followers: Followers,
     stop: Stop,
     began: Instant,
     /// Another process has the job.
@@ -123,6 +125,7 @@ impl Coordination {
             counters: wired.metrics.checkpoints(),
             sources: std::mem::take(&mut wired.commands),
             committers,
+            followers: Followers::of(wired.sources.iter().map(|(_, reading)| (&reading.node, &reading.source))),
             stop,
             began,
             fenced: false,
@@ -165,6 +168,7 @@ impl Coordination {
             let now = self.now();
             for decision in self.coordinator.on(now, fact) {
                 if let Next::Finished = self.carry_out(decision, &work)? {
+                    self.followers.finish().await;
                     return Ok(());
                 }
             }
@@ -196,6 +200,7 @@ impl Coordination {
                 tracing::debug!(checkpoint = id.0, "committed");
                 let (before, committed) = (self.outcomes.committed(), self.coordinator.committed().clone());
                 self.counters.committed(took, &before, &committed);
+                self.followers.tell(&committed);
                 self.outcomes.commit(committed);
             }
             Decision::MakeVisible { sink, through, outputs } => {

@@ -1,9 +1,10 @@
 //! A job's checkpoints, as the engine takes part in them.
 //!
 //! `coordination` drives the coordinator's decisions; every task is a [`Participant`], which hands over what it has at a barrier and at its end;
-//! `savepoints` is how others ask for one; `starting` makes a job go on from the checkpoint before it. What is stored and when is decided in `stygian-checkpoint`.
+//! `savepoints` is how others ask for one; `followers` are told of commits; `starting` makes a job go on from the checkpoint before it. What is stored and when is decided in `stygian-checkpoint`.
 
 mod coordination;
+mod followers;
 mod participant;
 mod savepoints;
 mod starting;

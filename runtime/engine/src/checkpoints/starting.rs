@@ -25,12 +25,6 @@ impl Starting {
     /// Asks a source for its splits, after it was told what was read of them.
     pub(crate) async fn of(source: &dyn Source, known: Vec<SplitState>) -> Result<Self, stygian_api::ConnectorError> {
         if !known.is_empty() {
-            let progress = |split: &SplitState| SplitProgress {
-                id: split.split.clone(),
-                next: split.offset,
-                ended: split.ended,
-                mark: split.mark.clone().map(Mark),
-            };
             source.restore(&known.iter().map(progress).collect::<Vec<_>>()).await?;
         }
         let before: BTreeMap<_, &SplitState> = known.iter().map(|split| (split.split.clone(), split)).collect();
@@ -44,6 +38,11 @@ impl Starting {
         }
         Ok(Self { splits, known })
     }
+}
+
+/// How far a split was read, in the words of sources.
+pub(super) fn progress(split: &SplitState) -> SplitProgress {
+    SplitProgress { id: split.split.clone(), next: split.offset, ended: split.ended, mark: split.mark.clone().map(Mark) }
 }
 
 /// Makes visible what the checkpoint has pending, deletes what earlier runs began in vain, and gives operators their state back.

@@ -168,3 +168,34 @@ fn two_clusters_cannot_be_written_exactly_once_and_check_says_so() {
     let looser = text.replace("interval = '100ms'", "interval = '100ms'\nmode = 'at-least-once'");
     assert_eq!(ask(folder.path(), &looser, &["check", "pipeline.toml"]).status, Some(0));
 }
+
+#[test]
+fn checkpoints_that_would_outlast_their_transaction_are_refused() {
+    let (from, to) = topics();
+    let folder = tempfile::tempdir().expect("a folder");
+    let with = |checkpoint: &str, sink: &str| {
+        let text = pipeline(&rig().job(), "pipeline", &from, &to, sink);
+        text.replace("interval = '100ms'", &format!("interval = '100ms'\n{checkpoint}"))
+    };
+    // Ten minutes twice and half a minute are more than the fifteen that the broker gives by default.
+    let ended = ask(folder.path(), &with("timeout = '10min'", ""), &["check", "pipeline.toml"]);
+    assert_eq!(ended.status, Some(2), "{}", ended.err);
+    for word in ["after 900s (`transaction_timeout` of the sink)", "wait for 1230s", "set `timeout` to 435s or less"] {
+        assert!(ended.err.contains(word), "{word}:\n{}", ended.err);
+    }
+    // Where nobody says how long a checkpoint may take, it is as long as fits.
+    for (checkpoint, sink) in [
+        ("", ""),
+        ("timeout = '435s'", ""),
+        ("", "transaction_timeout = '2min'\n"),
+        ("timeout = '10min'", "transaction_timeout = '21min'\n"),
+    ] {
+        let ended = ask(folder.path(), &with(checkpoint, sink), &["check", "pipeline.toml"]);
+        assert_eq!(ended.status, Some(0), "{checkpoint} {sink}: {}", ended.err);
+    }
+    let ended = ask(folder.path(), &with("", "transaction_timeout = '31s'\n"), &["check", "pipeline.toml"]);
+    assert!(ended.status == Some(2) && ended.err.contains("[checkpoint] it may have to wait for 32s; raise `transaction_timeout`"), "{}", ended.err);
+    // What the broker allows, it says itself.
+    let ended = run(folder.path(), &with("", "transaction_timeout = '16min'\n"));
+    assert!(ended.status != Some(0) && ended.err.contains("`transaction.max.timeout.ms`"), "{:?}: {}", ended.status, ended.err);
+}
