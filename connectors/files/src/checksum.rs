@@ -4,12 +4,12 @@
 //! it: who may write into the folder may write the checkpoint's folder, too. The name is written down so that a later version can use another
 //! and still read these; a checksum of a name that is not known here is refused, never taken for right.
 
+use crate::file_system::NewFile;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
 use std::str::FromStr;
+use stygian_api::ConnectorError;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 const ALGORITHM: &str = "xxh3-128";
@@ -27,8 +27,8 @@ impl Checksum {
     }
 
     /// Reads a whole file.
-    pub(crate) fn of_file(path: &Path) -> io::Result<Self> {
-        let (mut file, mut hash, mut piece) = (File::open(path)?, Box::new(Xxh3::new()), vec![0; PIECE]);
+    pub(crate) fn of_file(mut file: impl Read) -> io::Result<Self> {
+        let (mut hash, mut piece) = (Box::new(Xxh3::new()), vec![0; PIECE]);
         loop {
             match file.read(&mut piece) {
                 Ok(0) => return Ok(Self(hash.digest128())),
@@ -77,14 +77,14 @@ impl TryFrom<String> for Checksum {
 
 /// A file that is being written, and what was written to it.
 pub(crate) struct WrittenFile {
-    file: File,
+    file: Box<dyn NewFile>,
     bytes: u64,
     hash: Box<Xxh3>,
 }
 
 impl WrittenFile {
     /// One that is empty.
-    pub(crate) fn new(file: File) -> Self {
+    pub(crate) fn new(file: Box<dyn NewFile>) -> Self {
         Self { file, bytes: 0, hash: Box::new(Xxh3::new()) }
     }
 
@@ -93,9 +93,10 @@ impl WrittenFile {
         self.bytes
     }
 
-    /// The file, and the checksum of what was written.
-    pub(crate) fn finish(self) -> (File, Checksum) {
-        (self.file, Checksum(self.hash.digest128()))
+    /// Makes the file durable; how long it is, and the checksum of what was written.
+    pub(crate) fn finish(self) -> Result<(u64, Checksum), ConnectorError> {
+        self.file.finish(self.bytes)?;
+        Ok((self.bytes, Checksum(self.hash.digest128())))
     }
 }
 
@@ -115,7 +116,10 @@ impl Write for WrittenFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file_system::FileSystem;
+    use crate::local::Local;
     use proptest::prelude::*;
+    use std::fs::File;
 
     /// Frozen: checkpoints hold these.
     #[test]
@@ -140,13 +144,13 @@ mod tests {
         fn what_is_written_has_the_checksum_of_what_is_read(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300_000), 0..4)) {
             let folder = tempfile::tempdir().expect("a folder");
             let path = folder.path().join("file");
-            let mut written = WrittenFile::new(File::create(&path).expect("a file"));
+            let mut written = WrittenFile::new(Local.create(&path).expect("a file"));
             pieces.iter().try_for_each(|piece| written.write_all(piece)).expect("written");
             let whole = pieces.concat();
-            prop_assert_eq!(written.bytes(), whole.len() as u64);
-            let (_, checksum) = written.finish();
+            let (length, checksum) = written.finish().expect("durable");
+            prop_assert_eq!(length, whole.len() as u64);
             prop_assert_eq!(checksum, Checksum::of(&whole));
-            prop_assert_eq!(checksum, Checksum::of_file(&path).expect("read"));
+            prop_assert_eq!(checksum, Checksum::of_file(File::open(&path).expect("there")).expect("read"));
         }
     }
 }

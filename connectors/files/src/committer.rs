@@ -5,7 +5,7 @@
 //! checksum); under none or both something else has been at work, and nothing is touched.
 
 use crate::checksum::Checksum;
-use crate::folder;
+use crate::file_system::{FileSystem, failed};
 use crate::in_progress::Owner;
 use crate::orphans;
 use crate::source::blocking;
@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use stygian_api::{Committer, ConnectorError, Pending};
 use stygian_core::kill_point::kill_point;
 
@@ -37,27 +38,27 @@ impl PendingFile {
         Pending(serde_json::json!({ "from": from, "to": to, "length": length, "checksum": checksum.to_string() }))
     }
 
-    fn read(root: &Path, pending: &Pending) -> Result<Self, ConnectorError> {
+    fn read(files: &dyn FileSystem, root: &Path, pending: &Pending) -> Result<Self, ConnectorError> {
         Self::deserialize(&pending.0).map_err(|e| {
             let reason = format!("a pending file is not understood: {e}");
             let hint = "go on with the version of stygian that wrote the checkpoint";
-            ConnectorError::refused(root.display().to_string(), reason, hint)
+            ConnectorError::refused(files.shown(root), reason, hint)
         })
     }
 
     /// That the file at `path` is this one, as far as is looked.
-    fn check(&self, path: &Path, found: u64, look: Look) -> Result<(), ConnectorError> {
+    fn check(&self, files: &dyn FileSystem, path: &Path, found: u64, look: Look) -> Result<(), ConnectorError> {
         if found != self.length {
-            return Err(refused(path, format!("it has {found} bytes instead of {}", self.length)));
+            return Err(refused(files, path, format!("it has {found} bytes instead of {}", self.length)));
         }
         if look == Look::AtLength {
             return Ok(());
         }
-        let checksum = Checksum::of_file(path).map_err(|e| io("read", path, e))?;
+        let checksum = Checksum::of_file(files.open(path)?).map_err(|e| failed("read", files.shown(path), e))?;
         if checksum == self.checksum {
             return Ok(());
         }
-        Err(refused(path, format!("it is not what was written: its checksum is {checksum} instead of {}", self.checksum)))
+        Err(refused(files, path, format!("it is not what was written: its checksum is {checksum} instead of {}", self.checksum)))
     }
 }
 
@@ -74,83 +75,74 @@ enum Look {
 /// Renames files below a folder.
 #[derive(Debug)]
 pub(crate) struct Renamer {
+    pub(crate) files: Arc<dyn FileSystem>,
     pub(crate) root: PathBuf,
     /// The sink's node.
     pub(crate) sink: String,
 }
 
-#[async_trait]
-impl Committer for Renamer {
-    async fn commit(&mut self, pending: &[Pending]) -> Result<(), ConnectorError> {
-        let (root, pending) = (self.root.clone(), pending.to_vec());
-        blocking(move || commit_all(&root, &pending, Look::AtLength)).await
-    }
-
-    async fn recover(&mut self, pending: &[Pending]) -> Result<(), ConnectorError> {
-        let (root, pending) = (self.root.clone(), pending.to_vec());
-        blocking(move || commit_all(&root, &pending, Look::AtBytes)).await
-    }
-
-    async fn clean(&mut self, job: &str, keep: &[Pending]) -> Result<usize, ConnectorError> {
-        let (root, owner) = (self.root.clone(), Owner::new(job, &self.sink));
-        let keep = keep.iter().map(|pending| PendingFile::read(&root, pending).map(|file| file.from));
-        let keep: BTreeSet<String> = keep.collect::<Result<_, _>>()?;
-        blocking(move || orphans::delete(&root, &owner, &keep)).await
+impl Renamer {
+    async fn commit_all(&self, pending: &[Pending], look: Look) -> Result<(), ConnectorError> {
+        let (files, root, pending) = (self.files.clone(), self.root.clone(), pending.to_vec());
+        blocking(move || commit_all(&*files, &root, &pending, look)).await
     }
 }
 
-fn commit_all(root: &Path, pending: &[Pending], look: Look) -> Result<(), ConnectorError> {
+#[async_trait]
+impl Committer for Renamer {
+    async fn commit(&mut self, pending: &[Pending]) -> Result<(), ConnectorError> {
+        self.commit_all(pending, Look::AtLength).await
+    }
+
+    async fn recover(&mut self, pending: &[Pending]) -> Result<(), ConnectorError> {
+        self.commit_all(pending, Look::AtBytes).await
+    }
+
+    async fn clean(&mut self, job: &str, keep: &[Pending]) -> Result<usize, ConnectorError> {
+        let (files, root, owner) = (self.files.clone(), self.root.clone(), Owner::new(job, &self.sink));
+        let keep = keep.iter().map(|pending| PendingFile::read(&*files, &root, pending).map(|file| file.from));
+        let keep: BTreeSet<String> = keep.collect::<Result<_, _>>()?;
+        blocking(move || orphans::delete(&*files, &root, &owner, &keep)).await
+    }
+}
+
+fn commit_all(files: &dyn FileSystem, root: &Path, pending: &[Pending], look: Look) -> Result<(), ConnectorError> {
     let mut folders = BTreeSet::new();
     let done = pending.iter().try_for_each(|pending| {
-        let to = commit_one(root, &PendingFile::read(root, pending)?, look)?;
+        let to = commit_one(files, root, &PendingFile::read(files, root, pending)?, look)?;
         folders.extend(to.parent().map(Path::to_owned));
         Ok(())
     });
     // Also after a failure: what was renamed stays. Also where nothing was renamed now: an earlier rename may not be durable yet.
-    let synced = folders.iter().try_for_each(|folder| folder::sync(folder).map_err(|e| io("write", folder, e)));
-    done.and(synced)
+    done.and(folders.iter().try_for_each(|folder| files.sync_folder(folder)))
 }
 
-fn commit_one(root: &Path, file: &PendingFile, look: Look) -> Result<PathBuf, ConnectorError> {
-    let (from, to) = (inside(root, &file.from)?, inside(root, &file.to)?);
-    match (length(&from)?, length(&to)?) {
+fn commit_one(files: &dyn FileSystem, root: &Path, file: &PendingFile, look: Look) -> Result<PathBuf, ConnectorError> {
+    let (from, to) = (inside(files, root, &file.from)?, inside(files, root, &file.to)?);
+    match (files.length(&from)?, files.length(&to)?) {
         (Some(found), None) => {
-            file.check(&from, found, look)?;
+            file.check(files, &from, found, look)?;
             kill_point("unrenamed");
-            folder::rename_new(&from, &to).map_err(|e| io("rename", &from, e))?;
+            files.rename_new(&from, &to)?;
             kill_point("renamed");
         }
         // Whoever renamed it is not known, so that it is the right one is made sure of.
-        (None, Some(found)) => file.check(&to, found, Look::AtBytes)?,
-        (Some(_), Some(_)) => return Err(refused(&to, "there is a file of this name, and it is not ours".into())),
-        (None, None) => return Err(refused(&from, "the finished file is gone".into())),
+        (None, Some(found)) => file.check(files, &to, found, Look::AtBytes)?,
+        (Some(_), Some(_)) => return Err(refused(files, &to, "there is a file of this name, and it is not ours".into())),
+        (None, None) => return Err(refused(files, &from, "the finished file is gone".into())),
     }
     Ok(to)
 }
 
-/// The length of a file; `None` if there is none. Links are not followed.
-fn length(path: &Path) -> Result<Option<u64>, ConnectorError> {
-    match path.symlink_metadata() {
-        Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),
-        Ok(_) => Err(refused(path, "it is no file".into())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(io("read", path, error)),
-    }
-}
-
-fn inside(root: &Path, name: &str) -> Result<PathBuf, ConnectorError> {
+fn inside(files: &dyn FileSystem, root: &Path, name: &str) -> Result<PathBuf, ConnectorError> {
     let mut parts = Path::new(name).components().peekable();
     if parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_))) {
         return Ok(root.join(name));
     }
-    Err(refused(root, format!("a pending file has the name `{}`", stygian_core::escape(name, 100))))
+    Err(refused(files, root, format!("a pending file has the name `{}`", stygian_core::escape(name, 100))))
 }
 
-fn refused(path: &Path, reason: String) -> ConnectorError {
+fn refused(files: &dyn FileSystem, path: &Path, reason: String) -> ConnectorError {
     let hint = "look for what moved or replaced files in the sink's folder; nothing was overwritten";
-    ConnectorError::refused(path.display().to_string(), reason, hint)
-}
-
-fn io(doing: &'static str, path: &Path, error: std::io::Error) -> ConnectorError {
-    ConnectorError::io(doing, path.display().to_string(), error)
+    ConnectorError::refused(files.shown(path), reason, hint)
 }

@@ -1,6 +1,7 @@
 //! The connector: options checked, sources and sinks made.
 
 use crate::connector_source;
+use crate::local::Local;
 use crate::options::{SinkOptions, SourceOptions};
 use crate::output::Writing;
 use crate::partition::Partitioning;
@@ -54,6 +55,7 @@ impl Connector for Files {
         }
         let writing = writing(&read, options, partitioning.file_schema())?;
         let spec = WriterSpec {
+            files: Arc::new(Local),
             root,
             sink: context.node.clone(),
             extension: writing.extension(read.format),

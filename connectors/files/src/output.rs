@@ -2,14 +2,13 @@
 
 use crate::checksum::WrittenFile;
 use crate::committer::PendingFile;
-use crate::folder;
-use crate::identity::Identity;
+use crate::file_system::{FileSystem, failed};
 use crate::in_progress::Owner;
 use crate::text_output::{Deflating, TextOutput};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 use stygian_api::{ConnectorError, Encoder};
 use stygian_formats::{
@@ -43,6 +42,7 @@ impl Writing {
 
 /// Where a file lies and will lie, below the sink's folder.
 pub(crate) struct Names {
+    pub(crate) files: Arc<dyn FileSystem>,
     pub(crate) root: PathBuf,
     /// Relative; may be empty.
     pub(crate) folder: String,
@@ -69,7 +69,8 @@ impl Names {
 /// An open file.
 pub(crate) struct Output {
     names: Names,
-    path: PathBuf,
+    /// For messages.
+    shown: String,
     content: Content,
     pub(crate) opened: Instant,
     /// Grows with every write to any file of the writer.
@@ -86,25 +87,24 @@ impl Output {
     /// Creates the file; its name must be new.
     pub(crate) fn create(names: Names, writing: &Writing, schema: &SchemaRef, now: Instant) -> Result<Self, ConnectorError> {
         let path = names.path();
-        let parent = path.parent().unwrap_or(&names.root).to_owned();
-        folder::create(&parent).map_err(|e| failed("create", &parent, e))?;
-        let file = File::options().write(true).create_new(true).open(&path).map_err(|e| failed("create", &path, e))?;
-        let content = Content::new(WrittenFile::new(file), writing, schema).map_err(|e| in_format(&path, e))?;
-        Ok(Self { names, path, content, opened: now, last_write: 0 })
+        names.files.create_folder(path.parent().unwrap_or(&names.root))?;
+        let (file, shown) = (names.files.create(&path)?, names.files.shown(&path));
+        let content = Content::new(WrittenFile::new(file), writing, schema).map_err(|e| in_format(&shown, e))?;
+        Ok(Self { names, shown, content, opened: now, last_write: 0 })
     }
 
     pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<(), ConnectorError> {
         match &mut self.content {
             Content::Text { file, encoder, buffer } => {
-                encoder.encode(rows, buffer).map_err(|e| failed("write", &self.path, e))?;
+                encoder.encode(rows, buffer).map_err(|e| ConnectorError::io("write", &self.shown, e))?;
                 if buffer.len() >= PIECE {
-                    file.write(buffer).map_err(|e| failed("write", &self.path, e))?;
+                    file.write(buffer).map_err(|e| failed("write", self.shown.clone(), e))?;
                     buffer.clear();
                 }
                 Ok(())
             }
-            Content::Avro(writer) => writer.write(rows).map_err(|e| in_format(&self.path, e)),
-            Content::Parquet(writer) => writer.write(rows).map_err(|e| in_format(&self.path, e)),
+            Content::Avro(writer) => writer.write(rows).map_err(|e| in_format(&self.shown, e)),
+            Content::Parquet(writer) => writer.write(rows).map_err(|e| in_format(&self.shown, e)),
         }
     }
 
@@ -123,20 +123,8 @@ impl Output {
 
     /// Writes what is left and makes the file durable.
     pub(crate) fn finish(self) -> Result<PendingFile, ConnectorError> {
-        let Self { names, path, content, .. } = self;
-        let written = content.finish().map_err(|e| in_format(&path, e))?;
-        let length = written.bytes();
-        let (file, checksum) = written.finish();
-        file.sync_all().map_err(|e| failed("write", &path, e))?;
-        // By its name: it may have been removed or replaced meanwhile, as by a run that took this one for dead.
-        let found = path.symlink_metadata().map_err(|e| failed("write", &path, e))?;
-        let own = file.metadata().map_err(|e| failed("write", &path, e))?;
-        if Identity::of(&found) != Identity::of(&own) || found.len() != length {
-            let reason = format!("{length} bytes were written, and somebody else wrote or replaced it meanwhile");
-            return Err(ConnectorError::refused(path.display().to_string(), reason, "look for what else writes into the sink's folder"));
-        }
-        let parent = path.parent().unwrap_or(&names.root);
-        folder::sync(parent).map_err(|e| failed("write", parent, e))?;
+        let Self { names, shown, content, .. } = self;
+        let (length, checksum) = content.finish().map_err(|e| in_format(&shown, e))?.finish()?;
         Ok(PendingFile { from: names.in_progress(), to: names.relative(&names.name), length, checksum })
     }
 }
@@ -170,33 +158,54 @@ impl Content {
     }
 }
 
-fn failed(doing: &'static str, path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ConnectorError {
-    ConnectorError::io(doing, path.display().to_string(), error)
-}
-
-fn in_format(path: &Path, error: FormatError) -> ConnectorError {
+fn in_format(shown: &str, error: FormatError) -> ConnectorError {
     match error {
-        FormatError::Read(inner) => failed("write", path, inner),
-        other => failed("write", path, other),
+        FormatError::Read(inner) => match inner.downcast::<std::io::Error>() {
+            Ok(error) => failed("write", shown.to_owned(), *error),
+            Err(inner) => ConnectorError::io("write", shown, inner),
+        },
+        other => ConnectorError::io("write", shown, other),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file_system::NewFile;
+    use crate::local::Local;
     use arrow_array::{ArrayRef, StringArray};
-    use std::sync::Arc;
+    use std::fs::File;
+    use std::io::{self, Write};
+
+    struct Full(File);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.0.flush()
+        }
+    }
+
+    impl NewFile for Full {
+        fn finish(self: Box<Self>, _: u64) -> Result<(), ConnectorError> {
+            panic!("nothing can be written")
+        }
+    }
 
     /// Every write to it fails as on a full disk.
     fn full_disk() -> WrittenFile {
-        WrittenFile::new(File::options().write(true).open("/dev/full").expect("a device"))
+        WrittenFile::new(Box::new(Full(File::options().write(true).open("/dev/full").expect("a device"))))
     }
 
     fn on_full_disk(writing: &Writing, rows: &RecordBatch) -> Output {
         let content = Content::new(full_disk(), writing, &rows.schema()).expect("begun");
-        let names = Names { root: "out".into(), folder: "kind=a".into(), name: "part-0".into(), owner: Owner::new("job", "sink") };
-        let path = names.path();
-        Output { names, path, content, opened: Instant::now(), last_write: 0 }
+        let (files, owner): (Arc<dyn FileSystem>, _) = (Arc::new(Local), Owner::new("job", "sink"));
+        let names = Names { files, root: "out".into(), folder: "kind=a".into(), name: "part-0".into(), owner };
+        let shown = names.files.shown(&names.path());
+        Output { names, shown, content, opened: Instant::now(), last_write: 0 }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The sink: opens a writer a subtask, and commits by renaming.
 
 use crate::committer::Renamer;
-use crate::folder;
 use crate::source::blocking;
 use crate::writer::{FilesWriter, WriterSpec};
 use async_trait::async_trait;
@@ -22,14 +21,13 @@ impl Sink for FilesSink {
 
     /// In-progress files of earlier runs are left alone: the committer sees to them.
     async fn open(&self, context: SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
-        let root = self.spec.root.clone();
-        let made = move || folder::create(&root).map_err(|e| ConnectorError::io("create", root.display().to_string(), e));
-        blocking(made).await?;
+        let (files, root) = (self.spec.files.clone(), self.spec.root.clone());
+        blocking(move || files.create_folder(&root)).await?;
         Ok(Box::new(FilesWriter::new(self.spec.clone(), &context)))
     }
 
     fn committer(&self) -> Box<dyn Committer> {
-        Box::new(Renamer { root: self.spec.root.clone(), sink: self.spec.sink.clone() })
+        Box::new(Renamer { files: self.spec.files.clone(), root: self.spec.root.clone(), sink: self.spec.sink.clone() })
     }
 
     fn commit_point(&self) -> Option<Arc<dyn CommitPoint>> {

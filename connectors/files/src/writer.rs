@@ -1,5 +1,6 @@
 //! The files of one subtask: one open file a folder, closed by size, by age, when too many are open, and at every commit.
 
+use crate::file_system::FileSystem;
 use crate::in_progress::{Owner, final_name};
 use crate::output::{Names, Output, Writing};
 use crate::partition::{Part, Partitioning};
@@ -8,12 +9,14 @@ use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stygian_api::{ConnectorError, Pending, SinkContext, SinkWriter};
 
 /// What all writers of a sink share.
 #[derive(Clone, Debug)]
 pub(crate) struct WriterSpec {
+    pub(crate) files: Arc<dyn FileSystem>,
     pub(crate) root: PathBuf,
     /// The sink's node.
     pub(crate) sink: String,
@@ -88,7 +91,8 @@ struct Files {
 
 impl Files {
     fn write(&mut self, rows: &RecordBatch, now: Instant) -> Result<(), ConnectorError> {
-        let parts = self.spec.partitioning.part(rows).map_err(|e| ConnectorError::io("write", self.spec.root.display().to_string(), e))?;
+        let parts =
+            self.spec.partitioning.part(rows).map_err(|e| ConnectorError::io("write", self.spec.files.shown(&self.spec.root), e))?;
         parts.into_iter().try_for_each(|part| self.write_part(part, now))
     }
 
@@ -110,7 +114,7 @@ impl Files {
     fn begin(&mut self, folder: String, now: Instant) -> Result<Output, ConnectorError> {
         let name = final_name(&self.context.attempt, self.context.subtask, self.begun, &self.spec.extension);
         self.begun += 1;
-        let names = Names { root: self.spec.root.clone(), folder, name, owner: self.owner.clone() };
+        let names = Names { files: self.spec.files.clone(), root: self.spec.root.clone(), folder, name, owner: self.owner.clone() };
         Output::create(names, &self.spec.writing, self.spec.partitioning.file_schema(), now)
     }
 
