@@ -2,9 +2,10 @@
 
 use crate::connector::csv_only_for_csv;
 use crate::followed::{Followed, Following};
-use crate::location::{FoundFile, Location};
+use crate::inputs::{Inputs, Listed, open_file};
+use crate::location::Location;
 use crate::options::{ReadCompression, SourceOptions};
-use crate::source::{FilesSource, Reading, blocking, header_of, open_file, schema_of};
+use crate::source::{FilesSource, Reading, blocking, header_of, schema_of};
 use crate::text_input::{Chosen, Inflating, open_text};
 use arrow_schema::SchemaRef;
 use std::sync::{Arc, OnceLock};
@@ -19,14 +20,16 @@ pub(crate) async fn source(options: &Options, context: &ConnectorContext) -> Res
     csv_only_for_csv(options, read.csv.is_some(), read.format)?;
     only_for_text(options, &read)?;
     let at = |key: &str, message: String| options.problem(key, message);
-    let location = Location::new(&context.base, &read.path, read.follow_links).map_err(|e| at("path", e))?;
-    let (files, location) = list(location, read.follow).await.map_err(|e| at("path", e))?;
+    let local = Location::new(&context.base, &read.path, read.follow_links).map_err(|e| at("path", e))?;
+    let inputs: Arc<dyn Inputs> = Arc::new(local.clone());
+    let files = list(inputs.clone(), read.follow).await.map_err(|e| at("path", e))?;
     let first = files.first();
     if first.is_none() && !read.follow {
         let hint = "the path is a file, a folder or a glob, relative to the pipeline file";
         return Err(at("path", format!("no file matches `{}`", read.path)).hint(hint).into());
     }
-    let source = Making { read: &read, location, first }.source().await.map_err(|OptionError(key, message)| at(key, message))?;
+    let source =
+        Making { read: &read, inputs, local: Some(local), first }.source().await.map_err(|OptionError(key, message)| at(key, message))?;
     Ok(Arc::new(source))
 }
 
@@ -48,9 +51,8 @@ fn only_for_text(options: &Options, read: &SourceOptions) -> Result<(), Problem>
     Ok(())
 }
 
-async fn list(location: Location, follow: bool) -> Result<(Vec<FoundFile>, Location), String> {
-    let listed = move || Ok((if follow { location.list_present()? } else { location.list()? }, location));
-    blocking(listed).await.map_err(|e| with_cause(&e))
+async fn list(inputs: Arc<dyn Inputs>, follow: bool) -> Result<Vec<Listed>, String> {
+    blocking(move || if follow { inputs.list_present() } else { inputs.list() }).await.map_err(|e| with_cause(&e))
 }
 
 /// An error with its causes, for a person.
@@ -75,8 +77,10 @@ fn in_schema(error: &FormatError) -> OptionError {
 /// A source in the making.
 struct Making<'a> {
     read: &'a SourceOptions,
-    location: Location,
-    first: Option<&'a FoundFile>,
+    inputs: Arc<dyn Inputs>,
+    /// The same, if they are on this machine.
+    local: Option<Location>,
+    first: Option<&'a Listed>,
 }
 
 impl Making<'_> {
@@ -85,9 +89,9 @@ impl Making<'_> {
         let read = self.read;
         let following =
             Following { poll_interval: read.poll_interval.0, rotate_wait: read.rotate_wait.0, max_files: read.max_followed_files };
-        let followed = read.follow.then(|| Arc::new(Followed::new(self.location.clone(), following)));
+        let followed = self.local.clone().filter(|_| read.follow).map(|location| Arc::new(Followed::new(location, following)));
         let (inflating, max_row_bytes) = (self.inflating(), read.max_row_bytes.as_usize());
-        Ok(FilesSource { location: self.location, schema, reading, inflating, max_row_bytes, followed, marks: OnceLock::new() })
+        Ok(FilesSource { inputs: self.inputs, schema, reading, inflating, max_row_bytes, followed, marks: OnceLock::new() })
     }
 
     fn inflating(&self) -> Inflating {
@@ -133,7 +137,7 @@ impl Making<'_> {
         let header = match (options.header, self.first) {
             (false, _) => None,
             (true, Some(first)) => {
-                let file = open_file(&self.location, &first.name).await.map_err(|e| in_path(&e))?;
+                let file = open_file(&self.inputs, &first.name).await.map_err(|e| in_path(&e))?;
                 let text = open_text(file, &first.name, self.inflating(), 0).await.map_err(|e| in_path(&e))?;
                 header_of(text, &first.name, &options, max_row_bytes).await.map_err(|e| in_path(&e))?
             }
@@ -152,7 +156,7 @@ impl Making<'_> {
             return Ok((schema, reading));
         }
         let name = self.first.map(|first| first.name.clone()).unwrap_or_default();
-        let schema = schema_of(&self.location, &name, &reading).await.map_err(|e| in_path(&e))?;
+        let schema = schema_of(&self.inputs, &name, &reading).await.map_err(|e| in_path(&e))?;
         Ok((schema.ok_or_else(|| OptionError("schema", "a schema is needed".into()))?, reading))
     }
 }

@@ -1,9 +1,11 @@
 //! What this connector asks of the place where files lie: a local disk, or HDFS. All of it waits for an answer, so it is called where
 //! blocking is allowed.
 
+use object_store::ObjectStore;
 use std::fmt;
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 use stygian_api::ConnectorError;
 
 /// A place where files lie. Paths are those of the place itself.
@@ -29,8 +31,12 @@ pub(crate) trait FileSystem: fmt::Debug + Send + Sync {
     /// Makes renames in a folder durable.
     fn sync_folder(&self, folder: &Path) -> Result<(), ConnectorError>;
 
-    /// What is in a folder, in any order; `None` if there is no such folder. Names that are no UTF-8 are left out.
+    /// What is in a folder, in any order; `None` if there is no such folder. Names that are no UTF-8 are left out, and so is
+    /// what is gone when it is looked at.
     fn entries(&self, folder: &Path) -> Result<Option<Vec<Entry>>, ConnectorError>;
+
+    /// Where ranges of a file can be read.
+    fn store(&self, path: &Path) -> Result<(Arc<dyn ObjectStore>, object_store::path::Path), ConnectorError>;
 
     /// Deletes a file; false if it was gone already.
     fn remove(&self, path: &Path) -> Result<bool, ConnectorError>;
@@ -41,6 +47,10 @@ pub(crate) trait FileSystem: fmt::Debug + Send + Sync {
 pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) kind: EntryKind,
+    /// Of a file.
+    pub(crate) bytes: u64,
+    /// When it was written last: microseconds since 1970.
+    pub(crate) modified: i64,
 }
 
 /// What it is.

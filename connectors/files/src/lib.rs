@@ -20,6 +20,7 @@ mod followed_name;
 mod followed_restore;
 mod identity;
 mod in_progress;
+mod inputs;
 mod local;
 mod location;
 mod marks;

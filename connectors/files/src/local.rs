@@ -2,10 +2,14 @@
 
 use crate::file_system::{Entry, EntryKind, FileSystem, NewFile, failed};
 use crate::identity::Identity;
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
 use rustix::fs::{CWD, RenameFlags};
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use stygian_api::ConnectorError;
 
 /// The local disk.
@@ -58,14 +62,18 @@ impl FileSystem for Local {
 
     fn entries(&self, folder: &Path) -> Result<Option<Vec<Entry>>, ConnectorError> {
         let listed = match folder.read_dir() {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
             listed => listed.map_err(|e| at("read", folder, e))?,
         };
         let mut entries = Vec::new();
         for entry in listed {
             let entry = entry.map_err(|e| at("read", folder, e))?;
-            let kind = entry.file_type().map_err(|e| at("read", &entry.path(), e))?;
             let Ok(name) = entry.file_name().into_string() else { continue };
+            let metadata = match entry.metadata() {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                metadata => metadata.map_err(|e| at("read", &entry.path(), e))?,
+            };
+            let kind = metadata.file_type();
             let kind = if kind.is_dir() {
                 EntryKind::Folder
             } else if kind.is_file() {
@@ -73,9 +81,15 @@ impl FileSystem for Local {
             } else {
                 EntryKind::Other
             };
-            entries.push(Entry { name, kind });
+            entries.push(Entry { name, kind, bytes: metadata.len(), modified: modified(&metadata) });
         }
         Ok(Some(entries))
+    }
+
+    fn store(&self, path: &Path) -> Result<(Arc<dyn ObjectStore>, object_store::path::Path), ConnectorError> {
+        let location = object_store::path::Path::from_absolute_path(path);
+        let location = location.map_err(|e| ConnectorError::io("read", self.shown(path), e))?;
+        Ok((Arc::new(LocalFileSystem::new()), location))
     }
 
     fn remove(&self, path: &Path) -> Result<bool, ConnectorError> {
@@ -115,6 +129,11 @@ impl NewFile for LocalFile {
         let parent = path.parent().unwrap_or(Path::new(""));
         sync(parent).map_err(|e| at("write", parent, e))
     }
+}
+
+/// When it was written last: microseconds since 1970.
+pub(crate) fn modified(metadata: &Metadata) -> i64 {
+    metadata.mtime().saturating_mul(1_000_000).saturating_add(metadata.mtime_nsec() / 1000)
 }
 
 fn at(doing: &'static str, path: &Path, error: io::Error) -> ConnectorError {

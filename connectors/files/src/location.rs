@@ -4,12 +4,14 @@
 //! lead out of the root are not followed unless told; folders are never entered through links.
 
 use crate::identity::Identity;
+use crate::inputs::{Inputs, Listed, Place};
+use crate::local::{self, Local};
 use globset::{GlobBuilder, GlobMatcher};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use stygian_api::ConnectorError;
 
 /// A path of the pipeline file, understood.
@@ -21,11 +23,36 @@ pub(crate) struct Location {
     follow_links: bool,
 }
 
+/// Which files below a root are meant.
 #[derive(Clone, Debug)]
-enum Wanted {
+pub(crate) enum Wanted {
+    /// The one of this name.
     One(String),
     All,
     Matching(GlobMatcher),
+}
+
+impl Wanted {
+    /// A path that is no folder, as a root and what is meant below it; `is_there`: there is a file of just this name.
+    pub(crate) fn split(path: &Path, is_there: bool) -> Result<(PathBuf, Self), String> {
+        let is_glob = |part: &Component<'_>| part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']);
+        if is_there || !path.components().any(|part| is_glob(&part)) {
+            let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| format!("`{}` names no file", path.display()))?;
+            return Ok((path.parent().unwrap_or(Path::new("")).to_owned(), Self::One(name.to_owned())));
+        }
+        let fixed: PathBuf = path.components().take_while(|part| !is_glob(part)).collect();
+        let pattern: PathBuf = path.components().skip_while(|part| !is_glob(part)).collect();
+        let glob = GlobBuilder::new(&pattern.to_string_lossy()).literal_separator(true).build().map_err(|e| e.to_string())?;
+        Ok((fixed, Self::Matching(glob.compile_matcher())))
+    }
+
+    pub(crate) fn means(&self, name: &str) -> bool {
+        match self {
+            Self::One(one) => name == one,
+            Self::All => true,
+            Self::Matching(glob) => glob.is_match(name),
+        }
+    }
 }
 
 /// A file that is there.
@@ -41,8 +68,13 @@ pub(crate) struct FoundFile {
 
 impl FoundFile {
     fn new(name: String, metadata: &Metadata) -> Self {
-        let modified = metadata.mtime().saturating_mul(1_000_000).saturating_add(metadata.mtime_nsec() / 1000);
-        Self { name, bytes: metadata.len(), identity: Identity::of(metadata), modified }
+        Self { name, bytes: metadata.len(), identity: Identity::of(metadata), modified: local::modified(metadata) }
+    }
+}
+
+impl FoundFile {
+    fn listed(self) -> Listed {
+        Listed { name: self.name, bytes: self.bytes, modified: self.modified }
     }
 }
 
@@ -53,16 +85,9 @@ impl Location {
         if whole.is_dir() {
             return Ok(Self { root: whole, wanted: Wanted::All, follow_links });
         }
-        let is_glob = |part: &Component<'_>| part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']);
-        if whole.exists() || !Path::new(path).components().any(|part| is_glob(&part)) {
-            let name = whole.file_name().and_then(|name| name.to_str()).ok_or_else(|| format!("`{path}` names no file"))?;
-            let root = whole.parent().unwrap_or(base).to_owned();
-            return Ok(Self { root, wanted: Wanted::One(name.to_owned()), follow_links });
-        }
-        let fixed: PathBuf = Path::new(path).components().take_while(|part| !is_glob(part)).collect();
-        let pattern: PathBuf = Path::new(path).components().skip_while(|part| !is_glob(part)).collect();
-        let glob = GlobBuilder::new(&pattern.to_string_lossy()).literal_separator(true).build().map_err(|e| e.to_string())?;
-        Ok(Self { root: base.join(fixed), wanted: Wanted::Matching(glob.compile_matcher()), follow_links })
+        // The folder of the pipeline file may have any name.
+        let (below, wanted) = Wanted::split(Path::new(path), whole.exists())?;
+        Ok(Self { root: base.join(below), wanted, follow_links })
     }
 
     /// Every file, ordered by name.
@@ -187,6 +212,28 @@ impl Location {
             tracing::warn!(path = %link.display(), "this link is passed over: it leads nowhere or out of the source's folder");
         }
         inside
+    }
+}
+
+impl Inputs for Location {
+    fn list(&self) -> Result<Vec<Listed>, ConnectorError> {
+        Ok(Self::list(self)?.into_iter().map(FoundFile::listed).collect())
+    }
+
+    fn list_present(&self) -> Result<Vec<Listed>, ConnectorError> {
+        Ok(Self::list_present(self)?.into_iter().map(FoundFile::listed).collect())
+    }
+
+    fn shown(&self) -> String {
+        Self::shown(self)
+    }
+
+    fn shown_file(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
+    fn place(&self, name: &str) -> Result<Place, ConnectorError> {
+        Ok(Place { files: Arc::new(Local), path: self.resolve(name)? })
     }
 }
 

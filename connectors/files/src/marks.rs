@@ -5,7 +5,7 @@
 
 use crate::bytes::FileBytes;
 use crate::checksum::Checksum;
-use crate::location::FoundFile;
+use crate::inputs::Listed;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use stygian_api::{ConnectorError, Mark};
@@ -32,7 +32,7 @@ impl FileMark {
     }
 
     /// That the file is still this one, as far as a list of the folder tells. `path` is for the message.
-    pub(crate) fn check_listed(&self, path: &str, now: &FoundFile) -> Result<(), ConnectorError> {
+    pub(crate) fn check_listed(&self, path: &str, now: &Listed) -> Result<(), ConnectorError> {
         self.check(path, &Self { bytes: now.bytes, modified: now.modified, head: self.head })
     }
 

@@ -15,7 +15,7 @@ pub(crate) fn delete(files: &dyn FileSystem, root: &Path, owner: &Owner, keep: &
     let (mut deleted, mut folders) = (0, vec![String::new()]);
     while let Some(folder) = folders.pop() {
         // A sink that has not written yet has no folder.
-        for Entry { name, kind } in files.entries(&root.join(&folder))?.unwrap_or_default() {
+        for Entry { name, kind, .. } in files.entries(&root.join(&folder))?.unwrap_or_default() {
             let relative = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
             if kind == EntryKind::Folder && name.contains('=') {
                 folders.push(relative);

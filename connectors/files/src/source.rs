@@ -2,15 +2,13 @@
 
 use crate::bytes::FileBytes;
 use crate::followed::Followed;
-use crate::location::{FoundFile, Location};
+use crate::inputs::{Inputs, Listed, open_file};
 use crate::marks::{self, FileMark};
 use crate::row_split::{RowSplit, named};
 use crate::text_input::{Inflating, TextInput, open_text};
 use crate::text_split::TextSplit;
 use arrow_schema::SchemaRef;
 use async_trait::async_trait;
-use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -38,7 +36,7 @@ pub(crate) enum Reading {
 /// Files that are read once, or followed.
 #[derive(Debug)]
 pub(crate) struct FilesSource {
-    pub(crate) location: Location,
+    pub(crate) inputs: Arc<dyn Inputs>,
     pub(crate) schema: SchemaRef,
     pub(crate) reading: Reading,
     pub(crate) inflating: Inflating,
@@ -47,16 +45,6 @@ pub(crate) struct FilesSource {
     pub(crate) followed: Option<Arc<Followed>>,
     /// By name, what the files that are not followed were when they were read before.
     pub(crate) marks: OnceLock<BTreeMap<String, FileMark>>,
-}
-
-/// Opens the file that `location` knows under this name.
-pub(crate) async fn open_file(location: &Location, name: &str) -> Result<FileBytes, ConnectorError> {
-    let (location, name) = (location.clone(), name.to_owned());
-    let path = blocking(move || location.resolve(&name)).await?;
-    let shown = path.display().to_string();
-    let absolute = object_store::path::Path::from_absolute_path(&path).map_err(|e| ConnectorError::io("read", &shown, e))?;
-    let store: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new());
-    FileBytes::open(store, absolute, shown).await
 }
 
 /// Runs work that waits for disks.
@@ -70,8 +58,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 /// The columns of a file that has its schema in it.
-pub(crate) async fn schema_of(location: &Location, name: &str, reading: &Reading) -> Result<Option<SchemaRef>, ConnectorError> {
-    let mut file = open_file(location, name).await?;
+pub(crate) async fn schema_of(inputs: &Arc<dyn Inputs>, name: &str, reading: &Reading) -> Result<Option<SchemaRef>, ConnectorError> {
+    let mut file = open_file(inputs, name).await?;
     let shown = file.shown.clone();
     let schema = match reading {
         Reading::Avro(limits) => avro_schema(&mut file, limits).await.map_err(|e| named(e, "avro", &shown))?,
@@ -125,7 +113,7 @@ impl FilesSource {
 
     /// Opens a file, which must be the one that was read before.
     async fn open_known(&self, split: &SplitId) -> Result<(FileBytes, FileMark), ConnectorError> {
-        let file = open_file(&self.location, split.as_str()).await?;
+        let file = open_file(&self.inputs, split.as_str()).await?;
         let mark = FileMark::of(&file).await?;
         if let Some(before) = self.marks.get().and_then(|marks| marks.get(split.as_str())) {
             before.check(&file.shown, &mark)?;
@@ -134,8 +122,8 @@ impl FilesSource {
     }
 
     /// That a file that was read before is there and unchanged, as far as a list of the files tells.
-    fn check_listed(&self, progress: &SplitProgress, mark: Option<&FileMark>, listed: Option<&FoundFile>) -> Result<(), ConnectorError> {
-        let shown = self.location.path(progress.id.as_str()).display().to_string();
+    fn check_listed(&self, progress: &SplitProgress, mark: Option<&FileMark>, listed: Option<&Listed>) -> Result<(), ConnectorError> {
+        let shown = self.inputs.shown_file(progress.id.as_str());
         match (listed, mark) {
             (Some(listed), Some(mark)) => mark.check_listed(&shown, listed),
             (Some(_), None) => Ok(()),
@@ -179,16 +167,16 @@ impl Source for FilesSource {
         if let Some(followed) = &self.followed {
             return followed.restore(read).await;
         }
-        let location = self.location.clone();
-        let files = blocking(move || location.list_present()).await?;
-        let files: BTreeMap<&str, &FoundFile> = files.iter().map(|file| (file.name.as_str(), file)).collect();
+        let inputs = self.inputs.clone();
+        let files = blocking(move || inputs.list_present()).await?;
+        let files: BTreeMap<&str, &Listed> = files.iter().map(|file| (file.name.as_str(), file)).collect();
         let mut marks = BTreeMap::new();
         for progress in read {
             let (name, mark) = (progress.id.as_str(), marks::read::<FileMark>(progress.id.as_str(), progress.mark.as_ref())?);
             self.check_listed(progress, mark.as_ref(), files.get(name).copied())?;
             marks.extend(mark.map(|mark| (name.to_owned(), mark)));
         }
-        let again = |_| ConnectorError::refused(self.location.shown(), "it was restored already", "make a new source for every run");
+        let again = |_| ConnectorError::refused(self.inputs.shown(), "it was restored already", "make a new source for every run");
         self.marks.set(marks).map_err(again)
     }
 
@@ -196,8 +184,8 @@ impl Source for FilesSource {
         if let Some(followed) = &self.followed {
             return followed.splits().await;
         }
-        let location = self.location.clone();
-        let files = blocking(move || location.list()).await?;
+        let inputs = self.inputs.clone();
+        let files = blocking(move || inputs.list()).await?;
         Ok(files.into_iter().map(|file| Split { id: SplitId::new(file.name), bytes: Some(file.bytes) }).collect())
     }
 
