@@ -4,6 +4,7 @@ use crate::{Options, OptionsDoc, Problems, Sink, Source};
 use async_trait::async_trait;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a connector is told about the pipeline it is used in.
 #[derive(Clone, Debug)]
@@ -16,6 +17,17 @@ pub struct ConnectorContext {
     pub base: PathBuf,
     /// The principal whose tickets this process has, for messages; `None`: it has none.
     pub principal: Option<String>,
+    /// What the pipeline says of HDFS.
+    pub hdfs: HdfsContext,
+}
+
+/// How the pipeline reaches HDFS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HdfsContext {
+    /// The folder with `core-site.xml` and `hdfs-site.xml`; `None`: the environment's `HADOOP_CONF_DIR`.
+    pub conf: Option<PathBuf>,
+    /// How long one call may take; `None`: the client's own default.
+    pub call_timeout: Option<Duration>,
 }
 
 /// A kind of source, sink or both. Registered once, in the binary.

@@ -18,7 +18,7 @@ mod sink;
 mod source;
 
 pub use commit_point::{CommitError, CommitPoint, CommitRecord};
-pub use connector::{Connector, ConnectorContext};
+pub use connector::{Connector, ConnectorContext, HdfsContext};
 pub use error::ConnectorError;
 pub use format::{BadRow, Decoded, Decoder, Encoder, Messages};
 pub use options::{Options, OptionsDoc, suggest};

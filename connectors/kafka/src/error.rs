@@ -100,10 +100,11 @@ fn words(events: Option<&Events>) -> String {
 mod tests {
     use super::*;
     use crate::security::Security;
-    use stygian_api::ConnectorContext;
+    use stygian_api::{ConnectorContext, HdfsContext};
 
     fn cluster() -> Cluster {
-        let context = ConnectorContext { job: "j".into(), node: "n".into(), base: ".".into(), principal: None };
+        let context =
+            ConnectorContext { job: "j".into(), node: "n".into(), base: ".".into(), principal: None, hdfs: HdfsContext::default() };
         let mut cluster = Cluster::new("b:9092", &Security::default(), &context, "source `n`".into()).expect("options");
         cluster.who = Some("pipe/host@REALM".into());
         cluster

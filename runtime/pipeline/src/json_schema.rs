@@ -4,6 +4,7 @@
 
 use crate::captures::CapturesKeys;
 use crate::checkpoint::CheckpointKeys;
+use crate::hdfs::HdfsKeys;
 use crate::kerberos::KerberosKeys;
 use crate::keys::{OperatorKeys, SinkKeys, SourceKeys};
 use crate::restart::RestartKeys;
@@ -42,6 +43,7 @@ pub fn json_schema(sources: &[ConnectorDoc<'_>], sinks: &[ConnectorDoc<'_>], lim
     let state = closed(part(document::<StateKeys>(), "state", &mut defs));
     let mut kerberos = closed(part(document::<KerberosKeys>(), "kerberos", &mut defs));
     set(&mut kerberos, "required", json!(["principal", "keytab"]));
+    let hdfs = closed(part(document::<HdfsKeys>(), "hdfs", &mut defs));
     let mut schema = json!({
         "$defs": defs,
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -58,6 +60,7 @@ pub fn json_schema(sources: &[ConnectorDoc<'_>], sinks: &[ConnectorDoc<'_>], lim
             "restart": restart,
             "state": state,
             "kerberos": kerberos,
+            "hdfs": hdfs,
             "source": nodes("Where rows come from: `[source.NAME]`.", &source),
             "operator": nodes("What is done with them: `[operator.NAME]`.", &operator),
             "sink": nodes("Where they go: `[sink.NAME]`.", &sink),

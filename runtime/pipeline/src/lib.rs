@@ -10,6 +10,7 @@ mod captures;
 mod checkpoint;
 mod dedup;
 mod graph;
+mod hdfs;
 mod json_schema;
 mod kerberos;
 mod keys;
@@ -29,6 +30,7 @@ mod window;
 
 pub use captures::Captures;
 pub use checkpoint::{Checkpoint, Mode};
+pub use hdfs::Hdfs;
 pub use json_schema::{ConnectorDoc, json_schema};
 pub use kerberos::Kerberos;
 pub use literal::Literal;

@@ -6,6 +6,7 @@
 use crate::captures::{Captures, CapturesKeys};
 use crate::checkpoint::{Checkpoint, CheckpointKeys};
 use crate::graph::{self, Declared};
+use crate::hdfs::{Hdfs, HdfsKeys};
 use crate::kerberos::{Kerberos, KerberosKeys};
 use crate::keys::{SinkKeys, SourceKeys};
 use crate::nodes::{InputRef, SinkNode, SourceNode};
@@ -25,8 +26,8 @@ use toml::de::{DeTable, DeValue};
 /// The most nodes of a pipeline.
 const MAX_NODES: usize = 1_000;
 const DEFAULT_WATERMARK_DELAY: Span = Span::secs(5);
-pub(crate) const ROOT_KEYS: [&str; 11] =
-    ["name", "settings", "limits", "captures", "checkpoint", "restart", "state", "kerberos", "source", "operator", "sink"];
+pub(crate) const ROOT_KEYS: [&str; 12] =
+    ["name", "settings", "limits", "captures", "checkpoint", "restart", "state", "kerberos", "hdfs", "source", "operator", "sink"];
 
 /// Reads and checks a file: what of it is sound, and every problem. `Err` where it is no TOML or too large.
 pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
@@ -46,6 +47,7 @@ pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
     let restart = restart(root, checkpoint.is_some(), &mut reading);
     let state = state(root, &mut reading);
     let kerberos = kerberos(root, &mut reading);
+    let hdfs = hdfs(root, &mut reading);
     if !check_size(root, &mut reading) {
         return Err(Problems(reading.take_problems()));
     }
@@ -67,6 +69,7 @@ pub(crate) fn parse(text: &str) -> Result<(Pipeline, Vec<Problem>), Problems> {
             restart,
             state,
             kerberos,
+            hdfs,
             sources,
             operators,
             sinks,
@@ -131,6 +134,13 @@ fn kerberos(root: &DeTable<'_>, reading: &mut Reading<'_>) -> Option<Kerberos> {
     let table = reading.as_table("kerberos", value, "write `[kerberos]`")?;
     let keys: KerberosKeys = reading.table(table, value.span(), Others::None);
     keys.check(value.span(), reading)
+}
+
+fn hdfs(root: &DeTable<'_>, reading: &mut Reading<'_>) -> Hdfs {
+    let Some(value) = root.get("hdfs") else { return Hdfs::default() };
+    let Some(table) = reading.as_table("hdfs", value, "write `[hdfs]`") else { return Hdfs::default() };
+    let keys: HdfsKeys = reading.table(table, value.span(), Others::None);
+    keys.check(reading)
 }
 
 fn restart(root: &DeTable<'_>, checkpoints: bool, reading: &mut Reading<'_>) -> Restart {

@@ -2,6 +2,7 @@
 
 use crate::captures::Captures;
 use crate::checkpoint::Checkpoint;
+use crate::hdfs::Hdfs;
 use crate::kerberos::Kerberos;
 use crate::nodes::{OperatorNode, SinkNode, SourceNode};
 use crate::parse;
@@ -42,6 +43,8 @@ pub struct Pipeline {
     pub state: State,
     /// Who the job is to guarded clusters; `None`: nobody.
     pub kerberos: Option<Kerberos>,
+    /// How HDFS is reached.
+    pub hdfs: Hdfs,
     /// Where rows come from, in the order of the file.
     pub sources: Vec<SourceNode>,
     /// What is done with them, in the order of the file.

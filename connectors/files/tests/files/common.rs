@@ -6,12 +6,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stygian_api::conformance::{AllTypes, all_types, read_all};
-use stygian_api::{Connector, ConnectorContext, Options, Problems, Sink, Source};
+use stygian_api::{Connector, ConnectorContext, HdfsContext, Options, Problems, Sink, Source};
 use stygian_core::StreamSchema;
 use stygian_files::Files;
 
 pub(crate) fn context(base: &Path) -> ConnectorContext {
-    ConnectorContext { job: "job".into(), node: "node".into(), base: base.to_owned(), principal: None }
+    ConnectorContext { job: "job".into(), node: "node".into(), base: base.to_owned(), principal: None, hdfs: HdfsContext::default() }
 }
 
 pub(crate) async fn source(base: &Path, options: &str) -> Result<Arc<dyn Source>, Problems> {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stygian_api::conformance::{Damage, Outside, SinkCase, sink_recovers};
-use stygian_api::{Connector, ConnectorContext, Options, Pending, Sink, SinkContext};
+use stygian_api::{Connector, ConnectorContext, HdfsContext, Options, Pending, Sink, SinkContext};
 use stygian_core::{StreamSchema, SubtaskId};
 use stygian_files::Files;
 
@@ -43,7 +43,13 @@ impl Outside for Folder {
 
 /// A sink of another node.
 async fn stranger(folder: &Path, options: &str, rows: &arrow_array::RecordBatch) -> Arc<dyn Sink> {
-    let context = ConnectorContext { job: "job".into(), node: "stranger".into(), base: folder.to_owned(), principal: None };
+    let context = ConnectorContext {
+        job: "job".into(),
+        node: "stranger".into(),
+        base: folder.to_owned(),
+        principal: None,
+        hdfs: HdfsContext::default(),
+    };
     let sink = Files.sink(&Options::of_text(options), &context, &StreamSchema::append(rows.schema())).await;
     sink.expect("a sink")
 }

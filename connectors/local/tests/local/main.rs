@@ -6,10 +6,10 @@ mod console;
 mod generator;
 
 use std::path::PathBuf;
-use stygian_api::ConnectorContext;
+use stygian_api::{ConnectorContext, HdfsContext};
 
 fn context() -> ConnectorContext {
-    ConnectorContext { job: "job".into(), node: "node".into(), base: PathBuf::new(), principal: None }
+    ConnectorContext { job: "job".into(), node: "node".into(), base: PathBuf::new(), principal: None, hdfs: HdfsContext::default() }
 }
 
 /// An error with its causes.
