@@ -137,7 +137,7 @@ async fn read_info(reader: &mut dyn RangeReader, limits: &AvroLimits) -> Result<
 }
 
 /// A column of UUIDs is one of text for everybody here; the decoder would make 16 bytes of each.
-fn uuids_as_text(schema: &mut Value) {
+pub(crate) fn uuids_as_text(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
             if object.get("logicalType").and_then(Value::as_str) == Some("uuid")

@@ -57,6 +57,57 @@ impl Shapes {
         }
         if walk.bytes.is_empty() { Ok(()) } else { Err(format!("{} bytes are left behind its {rows} rows", walk.bytes.len())) }
     }
+
+    /// Walks over a message, which must be one value. `budget`: how many values there may be within it.
+    pub(crate) fn walk_one(&self, message: &[u8], budget: u64) -> Result<(), String> {
+        let mut walk = Walk { shapes: self, bytes: message, budget };
+        let walked = walk.value(self.root, 0);
+        let at = message.len() - walk.bytes.len();
+        match walked {
+            None if walk.budget == 0 => Err(format!("its value has more than {budget} parts")),
+            None => Err(format!("its value is damaged at byte {at} of {}", message.len())),
+            Some(()) if at < message.len() => Err(format!("{} bytes are left behind its value", message.len() - at)),
+            Some(()) => Ok(()),
+        }
+    }
+
+    /// That it ends, and how: named types count wherever they are named, as decoders have them.
+    pub(crate) fn measure(&self, most: u64) -> Result<(), String> {
+        let mut measured = vec![Measured::Not; self.all.len()];
+        let (parts, depth) = self.size(self.root, &mut measured)?;
+        if depth > DEPTH {
+            return Err(format!("its types are nested more than {DEPTH} deep"));
+        }
+        if parts > most { Err(format!("it has more than {most} parts")) } else { Ok(()) }
+    }
+
+    /// How many parts a type has, and how deep they are nested. Goes no deeper than the schema is written: a name comes after its type.
+    fn size(&self, shape: usize, measured: &mut [Measured]) -> Result<(u64, usize), String> {
+        match measured[shape] {
+            Measured::Is(parts, depth) => return Ok((parts, depth)),
+            Measured::Within => return Err("it is recursive: a type is within itself".into()),
+            Measured::Not => measured[shape] = Measured::Within,
+        }
+        let inner = match &self.all[shape] {
+            Shape::Record(inner) | Shape::Union(inner) => inner.as_slice(),
+            Shape::Array(inner) | Shape::Map(inner) => std::slice::from_ref(inner),
+            Shape::Fixed(_) | Shape::Varint | Shape::Bytes => &[],
+        };
+        let (mut parts, mut depth) = (1_u64, 0);
+        for inner in inner {
+            let (more, deeper) = self.size(*inner, measured)?;
+            (parts, depth) = (parts.saturating_add(more), depth.max(deeper + 1));
+        }
+        measured[shape] = Measured::Is(parts, depth);
+        Ok((parts, depth))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Measured {
+    Not,
+    Within,
+    Is(u64, usize),
 }
 
 struct Building {
@@ -272,6 +323,42 @@ mod tests {
         assert_eq!(told(json!({ "type": "record", "name": "r", "fields": [{ "name": "a", "type": "x" }] })), "its schema has no type `x`");
         let deep = (0..100).fold(json!("int"), |inner, _| json!({ "type": "array", "items": inner }));
         assert_eq!(told(deep), "its schema is nested more than 64 deep");
+    }
+
+    #[test]
+    fn walks_over_one_message() {
+        let schema = json!({ "type": "record", "name": "r", "fields": [{ "name": "a", "type": "string" }] });
+        let shapes = Shapes::of(&schema).expect("a schema");
+        let told = |message: &[u8]| shapes.walk_one(message, 10);
+        assert_eq!(told(&[4, b'a', b'b']), Ok(()));
+        assert_eq!(told(&[4, b'a']), Err("its value is damaged at byte 1 of 2".into()));
+        assert_eq!(told(&[2, b'a', b'b']), Err("1 bytes are left behind its value".into()));
+        let nulls = json!({ "type": "record", "name": "r", "fields": [{ "name": "a", "type": { "type": "array", "items": "null" } }] });
+        let told = Shapes::of(&nulls).expect("a schema").walk_one(&[0xfe, 0xff, 0xff, 0xff, 0xf, 0], 1000);
+        assert_eq!(told, Err("its value has more than 1000 parts".into()));
+    }
+
+    #[test]
+    fn measures_what_names_stand_for() {
+        let told = |types: Vec<Value>| {
+            let fields: Vec<Value> =
+                types.into_iter().enumerate().map(|(n, kind)| json!({ "name": format!("f{n}"), "type": kind })).collect();
+            Shapes::of(&json!({ "type": "record", "name": "r", "fields": fields })).expect("a schema").measure(1000)
+        };
+        let record = |n: usize, inner: Value| json!({ "type": "record", "name": format!("t{n}"), "fields": inner });
+        // Each holds the one before it twice: 2^30 parts of 30.
+        let twice = |n: usize| match n {
+            0 => record(0, json!([])),
+            n => record(n, json!([{ "name": "a", "type": format!("t{}", n - 1) }, { "name": "b", "type": format!("t{}", n - 1) }])),
+        };
+        assert_eq!(told((0..30).map(twice).collect()), Err("it has more than 1000 parts".into()));
+        let once = |n: usize| match n {
+            0 => record(0, json!([])),
+            n => record(n, json!([{ "name": "a", "type": format!("t{}", n - 1) }])),
+        };
+        assert_eq!(told((0..40).map(once).collect()), Ok(()));
+        assert_eq!(told((0..70).map(once).collect()), Err("its types are nested more than 64 deep".into()));
+        assert_eq!(told(vec![json!(["null", "r"])]), Err("it is recursive: a type is within itself".into()));
     }
 
     #[test]
