@@ -1,5 +1,6 @@
 //! The connector: options checked, sources and sinks made. Nothing is connected to yet.
 
+use crate::avro::{AvroSink, AvroSource};
 use crate::client::{Cluster, OptionError};
 use crate::decoder;
 use crate::message::Maker;
@@ -49,7 +50,7 @@ impl Connector for Kafka {
     }
 
     fn about(&self) -> &'static str {
-        "Topics of Kafka, guarded by Kerberos, SCRAM or TLS or not: JSON, CSV or raw messages, exactly-once by transactions."
+        "Topics of Kafka, guarded by Kerberos, SCRAM or TLS or not: JSON, CSV, Avro or raw messages, exactly-once by transactions."
     }
 
     fn source_options(&self) -> Option<OptionsDoc> {
@@ -62,7 +63,7 @@ impl Connector for Kafka {
 
     async fn source(&self, options: &Options, context: &ConnectorContext) -> Result<Arc<dyn Source>, Problems> {
         let read: SourceOptions = options.read()?;
-        let made = make_source(read, context).map_err(|error| error.at(options))?;
+        let made = make_source(read, context).await.map_err(|error| error.at(options))?;
         Ok(Arc::new(source::Shared(Arc::new(made))))
     }
 
@@ -72,16 +73,17 @@ impl Connector for Kafka {
         csv_only_for_csv(read.csv.as_ref(), read.format).map_err(at)?;
         topic_name(&read.topic).map_err(at)?;
         let schema = schema.columns().clone();
-        Maker::new(&read, &schema).map_err(|(key, message)| options.problem(key, message))?;
+        let avro = AvroSink::new(&read, &context.base).map_err(at)?;
+        Maker::new(&read, &schema, 0).map_err(|(key, message)| options.problem(key, message))?;
         let node = format!("sink `{}`", context.node);
         let cluster = Arc::new(Cluster::new(&read.bootstrap_servers, &read.security, context, node).map_err(at)?);
         let transactions = self.transactions(&cluster, &context.job);
         transactions.add(&read.topic, read.wishes(), read.topic_settings());
-        Ok(Arc::new(sink::Shared(Arc::new(KafkaSink { cluster, options: read, schema, transactions, own: Arc::default() }))))
+        Ok(Arc::new(sink::Shared(Arc::new(KafkaSink { cluster, options: read, avro, schema, transactions, own: Arc::default() }))))
     }
 }
 
-fn make_source(read: SourceOptions, context: &ConnectorContext) -> Result<KafkaSource, OptionError> {
+async fn make_source(read: SourceOptions, context: &ConnectorContext) -> Result<KafkaSource, OptionError> {
     csv_only_for_csv(read.csv.as_ref(), read.format)?;
     topic_name(&read.topic)?;
     if read.start == Start::Committed && read.group.is_none() {
@@ -98,8 +100,9 @@ fn make_source(read: SourceOptions, context: &ConnectorContext) -> Result<KafkaS
             return Err(OptionError(option, format!("`{wrong}` is no partition's number")));
         }
     }
-    let payload = payload_schema(&read)?;
-    payload_decoder(read.format, payload.clone(), &read).map_err(|error| OptionError("schema", error.to_string()))?;
+    let avro = AvroSource::new(&read, &context.base).await?;
+    let payload = payload_schema(&read, avro.as_ref())?;
+    payload_decoder(payload.clone(), &read, avro.as_ref()).map_err(|error| OptionError("schema", error.to_string()))?;
     let schema = with_beside(&payload, &read)?;
     let headers = read.beside.headers.keys().map(|name| CString::new(name.as_str()));
     let headers = headers.collect::<Result<Vec<_>, _>>().map_err(|_| OptionError("beside", "a header's name has no NUL in it".into()))?;
@@ -109,6 +112,7 @@ fn make_source(read: SourceOptions, context: &ConnectorContext) -> Result<KafkaS
         cluster: Arc::new(cluster),
         beside: Arc::new(read.beside.clone()),
         options: read,
+        avro,
         payload,
         schema,
         wanted,
@@ -132,7 +136,10 @@ fn until_offsets(until: Option<&Until>) -> Option<Vec<&String>> {
     }
 }
 
-fn payload_schema(read: &SourceOptions) -> Result<SchemaRef, OptionError> {
+fn payload_schema(read: &SourceOptions, avro: Option<&AvroSource>) -> Result<SchemaRef, OptionError> {
+    if let (None, Some(latest)) = (&read.schema, avro.and_then(|avro| avro.reader.as_ref())) {
+        return Ok(latest.columns().clone());
+    }
     match (&read.schema, read.format) {
         (Some(schema), _) => Ok(Columns::schema(schema)),
         (None, MessageFormat::Raw) => Ok(raw_schema()),
