@@ -129,7 +129,7 @@ fn a_writer_that_lacks_a_column_or_has_another_kind_is_told() {
         told("{ user = 'text', country = 'text not null' }", V1),
         "schema 7: its schema has no field `country`, and the column is `not null`"
     );
-    assert_eq!(told("{ user = 'int64' }", V1), "schema 7: column `user` is text in its schema and int64 in the schema");
+    assert_eq!(told("{ user = 'int64' }", V1), "schema 7: column `user` is text in its schema and int64 in the pipeline");
     assert_eq!(told("{ note = 'text not null' }", V1), "column `note` has no value, and is `not null`");
     let no_column = decoder(&columns("{ other = 'text' }"), known(&[(7, V1)])).decode(&messages(&[framed(7, ANN), framed(7, &[1])]));
     assert_eq!((shown(&no_column), reasons(&no_column)), (vec!["-".to_owned()], vec![(1, "its value is damaged at byte 1 of 1")]));

@@ -4,6 +4,7 @@
 //! Arrow's decoder sees it (how large, how deep, how many parts once names are replaced by what they stand for), a body is walked over
 //! (`avro_walk`): exactly one value, all lengths within it. What the decoder still refuses is found by `salvage`.
 
+use crate::FormatError;
 use crate::avro_container::uuids_as_text;
 use crate::avro_frame::{avro_frame, avro_framed};
 use crate::avro_walk::Shapes;
@@ -110,7 +111,12 @@ fn found_places(found: &SchemaRef, schema: &SchemaRef) -> Result<Vec<usize>, Str
         return Err(format!("its schema has no field `{}`, and the column is `not null`", stygian_core::escape(field.name(), 64)));
     }
     let known = Arc::new(Schema::new(known));
-    places(found, &known).map_err(|error| error.to_string().replace(" in the file and ", " in its schema and "))
+    places(found, &known).map_err(|error| match error {
+        FormatError::Mismatch { column, found, wanted } => {
+            format!("column `{column}` is {found} in its schema and {wanted} in the pipeline")
+        }
+        other => other.to_string(),
+    })
 }
 
 /// Arrow's decoder, with room for so many rows.

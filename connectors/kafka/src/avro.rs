@@ -57,6 +57,7 @@ impl AvroSource {
             OptionError("registry", format!("the columns are to be those of the latest schema of subject `{subject}`: {reason}; {hint}"))
         };
         match asked.await {
+            Ok(Some(Ok(schema))) if schema.columns().fields().is_empty() => Err(why("it has no fields".into())),
             Ok(Some(Ok(schema))) => Ok(schema),
             Ok(Some(Err(reason))) => Err(why(format!("it cannot be used: {reason}"))),
             Ok(None) => Err(why(format!("the registry at {} has no such subject", self.schemas.client.url))),

@@ -72,8 +72,8 @@ pub struct SourceOptions {
     pub format: MessageFormat,
     /// The columns with their types, such as { user = "text not null", at = "timestamp_utc" }. For raw, which has one column of text or binary, it
     /// is { line = "text not null" } unless said. For avro, those of the fields that are wanted, by name; a field that a message's schema lacks is null.
-    /// Unless said, they are all fields of the latest schema of `subject` when the job is started, whose defaults stand in for what a message's
-    /// schema lacks.
+    /// Unless said, they are all fields of the latest schema of `subject` whenever the job is started, whose defaults stand in for what a message's
+    /// schema lacks: name the columns where a job should stay what it is as schemas come and go.
     pub schema: Option<Columns>,
     /// Where the schemas of messages are; only with format = "avro".
     pub registry: Option<Registry>,

@@ -1,6 +1,7 @@
 //! Avro messages and a real schema registry. Bodies were made by fastavro 1.13 (Python), frames are made here; schemas are registered by curl.
 
 use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -217,6 +218,36 @@ fn a_registry_that_is_away_is_told_and_waited_for() {
     );
     let named = reading(&rig, &topic, &format!("{columns}until = 'latest'\n")).replace(&url(&rig), "http://127.0.0.1:1");
     assert_eq!(ask(folder.path(), &named, &["check", "pipeline.toml"]).status, Some(0));
+}
+
+#[test]
+fn a_registry_inside_tls_is_known_by_its_authority() {
+    let (rig, folder) = (rig(), tempfile::tempdir().expect("a folder"));
+    // OpenSSL's own server gives out files.
+    let versions = folder.path().join("subjects/t-tls-value/versions");
+    std::fs::create_dir_all(&versions).expect("made");
+    std::fs::write(versions.join("latest"), json!({ "schema": V1, "id": 1, "version": 1 }).to_string()).expect("written");
+    let (certificate, key) = rig.cluster.certificate("pipeline");
+    let mut openssl = Command::new("openssl");
+    openssl.args(["s_server", "-accept", "127.0.0.1:0", "-WWW", "-cert"]).arg(certificate).arg("-key").arg(key);
+    let mut server = openssl.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("openssl");
+    let told = BufReader::new(server.stdout.take().expect("piped"));
+    let _server = Guard::of(server);
+    let port =
+        told.lines().map_while(Result::ok).find_map(|line| line.strip_prefix("ACCEPT 127.0.0.1:").map(str::to_owned)).expect("a port");
+    let at = format!("https://localhost:{port}");
+    let pipeline = |ca: &str| {
+        let own = format!("url = '{}'", url(&rig));
+        reading(&rig, "t-tls", "until = 'latest'\n").replace(&own, &format!("url = '{at}'{ca}"))
+    };
+    let ca = |path: &Path| format!(", ca = '{}'", path.display());
+    let ended = ask(folder.path(), &pipeline(&ca(&rig.cluster.ca())), &["check", "pipeline.toml"]);
+    assert_eq!(ended.status, Some(0), "{}", ended.err);
+    for other in [ca(&rig.cluster.other_ca()), String::new()] {
+        let told = refused(folder.path(), &pipeline(&other), &["check", "pipeline.toml"]);
+        let words = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("certificate verify failed") && words.contains("look at `ca`"), "{told}");
+    }
 }
 
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
