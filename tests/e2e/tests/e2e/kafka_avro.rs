@@ -267,8 +267,12 @@ fn a_doctor_asks_the_registry() {
     let told = doctor(&pipeline);
     let line = format!("ok       source events: schema registry at {}: it answers; there is no subject `{topic}-value` yet", url(&rig));
     assert!(told.status == Some(0) && told.out.contains(&line), "{}\n{}", told.out, told.err);
-    let id = register(&rig, &format!("{topic}-value"), V1);
-    let line = format!("it answers; the latest of subject `{topic}-value` is version 1, schema {id}\n");
+    // Ids count over all subjects, versions in each.
+    register(&rig, "other", &V1.replace("note", "other"));
+    register(&rig, &format!("{topic}-value"), V1);
+    let id = register(&rig, &format!("{topic}-value"), V2);
+    assert_ne!(id, 2);
+    let line = format!("it answers; the latest of subject `{topic}-value` is version 2, schema {id}\n");
     let told = doctor(&pipeline);
     assert!(told.status == Some(0) && told.out.contains(&line), "{}\n{}", told.out, told.err);
     let told = doctor(&pipeline.replace(&url(&rig), "http://127.0.0.1:1"));
