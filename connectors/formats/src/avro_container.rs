@@ -4,7 +4,8 @@
 //! file's marker or is an error: a file that was cut short or damaged is never passed over. See "Object container files" of the Avro
 //! specification.
 
-use crate::avro_walk::{Shapes, number};
+use crate::avro_shapes::Shapes;
+use crate::avro_walk::number;
 use crate::{FormatError, RangeReader};
 use arrow_avro::compression::{CODEC_METADATA_KEY, CompressionCodec};
 use arrow_avro::errors::AvroError;

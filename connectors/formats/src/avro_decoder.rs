@@ -1,6 +1,6 @@
 //! Avro messages into columns: each message names the schema it was written by in its frame (`avro_frame`).
 //!
-//! A poll is sorted by schema, each schema's messages are decoded at once (`avro_message`), and the rows are put back in order. Decoders of the
+//! A poll is sorted by schema, each schema's messages are checked and decoded at once (`avro_message`), and the rows are put back in order. Decoders of the
 //! schemas seen are kept. Where schemas come from is left to the connector ([`WriterSchemas`]), which has them before messages are handed on:
 //! nothing is waited for here.
 
@@ -69,11 +69,30 @@ impl AvroDecoder {
         }
     }
 
-    fn decode_group(&mut self, id: u32, messages: &Messages) -> Decoded {
-        match self.keep(id) {
-            Ok(decoder) => decoder.decode(messages),
-            Err(reason) => all_bad(&self.schema, messages, &reason),
-        }
+    /// Decodes messages of one id. `places`: where they are in the poll; those that are bad go to `bad`, and those of the rows are left.
+    fn decode_group(&mut self, id: u32, messages: &Messages, places: &mut Vec<usize>, bad: &mut Vec<BadRow>) -> RecordBatch {
+        let decoder = match self.keep(id) {
+            Ok(decoder) => decoder,
+            Err(reason) => {
+                bad.extend(places.drain(..).map(|message| BadRow { message, reason: reason.clone() }));
+                return RecordBatch::new_empty(self.schema.clone());
+            }
+        };
+        places.retain(|message| {
+            let bytes = &messages.buffer[messages.ranges[*message].clone()];
+            let checked = avro_framed(bytes).and_then(|(_, value)| decoder.feed().check(bytes, value));
+            bad.extend(checked.as_ref().err().map(|reason| BadRow { message: *message, reason: reason.clone() }));
+            checked.is_ok()
+        });
+        let mut decoded = match places.len() == messages.len() {
+            true => decoder.decode(messages),
+            false => decoder.decode(&picked(messages, places)),
+        };
+        decoded.bad.iter_mut().for_each(|refused| refused.message = places[refused.message]);
+        let mut refused = decoded.bad.iter().map(|refused| refused.message).peekable();
+        places.retain(|message| refused.next_if_eq(message).is_none());
+        bad.extend(decoded.bad);
+        decoded.rows
     }
 }
 
@@ -112,38 +131,31 @@ impl Decoder for AvroDecoder {
     }
 
     fn decode(&mut self, messages: &Messages) -> Decoded {
-        let (groups, mut bad) = groups(messages);
-        if let [only] = groups.as_slice()
-            && bad.is_empty()
-        {
-            return self.decode_group(only.id, messages);
+        let (mut groups, mut bad) = groups(messages);
+        let mut batches = Vec::new();
+        for Group { id, messages: places } in &mut groups {
+            batches.push(self.decode_group(*id, messages, places, &mut bad));
         }
-        // Where each row of each group comes from.
-        let (mut batches, mut rows) = (Vec::new(), Vec::new());
-        for (group, Group { id, messages: places }) in groups.iter().enumerate() {
-            let mut decoded = self.decode_group(*id, &picked(messages, places));
-            let mut refused = decoded.bad.iter().map(|bad| bad.message).peekable();
-            let is_good = |at: &usize| refused.next_if_eq(at).is_none();
-            let good: Vec<usize> = (0..places.len()).filter(is_good).collect();
-            rows.extend(good.iter().enumerate().map(|(row, at)| (places[*at], (group, row))));
-            decoded.bad.iter_mut().for_each(|bad| bad.message = places[bad.message]);
-            bad.extend(decoded.bad);
-            batches.push(decoded.rows);
-        }
-        rows.sort_unstable_by_key(|(message, _)| *message);
         bad.sort_by_key(|bad| bad.message);
-        let places: Vec<(usize, usize)> = rows.into_iter().map(|(_, place)| place).collect();
-        match in_order(&self.schema, &batches, &places) {
+        match in_order(&self.schema, &groups, &batches) {
             Ok(rows) => Decoded { rows, bad },
             Err(reason) => all_bad(&self.schema, messages, &reason),
         }
     }
 }
 
-fn in_order(schema: &SchemaRef, batches: &[RecordBatch], places: &[(usize, usize)]) -> Result<RecordBatch, String> {
+/// The rows of all groups, whose messages are those of their rows.
+fn in_order(schema: &SchemaRef, groups: &[Group], batches: &[RecordBatch]) -> Result<RecordBatch, String> {
     match batches {
-        [] => Ok(RecordBatch::new_empty(schema.clone())),
-        [only] => Ok(only.clone()),
-        several => interleave_record_batch(&several.iter().collect::<Vec<_>>(), places).map_err(|e| e.to_string()),
+        [] => return Ok(RecordBatch::new_empty(schema.clone())),
+        [only] => return Ok(only.clone()),
+        _ => {}
     }
+    let of_group = |(group, Group { messages, .. }): (usize, &Group)| {
+        messages.iter().enumerate().map(move |(row, message)| (*message, (group, row))).collect::<Vec<_>>()
+    };
+    let mut places: Vec<(usize, (usize, usize))> = groups.iter().enumerate().flat_map(of_group).collect();
+    places.sort_unstable_by_key(|(message, _)| *message);
+    let places: Vec<(usize, usize)> = places.into_iter().map(|(_, place)| place).collect();
+    interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &places).map_err(|e| e.to_string())
 }

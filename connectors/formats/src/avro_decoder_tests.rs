@@ -210,7 +210,7 @@ fn names_that_avro_cannot_hold_are_told() {
     assert_eq!(told("{ a = 'text' }", "shop.Row"), "");
 }
 
-const NESTED: &str = r#"{"type":"record","name":"N","fields":[{"name":"any","type":["null","int","string",{"type":"record","name":"I","fields":[{"name":"x","type":["null","double"]},{"name":"nothing","type":"null"}]}]},{"name":"maps","type":{"type":"map","values":{"type":"array","items":["null","I"]}}},{"name":"nulls","type":{"type":"array","items":"null"}},{"name":"dec","type":{"type":"fixed","name":"D","size":5,"logicalType":"decimal","precision":9,"scale":1}},{"name":"dur","type":{"type":"fixed","name":"U","size":12,"logicalType":"duration"}},{"name":"kind","type":{"type":"enum","name":"K","symbols":["A","B","C"]}},{"name":"time","type":{"type":"int","logicalType":"time-millis"}},{"name":"list","type":{"type":"array","items":{"type":"map","values":"K"}}}]}"#;
+const NESTED: &str = r#"{"type":"record","name":"N","fields":[{"name":"any","type":["null","int","string",{"type":"record","name":"I","fields":[{"name":"x","type":["null","double"]}]}]},{"name":"maps","type":{"type":"map","values":{"type":"array","items":["null","I"]}}},{"name":"dec","type":{"type":"fixed","name":"D","size":5,"logicalType":"decimal","precision":9,"scale":1}},{"name":"dur","type":{"type":"fixed","name":"U","size":12,"logicalType":"duration"}},{"name":"kind","type":{"type":"enum","name":"K","symbols":["A","B","C"]}},{"name":"time","type":{"type":"int","logicalType":"time-millis"}},{"name":"list","type":{"type":"array","items":{"type":"map","values":"K"}}}]}"#;
 
 /// Messages that are good, damaged or garbage.
 fn hostile() -> impl Strategy<Value = Vec<u8>> {
@@ -225,6 +225,9 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![3 => good, 2 => damaged, 1 => cut, 2 => body, 1 => prop::collection::vec(any::<u8>(), 0..20)]
 }
 
+/// By `NESTED`: a record in a union, a map of lists with nulls and records, -7.5, a duration, C, 01:02:03, a list of maps.
+const WHOLE: &[u8] = b"\x06\x02\x00\x00\x00\x00\x00\x00\xf8\x3f\x02\x02\x6b\x04\x00\x02\x00\x00\x00\xff\xff\xff\xff\xb5\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x04\xf0\xbb\xc6\x03\x04\x02\x02\x61\x02\x00\x00\x00";
+
 /// Bytes as values of `NESTED` are made of: small numbers, which are lengths and branches.
 fn small() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(prop_oneof![6 => 0_u8..8, 1 => any::<u8>()], 0..90)
@@ -234,14 +237,20 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn values_within_values_are_rows_or_bad_ones(bodies in prop::collection::vec(small(), 1..40)) {
+    fn values_within_values_are_rows_or_bad_ones(bodies in prop::collection::vec(small(), 1..40), at in any::<prop::sample::Index>()) {
         let nested = Arc::new(WriterSchema::read(NESTED).expect("a schema"));
-        let all: Vec<Vec<u8>> = bodies.iter().map(|body| framed(1, body)).collect();
+        let good = at.index(bodies.len());
+        let body = |(at, body): (usize, &Vec<u8>)| framed(1, if at == good { WHOLE } else { body });
+        let all: Vec<Vec<u8>> = bodies.iter().enumerate().map(body).collect();
         let some = columns("{ dec = 'decimal(9, 1)', kind = 'text', absent = 'int8' }");
         for (schema, reader) in [(nested.columns().clone(), Some(nested.clone())), (some, None)] {
             let decoded = AvroDecoder::new(schema, reader, known(&[(1, NESTED)]), 1 << 20).decode(&messages(&all));
             prop_assert_eq!(decoded.rows.num_rows() + decoded.bad.len(), all.len());
             prop_assert!(decoded.bad.windows(2).all(|pair| pair[0].message < pair[1].message));
+            let before = decoded.bad.iter().filter(|bad| bad.message < good).count();
+            prop_assert!(decoded.bad.iter().all(|bad| bad.message != good), "{:?}", decoded.bad);
+            let shown = |name| array_value_to_string(decoded.rows.column_by_name(name).expect("a column"), good - before).expect("shown");
+            prop_assert_eq!([shown("dec"), shown("kind")], ["-7.5", "C"]);
         }
     }
 

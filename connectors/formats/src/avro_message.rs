@@ -2,14 +2,15 @@
 //!
 //! Schemas come from a registry that anybody may write to, bodies from anybody who may write to the topic. A schema is measured before
 //! Arrow's decoder sees it (how large, how deep, how many parts once names are replaced by what they stand for), a body is walked over
-//! (`avro_walk`): exactly one value, all lengths within it. What the decoder still refuses is found by `salvage`.
+//! (`avro_walk`): exactly one value, all lengths within it. What the decoder still refuses (a text that is none, a number that does not fit its
+//! column) is found by `salvage`.
 
 use crate::FormatError;
 use crate::avro_container::uuids_as_text;
 use crate::avro_frame::{avro_frame, avro_framed};
-use crate::avro_walk::Shapes;
+use crate::avro_shapes::Shapes;
 use crate::plain::{places, plain_schema};
-use crate::poll_decoder::Feed;
+use crate::poll_decoder::{Feed, too_long};
 use arrow_array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow_avro::errors::AvroError;
 use arrow_avro::reader::{Decoder as ArrowDecoder, ReaderBuilder};
@@ -70,7 +71,7 @@ enum Resolved {
     Against(String),
 }
 
-/// Decodes messages of one writer's schema.
+/// Decodes messages of one writer's schema, which were checked.
 #[derive(Debug)]
 pub(crate) struct MessageFeed {
     id: u32,
@@ -101,6 +102,17 @@ impl MessageFeed {
         let feed = Self { id, writer, schema, resolved, max_row_bytes };
         feed.fresh(1)?;
         Ok(feed)
+    }
+
+    /// Walks over a message's value: what is damaged never comes to the decoder, which would have to be made anew after it.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub(crate) fn check(&self, message: &[u8], value: &[u8]) -> Result<(), String> {
+        if message.len() > self.max_row_bytes {
+            return Err(too_long(self.max_row_bytes));
+        }
+        self.writer.shapes.walk_one(value, value.len() as u64 + SPARE_VALUES)
     }
 }
 
@@ -158,7 +170,6 @@ impl Feed for MessageFeed {
 
     fn feed(&self, decoder: &mut Fed, rows: usize, message: &[u8]) -> Result<(), String> {
         let (_, body) = avro_framed(message)?;
-        self.writer.shapes.walk_one(body, body.len() as u64 + SPARE_VALUES)?;
         if let Some(arrow) = &mut decoder.arrow {
             let room = arrow.capacity();
             let read = arrow.decode(message).map_err(|e| avro_told(&e))?;

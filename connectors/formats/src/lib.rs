@@ -14,6 +14,7 @@ mod avro_encoder;
 mod avro_frame;
 mod avro_message;
 mod avro_reader;
+mod avro_shapes;
 #[cfg(test)]
 mod avro_tests;
 mod avro_walk;

@@ -5,8 +5,9 @@ use crate::client::{Cluster, OptionError};
 use crate::decoder;
 use crate::message::Maker;
 use crate::options::{MessageFormat, SinkOptions, SourceOptions};
+use crate::payload::{payload_decoder, payload_schema};
 use crate::queue::Wanted;
-use crate::source::{self, KafkaSource, payload_decoder};
+use crate::source::{self, KafkaSource};
 use crate::start::{Start, Until, millis};
 use crate::transactions::Transactions;
 use crate::{sink, sink::KafkaSink};
@@ -16,7 +17,7 @@ use std::ffi::CString;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use stygian_api::{Connector, ConnectorContext, Options, OptionsDoc, Problem, Problems, Sink, Source};
 use stygian_core::StreamSchema;
-use stygian_formats::{Columns, CsvOptions, raw_schema};
+use stygian_formats::CsvOptions;
 
 /// The connector `kafka`, for one start of a job: its sinks on one cluster share their transactions.
 #[derive(Default)]
@@ -133,17 +134,6 @@ fn until_offsets(until: Option<&Until>) -> Option<Vec<&String>> {
     match until {
         Some(Until::Offsets(offsets)) => Some(offsets.keys().collect()),
         _ => None,
-    }
-}
-
-fn payload_schema(read: &SourceOptions, avro: Option<&AvroSource>) -> Result<SchemaRef, OptionError> {
-    if let (None, Some(latest)) = (&read.schema, avro.and_then(|avro| avro.reader.as_ref())) {
-        return Ok(latest.columns().clone());
-    }
-    match (&read.schema, read.format) {
-        (Some(schema), _) => Ok(Columns::schema(schema)),
-        (None, MessageFormat::Raw) => Ok(raw_schema()),
-        (None, _) => Err(OptionError("format", "json and csv need a `schema`, such as schema = { user = \"text not null\" }".into())),
     }
 }
 

@@ -18,6 +18,7 @@ mod learning;
 mod message;
 mod options;
 mod parcel;
+mod payload;
 mod probes;
 mod producer;
 mod queue;

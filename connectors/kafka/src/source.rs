@@ -6,7 +6,8 @@ use crate::decoder::WithBeside;
 use crate::error::Tried;
 use crate::events::{Events, Watch};
 use crate::learning::Learning;
-use crate::options::{Beside, MessageFormat, SourceOptions};
+use crate::options::{Beside, SourceOptions};
+use crate::payload::payload_decoder;
 use crate::queue::{PartitionQueue, Wanted};
 use crate::reader::PartitionReader;
 use crate::start::{Asking, Span};
@@ -21,7 +22,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use stygian_api::{ConnectorError, Decoder, Probe, Source, Split, SplitProgress, SplitReader};
 use stygian_core::{Offset, SplitId};
-use stygian_formats::{AvroDecoder, CsvDecoder, CsvOptions, JsonDecoder, RawDecoder};
 
 /// A topic that is read.
 pub(crate) struct KafkaSource {
@@ -281,25 +281,4 @@ impl Source for Shared {
         let payloads = payload_decoder(source.payload.clone(), &source.options, source.avro.as_ref()).ok()?;
         if source.wanted.any { Some(Box::new(WithBeside::new(payloads, &source.beside))) } else { Some(payloads) }
     }
-}
-
-/// The decoder of payloads.
-pub(crate) fn payload_decoder(
-    schema: SchemaRef,
-    options: &SourceOptions,
-    avro: Option<&AvroSource>,
-) -> Result<Box<dyn Decoder>, stygian_formats::FormatError> {
-    let most = options.max_row_bytes.as_usize();
-    if let Some(avro) = avro {
-        return Ok(Box::new(AvroDecoder::new(schema, avro.reader.clone(), avro.schemas.clone(), most)));
-    }
-    Ok(match options.format {
-        MessageFormat::Json => Box::new(JsonDecoder::new(schema, most)?),
-        MessageFormat::Csv => {
-            let csv = CsvOptions { header: false, ..options.csv.clone().unwrap_or_default() };
-            Box::new(CsvDecoder::new(schema, &csv, None, most)?)
-        }
-        // Avro's was made above: there is none without its registry.
-        MessageFormat::Raw | MessageFormat::Avro => Box::new(RawDecoder::new(schema, most)?),
-    })
 }

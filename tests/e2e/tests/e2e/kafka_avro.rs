@@ -169,7 +169,9 @@ fn rows_are_written_as_others_write_them_by_a_schema_that_is_registered() {
     let read = rig.cluster.kcat_read_bytes(&to).expect("read");
     let expected = [(Some(b"ann".to_vec()), Some(framed(id, full))), (Some(Vec::new()), Some(framed(id, &[0; 10])))];
     assert_eq!(read, expected);
-    well(folder.path(), &format!("{pipeline}register = false\n"));
+    // Now by transactions.
+    let checkpoints = "[checkpoint]\nfolder = 'checkpoints'\ninterval = '100ms'\n";
+    well(folder.path(), &format!("{pipeline}register = false\n{checkpoints}"));
     assert_eq!(rig.cluster.kcat_read_bytes(&to).expect("read").len(), 4);
 
     curl(&rig, "PUT", &format!("/config/{to}-value"), Some(&json!({ "compatibility": "BACKWARD" })));
@@ -256,6 +258,31 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "{what} does not come");
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+#[test]
+fn a_job_is_started_again_until_the_registry_is_there() {
+    let (rig, folder) = (rig(), tempfile::tempdir().expect("a folder"));
+    let (from, to) = (rig.topic("plain", 1).expect("made"), rig.topic("later", 1).expect("made"));
+    write(&rig, &from, &[b"{\"user\":\"ann\"}".to_vec()]);
+    let checkpoints = "[checkpoint]\nfolder = 'checkpoints'\ninterval = '100ms'\n";
+    let pipeline = format!("{}{checkpoints}", writing(&rig, &from, &to, "{ user = 'text not null' }", ""));
+    std::fs::write(folder.path().join("pipeline.toml"), &pipeline).expect("written");
+    rig.cluster.kill(Server::Registry).expect("killed");
+    let mut command = Program::find().expect("built").command(folder.path(), &["run", "pipeline.toml", "--quiet"]);
+    let child =
+        command.stdout(Stdio::null()).stderr(std::fs::File::create(folder.path().join("err")).expect("made")).spawn().expect("runs");
+    let mut job = Guard::of(child);
+    let err = || std::fs::read_to_string(folder.path().join("err")).expect("read");
+    until("a start after the first", || err().contains("it is started again"));
+    let reason = format!("could not ask the schema registry at {} to register a schema in subject `{to}-value`", url(&rig));
+    assert!(err().contains(&reason), "{}", err());
+    rig.cluster.start_server(Server::Registry).expect("started");
+    until("its end", || job.status().expect("asked").is_some());
+    assert!(job.status().expect("asked").is_some_and(|status| status.success()), "{}", err());
+    let id = curl(&rig, "GET", &format!("/subjects/{to}-value/versions/latest"), None)["id"].as_u64().expect("an id");
+    let expected = framed(u32::try_from(id).expect("an id"), b"\x06ann");
+    assert_eq!(rig.cluster.kcat_read_bytes(&to).expect("read"), [(None, Some(expected))]);
 }
 
 #[test]
