@@ -4,7 +4,8 @@
 //! file's marker or is an error: a file that was cut short or damaged is never passed over. See "Object container files" of the Avro
 //! specification.
 
-use crate::avro_walk::{Shapes, number};
+use crate::avro_shapes::Shapes;
+use crate::avro_walk::number;
 use crate::{FormatError, RangeReader};
 use arrow_avro::compression::{CODEC_METADATA_KEY, CompressionCodec};
 use arrow_avro::errors::AvroError;
@@ -137,7 +138,7 @@ async fn read_info(reader: &mut dyn RangeReader, limits: &AvroLimits) -> Result<
 }
 
 /// A column of UUIDs is one of text for everybody here; the decoder would make 16 bytes of each.
-fn uuids_as_text(schema: &mut Value) {
+pub(crate) fn uuids_as_text(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
             if object.get("logicalType").and_then(Value::as_str) == Some("uuid")

@@ -5,47 +5,9 @@
 //! can claim quintillions) stay within a budget. Values themselves are the decoder's to judge. See "Binary encoding" of the Avro
 //! specification.
 
-use serde_json::Value;
-use std::collections::HashMap;
-
-/// Types and values may be nested this deep.
-const DEPTH: usize = 64;
-
-/// What a schema says about lengths: types that refer to each other by their place in a list.
-#[derive(Debug)]
-pub(crate) struct Shapes {
-    all: Vec<Shape>,
-    root: usize,
-}
-
-#[derive(Clone, Debug)]
-enum Shape {
-    /// So many bytes.
-    Fixed(u64),
-    /// A number of variable length.
-    Varint,
-    /// A length, then bytes.
-    Bytes,
-    Record(Vec<usize>),
-    /// Blocks of items.
-    Array(usize),
-    /// Blocks of a key and a value.
-    Map(usize),
-    /// The number of a branch, then its value.
-    Union(Vec<usize>),
-}
+use crate::avro_shapes::{DEPTH, Shape, Shapes};
 
 impl Shapes {
-    /// Reads a schema. `Err`: what is wrong with it.
-    pub(crate) fn of(schema: &Value) -> Result<Self, String> {
-        let mut building = Building { all: Vec::new(), named: HashMap::new() };
-        let root = building.shape(schema, None, 0)?;
-        match building.all.get(root) {
-            Some(Shape::Record(_)) => Ok(Self { all: building.all, root }),
-            _ => Err("its rows are no records".into()),
-        }
-    }
-
     /// Walks over `rows` rows, which must be all of `block`. `budget`: how many values there may be.
     pub(crate) fn walk(&self, block: &[u8], rows: u64, budget: u64) -> Result<(), String> {
         let mut walk = Walk { shapes: self, bytes: block, budget };
@@ -57,91 +19,18 @@ impl Shapes {
         }
         if walk.bytes.is_empty() { Ok(()) } else { Err(format!("{} bytes are left behind its {rows} rows", walk.bytes.len())) }
     }
-}
 
-struct Building {
-    all: Vec<Shape>,
-    /// By full name.
-    named: HashMap<String, usize>,
-}
-
-impl Building {
-    fn add(&mut self, shape: Shape) -> usize {
-        self.all.push(shape);
-        self.all.len() - 1
-    }
-
-    fn shape(&mut self, schema: &Value, namespace: Option<&str>, depth: usize) -> Result<usize, String> {
-        if depth > DEPTH {
-            return Err(format!("its schema is nested more than {DEPTH} deep"));
+    /// Walks over a message, which must be one value. `budget`: how many values there may be within it.
+    pub(crate) fn walk_one(&self, message: &[u8], budget: u64) -> Result<(), String> {
+        let mut walk = Walk { shapes: self, bytes: message, budget };
+        let walked = walk.value(self.root, 0);
+        let at = message.len() - walk.bytes.len();
+        match walked {
+            None if walk.budget == 0 => Err(format!("its value has more than {budget} parts")),
+            None => Err(format!("its value is damaged at byte {at} of {}", message.len())),
+            Some(()) if at < message.len() => Err(format!("{} bytes are left behind its value", message.len() - at)),
+            Some(()) => Ok(()),
         }
-        match schema {
-            Value::String(name) => self.by_name(name, namespace),
-            Value::Array(branches) => {
-                let branches = branches.iter().map(|branch| self.shape(branch, namespace, depth + 1)).collect::<Result<_, _>>()?;
-                Ok(self.add(Shape::Union(branches)))
-            }
-            Value::Object(object) => match object.get("type") {
-                Some(Value::String(kind)) => self.complex(kind, schema, namespace, depth),
-                Some(inner) => self.shape(inner, namespace, depth + 1),
-                None => Err("a type of its schema has no `type`".into()),
-            },
-            _ => Err("a type of its schema is neither name, list nor object".into()),
-        }
-    }
-
-    fn by_name(&mut self, name: &str, namespace: Option<&str>) -> Result<usize, String> {
-        let shape = match name {
-            "null" => Shape::Fixed(0),
-            "boolean" => Shape::Fixed(1),
-            "int" | "long" => Shape::Varint,
-            "float" => Shape::Fixed(4),
-            "double" => Shape::Fixed(8),
-            "bytes" | "string" => Shape::Bytes,
-            other => {
-                let found = self.named.get(&full_name(other, namespace)).or_else(|| self.named.get(other));
-                return found.copied().ok_or_else(|| format!("its schema has no type `{}`", stygian_core::escape(other, 100)));
-            }
-        };
-        Ok(self.add(shape))
-    }
-
-    fn complex(&mut self, kind: &str, schema: &Value, namespace: Option<&str>, depth: usize) -> Result<usize, String> {
-        let part = |key: &str| schema.get(key).ok_or_else(|| format!("a type of its schema has no `{key}`"));
-        let shape = match kind {
-            "array" => Shape::Array(self.shape(part("items")?, namespace, depth + 1)?),
-            "map" => Shape::Map(self.shape(part("values")?, namespace, depth + 1)?),
-            "enum" | "fixed" | "record" | "error" => {
-                let name = schema.get("name").and_then(Value::as_str).ok_or("a named type of its schema has no name")?;
-                let namespace = schema.get("namespace").and_then(Value::as_str).or(namespace);
-                let full = full_name(name, namespace);
-                // Known before its fields are, for it may occur in them.
-                let at = self.add(Shape::Varint);
-                self.named.insert(full.clone(), at);
-                let namespace = full.rsplit_once('.').map(|(namespace, _)| namespace);
-                self.all[at] = match kind {
-                    "enum" => Shape::Varint,
-                    "fixed" => Shape::Fixed(part("size")?.as_u64().ok_or("a fixed type of its schema has no size")?),
-                    _ => Shape::Record(self.fields(part("fields")?, namespace, depth)?),
-                };
-                return Ok(at);
-            }
-            plain => return self.by_name(plain, namespace),
-        };
-        Ok(self.add(shape))
-    }
-
-    fn fields(&mut self, fields: &Value, namespace: Option<&str>, depth: usize) -> Result<Vec<usize>, String> {
-        let fields = fields.as_array().ok_or("the fields of a record of its schema are no list")?;
-        let shape = |field: &Value| self.shape(field.get("type").ok_or("a field of its schema has no type")?, namespace, depth + 1);
-        fields.iter().map(shape).collect()
-    }
-}
-
-fn full_name(name: &str, namespace: Option<&str>) -> String {
-    match namespace {
-        Some(namespace) if !name.contains('.') && !namespace.is_empty() => format!("{namespace}.{name}"),
-        _ => name.to_owned(),
     }
 }
 
@@ -226,7 +115,7 @@ pub(crate) fn number(bytes: &[u8]) -> Option<(i64, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn walk(fields: &Value, block: &[u8], rows: u64) -> Result<(), String> {
         let schema = json!({ "type": "record", "name": "r", "namespace": "n", "fields": fields });
@@ -266,12 +155,16 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong_with_a_schema() {
-        let told = |schema: Value| Shapes::of(&schema).expect_err("wrong");
-        assert_eq!(told(json!("int")), "its rows are no records");
-        assert_eq!(told(json!({ "type": "record", "name": "r", "fields": [{ "name": "a", "type": "x" }] })), "its schema has no type `x`");
-        let deep = (0..100).fold(json!("int"), |inner, _| json!({ "type": "array", "items": inner }));
-        assert_eq!(told(deep), "its schema is nested more than 64 deep");
+    fn walks_over_one_message() {
+        let schema = json!({ "type": "record", "name": "r", "fields": [{ "name": "a", "type": "string" }] });
+        let shapes = Shapes::of(&schema).expect("a schema");
+        let told = |message: &[u8]| shapes.walk_one(message, 10);
+        assert_eq!(told(&[4, b'a', b'b']), Ok(()));
+        assert_eq!(told(&[4, b'a']), Err("its value is damaged at byte 1 of 2".into()));
+        assert_eq!(told(&[2, b'a', b'b']), Err("1 bytes are left behind its value".into()));
+        let nulls = json!({ "type": "record", "name": "r", "fields": [{ "name": "a", "type": { "type": "array", "items": "null" } }] });
+        let told = Shapes::of(&nulls).expect("a schema").walk_one(&[0xfe, 0xff, 0xff, 0xff, 0xf, 0], 1000);
+        assert_eq!(told, Err("its value has more than 1000 parts".into()));
     }
 
     #[test]

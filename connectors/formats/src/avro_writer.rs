@@ -132,7 +132,7 @@ impl<W: Write> Write for Counted<W> {
 }
 
 /// The schema as it is written.
-fn as_written(schema: &SchemaRef) -> Result<SchemaRef, FormatError> {
+pub(crate) fn as_written(schema: &SchemaRef) -> Result<SchemaRef, FormatError> {
     let field = |field: &Arc<Field>| {
         let name = field.name();
         if !is_avro_name(name) {
@@ -148,7 +148,7 @@ fn as_written(schema: &SchemaRef) -> Result<SchemaRef, FormatError> {
 }
 
 /// `[A-Za-z_][A-Za-z0-9_]*`.
-fn is_avro_name(name: &str) -> bool {
+pub(crate) fn is_avro_name(name: &str) -> bool {
     !name.starts_with(|first: char| first.is_ascii_digit())
         && !name.is_empty()
         && name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_')

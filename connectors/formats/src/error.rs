@@ -31,6 +31,9 @@ pub enum FormatError {
         /// The column.
         column: String,
     },
+    /// An Avro record has a name that cannot be.
+    #[error("`{0}` is no name for an Avro record: letters, digits and `_`, no digit first, dots between the parts of a namespace")]
+    RecordName(String),
     /// The format holds one column.
     #[error("{format} holds one column of text or binary, and there are {found}")]
     OneColumn {

@@ -7,7 +7,14 @@
 //! every size a stranger chooses is checked before memory is taken for it. Where bytes come from is left to the connectors.
 
 mod avro_container;
+mod avro_decoder;
+#[cfg(test)]
+mod avro_decoder_tests;
+mod avro_encoder;
+mod avro_frame;
+mod avro_message;
 mod avro_reader;
+mod avro_shapes;
 #[cfg(test)]
 mod avro_tests;
 mod avro_walk;
@@ -38,6 +45,10 @@ mod salvage;
 mod splitter;
 
 pub use avro_container::AvroLimits;
+pub use avro_decoder::{AvroDecoder, WriterSchemas};
+pub use avro_encoder::AvroEncoder;
+pub use avro_frame::{avro_frame, avro_framed};
+pub use avro_message::{MAX_SCHEMA_BYTES, WriterSchema};
 pub use avro_reader::{AvroReader, avro_schema};
 pub use avro_writer::{AvroCodec, AvroWriter};
 pub use columns::Columns;

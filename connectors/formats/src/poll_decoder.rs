@@ -88,6 +88,11 @@ impl<F: Feed> PollDecoder<F> {
         Self { feed, kept: None, room: FIRST_ROOM }
     }
 
+    /// What it is fed by.
+    pub(crate) fn feed(&self) -> &F {
+        &self.feed
+    }
+
     fn decode_all(&mut self, messages: &Messages) -> Result<RecordBatch, Fault> {
         if messages.len() > self.room {
             self.room = messages.len().next_power_of_two();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use stygian_api::{ConnectorContext, Options, Problem};
 
 /// How long a question to the cluster may take: metadata, offsets, the start of transactions.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one try of it may take.
 const ONE_TRY: Duration = Duration::from_secs(3);
 

@@ -1,11 +1,13 @@
 //! The connector: options checked, sources and sinks made. Nothing is connected to yet.
 
+use crate::avro::{AvroSink, AvroSource};
 use crate::client::{Cluster, OptionError};
 use crate::decoder;
 use crate::message::Maker;
 use crate::options::{MessageFormat, SinkOptions, SourceOptions};
+use crate::payload::{payload_decoder, payload_schema};
 use crate::queue::Wanted;
-use crate::source::{self, KafkaSource, payload_decoder};
+use crate::source::{self, KafkaSource};
 use crate::start::{Start, Until, millis};
 use crate::transactions::Transactions;
 use crate::{sink, sink::KafkaSink};
@@ -15,7 +17,7 @@ use std::ffi::CString;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use stygian_api::{Connector, ConnectorContext, Options, OptionsDoc, Problem, Problems, Sink, Source};
 use stygian_core::StreamSchema;
-use stygian_formats::{Columns, CsvOptions, raw_schema};
+use stygian_formats::CsvOptions;
 
 /// The connector `kafka`, for one start of a job: its sinks on one cluster share their transactions.
 #[derive(Default)]
@@ -49,7 +51,7 @@ impl Connector for Kafka {
     }
 
     fn about(&self) -> &'static str {
-        "Topics of Kafka, guarded by Kerberos, SCRAM or TLS or not: JSON, CSV or raw messages, exactly-once by transactions."
+        "Topics of Kafka, guarded by Kerberos, SCRAM or TLS or not: JSON, CSV, Avro or raw messages, exactly-once by transactions."
     }
 
     fn source_options(&self) -> Option<OptionsDoc> {
@@ -62,7 +64,7 @@ impl Connector for Kafka {
 
     async fn source(&self, options: &Options, context: &ConnectorContext) -> Result<Arc<dyn Source>, Problems> {
         let read: SourceOptions = options.read()?;
-        let made = make_source(read, context).map_err(|error| error.at(options))?;
+        let made = make_source(read, context).await.map_err(|error| error.at(options))?;
         Ok(Arc::new(source::Shared(Arc::new(made))))
     }
 
@@ -72,16 +74,17 @@ impl Connector for Kafka {
         csv_only_for_csv(read.csv.as_ref(), read.format).map_err(at)?;
         topic_name(&read.topic).map_err(at)?;
         let schema = schema.columns().clone();
-        Maker::new(&read, &schema).map_err(|(key, message)| options.problem(key, message))?;
+        let avro = AvroSink::new(&read, &context.base).map_err(at)?;
+        Maker::new(&read, &schema, 0).map_err(|(key, message)| options.problem(key, message))?;
         let node = format!("sink `{}`", context.node);
         let cluster = Arc::new(Cluster::new(&read.bootstrap_servers, &read.security, context, node).map_err(at)?);
         let transactions = self.transactions(&cluster, &context.job);
         transactions.add(&read.topic, read.wishes(), read.topic_settings());
-        Ok(Arc::new(sink::Shared(Arc::new(KafkaSink { cluster, options: read, schema, transactions, own: Arc::default() }))))
+        Ok(Arc::new(sink::Shared(Arc::new(KafkaSink { cluster, options: read, avro, schema, transactions, own: Arc::default() }))))
     }
 }
 
-fn make_source(read: SourceOptions, context: &ConnectorContext) -> Result<KafkaSource, OptionError> {
+async fn make_source(read: SourceOptions, context: &ConnectorContext) -> Result<KafkaSource, OptionError> {
     csv_only_for_csv(read.csv.as_ref(), read.format)?;
     topic_name(&read.topic)?;
     if read.start == Start::Committed && read.group.is_none() {
@@ -98,8 +101,9 @@ fn make_source(read: SourceOptions, context: &ConnectorContext) -> Result<KafkaS
             return Err(OptionError(option, format!("`{wrong}` is no partition's number")));
         }
     }
-    let payload = payload_schema(&read)?;
-    payload_decoder(read.format, payload.clone(), &read).map_err(|error| OptionError("schema", error.to_string()))?;
+    let avro = AvroSource::new(&read, &context.base).await?;
+    let payload = payload_schema(&read, avro.as_ref())?;
+    payload_decoder(payload.clone(), &read, avro.as_ref()).map_err(|error| OptionError("schema", error.to_string()))?;
     let schema = with_beside(&payload, &read)?;
     let headers = read.beside.headers.keys().map(|name| CString::new(name.as_str()));
     let headers = headers.collect::<Result<Vec<_>, _>>().map_err(|_| OptionError("beside", "a header's name has no NUL in it".into()))?;
@@ -109,6 +113,7 @@ fn make_source(read: SourceOptions, context: &ConnectorContext) -> Result<KafkaS
         cluster: Arc::new(cluster),
         beside: Arc::new(read.beside.clone()),
         options: read,
+        avro,
         payload,
         schema,
         wanted,
@@ -129,14 +134,6 @@ fn until_offsets(until: Option<&Until>) -> Option<Vec<&String>> {
     match until {
         Some(Until::Offsets(offsets)) => Some(offsets.keys().collect()),
         _ => None,
-    }
-}
-
-fn payload_schema(read: &SourceOptions) -> Result<SchemaRef, OptionError> {
-    match (&read.schema, read.format) {
-        (Some(schema), _) => Ok(Columns::schema(schema)),
-        (None, MessageFormat::Raw) => Ok(raw_schema()),
-        (None, _) => Err(OptionError("format", "json and csv need a `schema`, such as schema = { user = \"text not null\" }".into())),
     }
 }
 

@@ -8,18 +8,27 @@
 //! All `unsafe` is in `queue` (taking messages from librdkafka), `producer` (giving them to it) and `authorized` (asking for our rights).
 
 mod authorized;
+mod avro;
 mod client;
 mod connector;
 mod decoder;
 mod error;
 mod events;
+mod learning;
 mod message;
 mod options;
 mod parcel;
+mod payload;
 mod probes;
 mod producer;
 mod queue;
 mod reader;
+mod registry;
+mod registry_client;
+mod registry_references;
+#[cfg(test)]
+mod registry_tests;
+mod schemas;
 mod security;
 mod sink;
 mod source;
@@ -29,5 +38,6 @@ mod writer;
 
 pub use connector::Kafka;
 pub use options::{Beside, Compression, Partitioner, SinkOptions, SourceOptions};
+pub use registry::Registry;
 pub use security::{Mechanism, Protocol, Security};
 pub use start::{Start, Until};

@@ -1,5 +1,6 @@
 //! Rows into messages: payloads and keys one behind the other in one buffer.
 
+use crate::avro::record;
 use crate::options::{MessageFormat, SinkOptions};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
@@ -7,7 +8,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
 use std::ops::Range;
 use stygian_api::Encoder;
-use stygian_formats::{CsvEncoder, CsvOptions, JsonEncoder};
+use stygian_formats::{AvroEncoder, CsvEncoder, CsvOptions, JsonEncoder};
 
 /// Rows as messages.
 #[derive(Debug, Default)]
@@ -23,6 +24,7 @@ pub(crate) struct Made {
 enum Payload {
     Json(JsonEncoder),
     Csv(CsvEncoder),
+    Avro(AvroEncoder),
     /// The column itself.
     Raw(usize),
 }
@@ -44,8 +46,8 @@ pub(crate) struct Beside<'a> {
 }
 
 impl Maker {
-    /// A maker for a sink's options; an error names the option.
-    pub(crate) fn new(options: &SinkOptions, schema: &SchemaRef) -> Result<Self, (&'static str, String)> {
+    /// A maker for a sink's options; an error names the option. `id`: of the schema, where messages are in Avro.
+    pub(crate) fn new(options: &SinkOptions, schema: &SchemaRef, id: u32) -> Result<Self, (&'static str, String)> {
         let find = |option: &'static str, name: &str| {
             let found = schema.index_of(name).map_err(|_| (option, format!("there is no column `{name}`; {}", columns(schema))))?;
             Ok::<_, (&'static str, String)>((found, schema.field(found).data_type()))
@@ -63,7 +65,7 @@ impl Maker {
         };
         let timestamp = options.timestamp.as_ref().map(time).transpose()?;
         let taken: Vec<usize> = key.into_iter().chain(headers.iter().map(|(_, at)| *at)).chain(timestamp).collect();
-        Ok(Self { payload: payload(options, schema, &taken)?, key, headers, timestamp })
+        Ok(Self { payload: payload(options, schema, &taken, id)?, key, headers, timestamp })
     }
 
     /// Whether messages have to be sent one by one.
@@ -91,6 +93,7 @@ impl Maker {
                     made.payloads.push(Some(start..record));
                 }
             }
+            Payload::Avro(encoder) => made.payloads = encoder.encode(rows, &mut made.bytes)?.into_iter().map(Some).collect(),
             Payload::Raw(column) => made.payloads = copied(rows.column(*column), &mut made.bytes),
         }
         if made.payloads.len() != rows.num_rows() {
@@ -116,7 +119,7 @@ fn columns(schema: &SchemaRef) -> String {
     format!("columns: {}", names.join(", "))
 }
 
-fn payload(options: &SinkOptions, schema: &SchemaRef, taken: &[usize]) -> Result<Payload, (&'static str, String)> {
+fn payload(options: &SinkOptions, schema: &SchemaRef, taken: &[usize], id: u32) -> Result<Payload, (&'static str, String)> {
     let in_format = |error: stygian_formats::FormatError| ("format", error.to_string());
     match options.format {
         MessageFormat::Json => JsonEncoder::new(schema).map(Payload::Json).map_err(in_format),
@@ -124,6 +127,10 @@ fn payload(options: &SinkOptions, schema: &SchemaRef, taken: &[usize]) -> Result
             let csv = CsvOptions { header: false, ..options.csv.clone().unwrap_or_default() };
             CsvEncoder::new(schema.clone(), &csv).map(Payload::Csv).map_err(in_format)
         }
+        MessageFormat::Avro => AvroEncoder::new(schema, &record(options), id).map(Payload::Avro).map_err(|error| match error {
+            stygian_formats::FormatError::RecordName(_) => ("record", error.to_string()),
+            other => in_format(other),
+        }),
         MessageFormat::Raw => {
             let left: Vec<usize> = (0..schema.fields().len()).filter(|column| !taken.contains(column)).collect();
             match left.as_slice() {

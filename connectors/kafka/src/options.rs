@@ -1,5 +1,6 @@
 //! What a pipeline file can say about Kafka.
 
+use crate::registry::Registry;
 use crate::security::Security;
 use crate::start::{Start, Until};
 use schemars::JsonSchema;
@@ -18,6 +19,8 @@ pub enum MessageFormat {
     Csv,
     /// A message is a row of one column of text or binary, as it is.
     Raw,
+    /// A message is one Avro record behind the id of its schema in a schema registry, framed as Confluent's clients do it; needs `registry`.
+    Avro,
 }
 
 /// Which columns hold what comes beside the payload: each entry gives the name of a column, which comes behind those of the schema.
@@ -68,8 +71,14 @@ pub struct SourceOptions {
     /// How messages are written.
     pub format: MessageFormat,
     /// The columns with their types, such as { user = "text not null", at = "timestamp_utc" }. For raw, which has one column of text or binary, it
-    /// is { line = "text not null" } unless said.
+    /// is { line = "text not null" } unless said. For avro, those of the fields that are wanted, by name; a field that a message's schema lacks is null.
+    /// Unless said, they are all fields of the latest schema of `subject` whenever the job is started, whose defaults stand in for what a message's
+    /// schema lacks: name the columns where a job should stay what it is as schemas come and go.
     pub schema: Option<Columns>,
+    /// Where the schemas of messages are; only with format = "avro".
+    pub registry: Option<Registry>,
+    /// The subject whose latest schema gives the columns where there is no `schema`; only with format = "avro". Default: TOPIC-value.
+    pub subject: Option<String>,
     /// How CSV is written; only with format = "csv".
     pub csv: Option<CsvOptions>,
     /// Columns for what comes beside the payload, such as { key = "user", timestamp = "sent" }. Default: none.
@@ -153,6 +162,16 @@ pub struct SinkOptions {
     pub format: MessageFormat,
     /// How CSV is written; only with format = "csv".
     pub csv: Option<CsvOptions>,
+    /// Where the schema of messages is kept; only with format = "avro".
+    pub registry: Option<Registry>,
+    /// The subject that the schema belongs to; only with format = "avro". Default: TOPIC-value.
+    pub subject: Option<String>,
+    /// Whether the schema is registered when the job is started, if it is not there. Without that it must be there. Only with format = "avro".
+    /// Default: true.
+    pub register: Option<bool>,
+    /// The full name of the record in the schema, such as "com.example.Order"; only with format = "avro". Default: the topic's name, with `_` for what
+    /// a name cannot hold.
+    pub record: Option<String>,
     /// The column of text or binary that is the key; a null is no key. It is in the payload, too, unless format = "raw". Default: no keys.
     pub key: Option<String>,
     /// Columns of text or binary that become headers, by the headers' names, such as { trace-id = "trace" }; a null is no header. They are in the

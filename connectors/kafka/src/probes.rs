@@ -2,6 +2,7 @@
 //! group and transactions are ours to use. Nothing is written, and no running job is disturbed.
 
 use crate::authorized;
+use crate::avro::{AvroSink, AvroSource};
 use crate::client::{Cluster, patiently};
 use crate::error::Tried;
 use crate::producer::Producer;
@@ -28,6 +29,9 @@ impl KafkaSource {
             step(self, &format!("topic `{topic}`"), Self::probe_topic),
             step(self, &format!("topic `{topic}`: read"), Self::probe_read),
         ];
+        if let Some(avro) = &self.avro {
+            probes.push(step(self, &format!("schema registry at {}", avro.schemas.client.url), Self::probe_registry));
+        }
         if let Some(group) = &self.options.group {
             probes.push(step(self, &format!("group `{group}`"), Self::probe_group));
         }
@@ -61,6 +65,10 @@ impl KafkaSource {
         Ok("it may be read; no record came".to_owned())
     }
 
+    fn probe_registry(&self) -> Result<String, ConnectorError> {
+        self.avro.as_ref().map_or_else(|| Ok("there is none".to_owned()), AvroSource::probe)
+    }
+
     fn probe_group(&self) -> Result<String, ConnectorError> {
         let (client, mut list) = (self.client()?, rdkafka::TopicPartitionList::new());
         list.add_partition(&self.options.topic, 0);
@@ -75,10 +83,18 @@ impl KafkaSink {
     /// The steps of a sink.
     pub(crate) fn probes(self: &Arc<Self>) -> Vec<Probe> {
         let topic = &self.options.topic;
-        vec![
+        let mut probes = vec![
             step(self, &format!("brokers at {}", self.cluster.servers), Self::probe_cluster),
             step(self, &format!("topic `{topic}`: write"), Self::probe_write),
-        ]
+        ];
+        if let Some(avro) = &self.avro {
+            probes.push(step(self, &format!("schema registry at {}", avro.client.url), Self::probe_registry));
+        }
+        probes
+    }
+
+    fn probe_registry(&self) -> Result<String, ConnectorError> {
+        self.avro.as_ref().map_or_else(|| Ok("there is none".to_owned()), AvroSink::probe)
     }
 
     fn probe_cluster(&self) -> Result<String, ConnectorError> {

@@ -4,6 +4,7 @@ use crate::client::Cluster;
 use crate::decoder;
 use crate::error::Tried;
 use crate::events::Events;
+use crate::learning::Learning;
 use crate::options::Beside;
 use crate::queue::{PartitionQueue, Taken, Wanted};
 use crate::source::Assigned;
@@ -25,6 +26,8 @@ pub(crate) struct PartitionReader {
     pub(crate) assigned: Assigned,
     pub(crate) wanted: Wanted,
     pub(crate) beside: Arc<Beside>,
+    /// Of the schemas of Avro messages.
+    pub(crate) learning: Option<Learning>,
     /// What is read, to be told first.
     pub(crate) mark: Option<Mark>,
     pub(crate) span: Span,
@@ -72,6 +75,23 @@ impl PartitionReader {
         Some(self.span.end.map_or(heard, |end| end.min(heard)))
     }
 
+    /// Hands on what was taken, or holds it back until its schemas are known.
+    async fn hand_on(&mut self, taken: Taken) -> Result<Fetched, ConnectorError> {
+        let Some(learning) = &mut self.learning else { return self.fetched(taken) };
+        match learning.pass(taken) {
+            Some(taken) => self.fetched(taken),
+            None => self.wait_to_learn().await,
+        }
+    }
+
+    async fn wait_to_learn(&mut self) -> Result<Fetched, ConnectorError> {
+        let Some(learning) = &mut self.learning else { return Ok(Fetched::Nothing) };
+        match learning.wait(WAIT).await? {
+            Some(taken) => self.fetched(taken),
+            None => Ok(Fetched::Nothing),
+        }
+    }
+
     /// Whether a record is there now.
     pub(crate) fn try_fetch(&mut self) -> Result<bool, ConnectorError> {
         let taken = self.queue.take(1, &self.wanted);
@@ -85,17 +105,20 @@ impl SplitReader for PartitionReader {
         if let Some(mark) = self.mark.take() {
             return Ok(Fetched::Mark(mark));
         }
+        if self.learning.as_ref().is_some_and(Learning::is_waiting) {
+            return self.wait_to_learn().await;
+        }
         if self.is_at_end() {
             return Ok(Fetched::End);
         }
         let taken = self.queue.take(rows.max(1), &self.wanted);
         if !taken.ranges.is_empty() || taken.failed.is_some() || taken.at_end.is_some() {
-            return self.fetched(taken);
+            return self.hand_on(taken).await;
         }
         // Whatever comes is taken by the next call.
         let _ = tokio::time::timeout(WAIT, self.queue.filled()).await;
         let taken = self.queue.take(rows.max(1), &self.wanted);
-        self.fetched(taken)
+        self.hand_on(taken).await
     }
 
     fn behind(&self) -> Option<u64> {

@@ -1,5 +1,6 @@
 //! A topic as a sink.
 
+use crate::avro::AvroSink;
 use crate::client::Cluster;
 use crate::message::Maker;
 use crate::options::{Partitioner, SinkOptions};
@@ -17,6 +18,8 @@ use stygian_api::{Accepts, CommitPoint, Committer, ConnectorError, Pending, Prob
 pub(crate) struct KafkaSink {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) options: SinkOptions,
+    /// Where messages are in Avro.
+    pub(crate) avro: Option<AvroSink>,
     pub(crate) schema: SchemaRef,
     /// Those of the job, used in an exactly-once one.
     pub(crate) transactions: Arc<Transactions>,
@@ -58,6 +61,7 @@ impl KafkaSink {
     }
 
     fn blocking_open(&self, context: &SinkContext) -> Result<KafkaWriter, ConnectorError> {
+        let id = self.avro.as_ref().map_or(Ok(0), |avro| avro.id(&self.schema))?;
         let producers = match context.transactional {
             true => self.transactions.fenced()?.producers.to_vec(),
             false => vec![self.own_producer()?],
@@ -72,7 +76,7 @@ impl KafkaSink {
             Some(topic) => topic.producer().partitions(&self.cluster, name)?,
             None => 1,
         };
-        let maker = Maker::new(&self.options, &self.schema).map_err(|(_, message)| refused(message))?;
+        let maker = Maker::new(&self.options, &self.schema, id).map_err(|(_, message)| refused(message))?;
         Ok(KafkaWriter {
             cluster: self.cluster.clone(),
             topics,

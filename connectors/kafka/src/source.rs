@@ -1,10 +1,13 @@
 //! A topic as a source: its partitions are splits.
 
+use crate::avro::AvroSource;
 use crate::client::{Cluster, patiently};
 use crate::decoder::WithBeside;
 use crate::error::Tried;
 use crate::events::{Events, Watch};
-use crate::options::{Beside, MessageFormat, SourceOptions};
+use crate::learning::Learning;
+use crate::options::{Beside, SourceOptions};
+use crate::payload::payload_decoder;
 use crate::queue::{PartitionQueue, Wanted};
 use crate::reader::PartitionReader;
 use crate::start::{Asking, Span};
@@ -19,7 +22,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use stygian_api::{ConnectorError, Decoder, Probe, Source, Split, SplitProgress, SplitReader};
 use stygian_core::{Offset, SplitId};
-use stygian_formats::{CsvDecoder, CsvOptions, JsonDecoder, RawDecoder};
 
 /// A topic that is read.
 pub(crate) struct KafkaSource {
@@ -28,6 +30,8 @@ pub(crate) struct KafkaSource {
     /// Of the payloads.
     pub(crate) payload: SchemaRef,
     pub(crate) schema: SchemaRef,
+    /// Where messages are in Avro.
+    pub(crate) avro: Option<AvroSource>,
     pub(crate) beside: Arc<Beside>,
     pub(crate) wanted: Wanted,
     pub(crate) client: Mutex<Option<Arc<Client>>>,
@@ -162,6 +166,7 @@ impl KafkaSource {
             assigned: Assigned { client, topic, partition },
             wanted: self.wanted.clone(),
             beside: self.beside.clone(),
+            learning: self.avro.as_ref().map(|avro| Learning::new(avro.schemas.clone())),
             mark: span.mark(),
             span,
             next,
@@ -300,24 +305,7 @@ impl Source for Shared {
 
     fn decoder(&self) -> Option<Box<dyn Decoder>> {
         let source = &self.0;
-        let payloads = payload_decoder(source.options.format, source.payload.clone(), &source.options).ok()?;
+        let payloads = payload_decoder(source.payload.clone(), &source.options, source.avro.as_ref()).ok()?;
         if source.wanted.any { Some(Box::new(WithBeside::new(payloads, &source.beside))) } else { Some(payloads) }
     }
-}
-
-/// The decoder of payloads.
-pub(crate) fn payload_decoder(
-    format: MessageFormat,
-    schema: SchemaRef,
-    options: &SourceOptions,
-) -> Result<Box<dyn Decoder>, stygian_formats::FormatError> {
-    let most = options.max_row_bytes.as_usize();
-    Ok(match format {
-        MessageFormat::Json => Box::new(JsonDecoder::new(schema, most)?),
-        MessageFormat::Csv => {
-            let csv = CsvOptions { header: false, ..options.csv.clone().unwrap_or_default() };
-            Box::new(CsvDecoder::new(schema, &csv, None, most)?)
-        }
-        MessageFormat::Raw => Box::new(RawDecoder::new(schema, most)?),
-    })
 }

@@ -10,6 +10,7 @@ mod durable;
 mod follow;
 mod given;
 mod kafka;
+mod kafka_avro;
 mod kafka_cases;
 mod kafka_refused;
 mod kafka_ways;
