@@ -194,7 +194,11 @@ fn checkpoints_that_would_outlast_their_transaction_are_refused() {
         assert_eq!(ended.status, Some(0), "{checkpoint} {sink}: {}", ended.err);
     }
     let ended = ask(folder.path(), &with("", "transaction_timeout = '31s'\n"), &["check", "pipeline.toml"]);
-    assert!(ended.status == Some(2) && ended.err.contains("[checkpoint] it may have to wait for 32s; raise `transaction_timeout`"), "{}", ended.err);
+    assert!(
+        ended.status == Some(2) && ended.err.contains("[checkpoint] it may have to wait for 32s; raise `transaction_timeout`"),
+        "{}",
+        ended.err
+    );
     // What the broker allows, it says itself.
     let ended = run(folder.path(), &with("", "transaction_timeout = '16min'\n"));
     assert!(ended.status != Some(0) && ended.err.contains("`transaction.max.timeout.ms`"), "{:?}: {}", ended.status, ended.err);
