@@ -2,17 +2,21 @@
 
 use crate::cluster::Cluster;
 use crate::hdfs::Hdfs;
+use crate::hdfs_config;
 use crate::kafka::STARTED;
 use crate::options::Hdfs as HdfsKind;
 use crate::process::{Process, Server};
 use crate::registry;
 use crate::tools::listens;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The longest that a server may take to be ready. A Java server takes seconds; much longer where many processes share few processors.
 const READY: Duration = Duration::from_secs(120);
+
+/// So much is left free by a DataNode that is to be full: 1 PiB.
+const MORE_THAN_ANY_DISK: u64 = 1 << 50;
 
 /// What a DataNode logs when a NameNode knows it.
 const REGISTERED: &str = "successfully registered with NN";
@@ -87,6 +91,22 @@ impl Cluster {
     pub fn failover(&self, to: Server) -> Result<()> {
         self.hdfs()?.make_active(to)?;
         self.await_hdfs()
+    }
+
+    /// Starts the DataNode anew with a disk that is full, or, if it was, with space again.
+    ///
+    /// # Errors
+    /// When it does not run, does not come up, or the NameNode does not hear of it.
+    pub fn fill_data_node(&self, full: bool) -> Result<()> {
+        self.kill(Server::DataNode)?;
+        hdfs_config::reserve(&self.hadoop_conf(), if full { MORE_THAN_ANY_DISK } else { 0 })?;
+        self.start_server(Server::DataNode)?;
+        let (hdfs, deadline) = (self.hdfs()?, Instant::now() + READY);
+        while hdfs.remaining().map(|bytes| bytes == 0).ok() != Some(full) {
+            ensure!(Instant::now() < deadline, "the NameNode does not hear what the DataNode's disk has free");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
     }
 
     /// Starts every server that does not run.

@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 
 const NAME_NODE: &str = "org.apache.hadoop.hdfs.server.namenode.NameNode";
 const DATA_NODE: &str = "org.apache.hadoop.hdfs.server.datanode.DataNode";
-const ADMIN: &str = "org.apache.hadoop.hdfs.tools.DFSHAAdmin";
+const HA_ADMIN: &str = "org.apache.hadoop.hdfs.tools.DFSHAAdmin";
+const ADMIN: &str = "org.apache.hadoop.hdfs.tools.DFSAdmin";
 
 /// The file system of a cluster.
 #[derive(Debug)]
@@ -107,14 +108,24 @@ impl Hdfs {
             _ => bail!("{server} is not one of a pair of NameNodes"),
         };
         if self.answers(other) {
-            self.administer(&["-transitionToStandby", names[1]])?;
+            self.administer(HA_ADMIN, &["-transitionToStandby", names[1]])?;
         }
         // Without force it refuses when the other one is dead.
-        self.administer(&["-transitionToActive", "--forceactive", names[0]])
+        self.administer(HA_ADMIN, &["-transitionToActive", "--forceactive", names[0]])
     }
 
-    fn administer(&self, args: &[&str]) -> Result<()> {
-        run(self.java.command(ADMIN, args).envs(self.login()?), None).with_context(|| format!("haadmin {args:?}"))?;
+    /// Has the NameNodes enter or leave their safe mode.
+    pub(crate) fn safe_mode(&self, on: bool) -> Result<()> {
+        self.administer(ADMIN, &["-safemode", if on { "enter" } else { "leave" }])
+    }
+
+    /// How many bytes the DataNodes can still take, as the active NameNode knows it.
+    pub(crate) fn remaining(&self) -> Result<u64> {
+        self.bean(self.active()?, "FSNamesystemState")?["CapacityRemaining"].as_u64().context("the NameNode does not tell what is free")
+    }
+
+    fn administer(&self, class: &str, args: &[&str]) -> Result<()> {
+        run(self.java.command(class, args).envs(self.login()?), None).with_context(|| format!("{class} {args:?}"))?;
         Ok(())
     }
 

@@ -6,10 +6,14 @@ use crate::krb5::REALM;
 use crate::options::{Hdfs, Protection};
 use crate::ports::Ports;
 use crate::tools::write;
-use anyhow::Result;
+use anyhow::{Context, Result};
+use std::path::Path;
 
 /// The name of a pair of NameNodes.
 pub(crate) const NAME_SERVICE: &str = "ns";
+
+/// How many bytes a DataNode leaves free.
+const RESERVED: &str = "dfs.datanode.du.reserved";
 
 /// Standard output is the log.
 const LOG4J: &str = "\
@@ -45,6 +49,16 @@ pub(crate) fn create(folder: &Folder, kdc: &Kdc, ports: &Ports, hdfs: Hdfs, tran
     write(&conf.join("hdfs-site.xml"), &xml(&site))
 }
 
+/// Has the DataNode leave so many bytes free, from its next start on.
+pub(crate) fn reserve(conf: &Path, bytes: u64) -> Result<()> {
+    let site = conf.join("hdfs-site.xml");
+    let text = std::fs::read_to_string(&site).with_context(|| format!("cannot read {}", site.display()))?;
+    let value = format!("<name>{RESERVED}</name><value>");
+    let (before, after) = text.split_once(&value).context("hdfs-site.xml does not say what a DataNode leaves free")?;
+    let (_, after) = after.split_once('<').context("hdfs-site.xml is cut off")?;
+    write(&site, &format!("{before}{value}{bytes}<{after}"))
+}
+
 fn core(folder: &Folder, url: &str) -> Properties {
     properties([
         ("fs.defaultFS", url),
@@ -71,7 +85,7 @@ fn common(transfer: Protection) -> Properties {
         // A NameNode that comes back waits for every block: by default a thousandth may be missing, which is the only one of a small file.
         ("dfs.namenode.safemode.threshold-pct", "1.0"),
         ("dfs.namenode.fs-limits.min-block-size", "1024"),
-        ("dfs.datanode.du.reserved", "0"),
+        (RESERVED, "0"),
     ])
 }
 

@@ -182,6 +182,38 @@ impl Cluster {
         self.hdfs()?.remove(path)
     }
 
+    /// Sets the permissions of a file or folder of HDFS: `0o750`.
+    ///
+    /// # Errors
+    /// When there is none, or HDFS does not answer.
+    pub fn hdfs_chmod(&self, path: &str, mode: u32) -> Result<()> {
+        self.hdfs()?.chmod(path, mode)
+    }
+
+    /// Adds an entry, such as `user:ann:rwx`, to the access list of a file or folder of HDFS.
+    ///
+    /// # Errors
+    /// When there is none, it is no entry, or HDFS does not answer.
+    pub fn hdfs_acl(&self, path: &str, entry: &str) -> Result<()> {
+        self.hdfs()?.acl(path, entry)
+    }
+
+    /// Sets how many names a folder of HDFS may have in it, itself among them, and how many bytes in all replicas; `None`: any.
+    ///
+    /// # Errors
+    /// When there is none, or HDFS does not answer.
+    pub fn hdfs_quota(&self, path: &str, names: Option<u64>, bytes: Option<u64>) -> Result<()> {
+        self.hdfs()?.quota(path, names, bytes)
+    }
+
+    /// Has HDFS take no changes (safe mode), or take them again. Takes a second.
+    ///
+    /// # Errors
+    /// When a NameNode does not answer.
+    pub fn hdfs_safe_mode(&self, on: bool) -> Result<()> {
+        self.hdfs()?.safe_mode(on)
+    }
+
     /// How many DataNodes the active NameNode hears from (for ten minutes after their end, too).
     ///
     /// # Errors

@@ -57,6 +57,25 @@ impl Hdfs {
         Ok(self.rest("DELETE", path, "op=DELETE&recursive=true")?["boolean"] == true)
     }
 
+    /// Sets the permissions of a file or folder.
+    pub(crate) fn chmod(&self, path: &str, mode: u32) -> Result<()> {
+        self.curl("PUT", path, &format!("op=SETPERMISSION&permission={mode:o}"), None)?;
+        Ok(())
+    }
+
+    /// Adds an entry to the access list of a file or folder.
+    pub(crate) fn acl(&self, path: &str, entry: &str) -> Result<()> {
+        self.curl("PUT", path, &format!("op=MODIFYACLENTRIES&aclspec={entry}"), None)?;
+        Ok(())
+    }
+
+    /// Sets how many names, and how many bytes in all replicas, a folder may have below it; `None`: any.
+    pub(crate) fn quota(&self, path: &str, names: Option<u64>, bytes: Option<u64>) -> Result<()> {
+        let word = |limit: Option<u64>| limit.map_or_else(|| "-1".to_owned(), |limit| limit.to_string());
+        self.curl("PUT", path, &format!("op=SETQUOTA&namespacequota={}&storagespacequota={}", word(names), word(bytes)), None)?;
+        Ok(())
+    }
+
     fn rest(&self, method: &str, path: &str, query: &str) -> Result<Value> {
         let answer = self.curl(method, path, query, None)?;
         serde_json::from_slice(&answer).with_context(|| format!("{method} {path}?{query}: no JSON: {}", String::from_utf8_lossy(&answer)))

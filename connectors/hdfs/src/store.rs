@@ -1,0 +1,210 @@
+//! HDFS as a store of objects: hdfs-native-object-store below a path, each call with a time limit and with our errors.
+//!
+//! What is put is our own: written under another name in the same folder, made safe, and renamed; so its end is as certain as that of a file
+//! (`writer`, `outcome`). What a failed put leaves is a file `.NAME.tmp.*`, which lists show: whoever cleans the folder removes it.
+
+use crate::client::Hdfs;
+use crate::fault::Fault;
+use crate::recognise::fault;
+use crate::task::run;
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use hdfs_native::HdfsError;
+use hdfs_native_object_store::HdfsObjectStore;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, RenameTargetMode, Result,
+};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+use stygian_api::ConnectorError;
+
+/// What errors say that they come from.
+const STORE: &str = "HDFS";
+/// Pieces of a stream that are read before they are wanted.
+const AHEAD: usize = 2;
+
+/// The store below a path.
+pub(crate) fn rooted(hdfs: &Hdfs, root: &str) -> std::result::Result<Arc<dyn ObjectStore>, ConnectorError> {
+    let bad = |_| Fault::BadPlace { text: root.to_owned(), reason: "a store of objects has no such names" };
+    // Not `from`, which would escape what HDFS takes as it is.
+    let prefix = Path::parse(root).map_err(|error| bad(error).of("open", hdfs.shown(root)))?;
+    let inner = Arc::new(PrefixStore::new(HdfsObjectStore::new(hdfs.inner.client.clone()), prefix));
+    Ok(Arc::new(Store { hdfs: hdfs.clone(), root: root.to_owned(), inner, puts: AtomicU64::new(0) }))
+}
+
+#[derive(Debug)]
+struct Store {
+    hdfs: Hdfs,
+    root: String,
+    inner: Arc<PrefixStore<HdfsObjectStore>>,
+    puts: AtomicU64,
+}
+
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.hdfs.url(&self.root))
+    }
+}
+
+impl Store {
+    fn path(&self, location: &Path) -> String {
+        format!("{}/{location}", self.root.trim_end_matches('/'))
+    }
+
+    /// Runs a call with a time limit, and gives its error as ours.
+    async fn call<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        location: &Path,
+        call: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let called = run(&self.hdfs.inner.threads, self.hdfs.until(), async move { Ok(call.await) }).await;
+        match called {
+            Ok(result) => result.map_err(|error| ours(&self.hdfs, doing, &self.path(location), error)),
+            Err(failed) => Err(generic(self.hdfs.error(doing, &self.path(location), failed).await)),
+        }
+    }
+
+    /// A name in the same folder that nobody else has.
+    fn other_name(&self, path: &str) -> String {
+        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        format!("{folder}/.{name}.tmp.{}-{nanos}-{}", std::process::id(), self.puts.fetch_add(1, Ordering::Relaxed))
+    }
+
+    async fn put(&self, path: &str, payload: PutPayload, over: bool) -> std::result::Result<(), ConnectorError> {
+        self.hdfs.make_folders(crate::location::parent(path)).await?;
+        let other = self.other_name(path);
+        let mut file = self.hdfs.create(&other).await?;
+        for bytes in payload {
+            file.write(bytes).await?;
+        }
+        file.finish().await?;
+        self.hdfs.renamed(&other, path, over).await
+    }
+
+    /// A stream whose every piece has a time limit, and whose panics end it with an error.
+    fn limited<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        path: String,
+        stream: BoxStream<'static, Result<T>>,
+    ) -> BoxStream<'static, Result<T>> {
+        let hdfs = self.hdfs.clone();
+        futures::stream::unfold(Some(stream), move |stream| {
+            let (hdfs, path) = (hdfs.clone(), path.clone());
+            async move {
+                let mut stream = stream?;
+                let next = run(&hdfs.inner.threads, hdfs.until(), async move {
+                    let next = stream.next().await;
+                    Ok((next, stream))
+                });
+                match next.await {
+                    Ok((next, stream)) => Some((next?.map_err(|error| ours(&hdfs, doing, &path, error)), Some(stream))),
+                    Err(failed) => Some((Err(generic(hdfs.error(doing, &path, failed).await)), None)),
+                }
+            }
+        })
+        .boxed()
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Store {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        let over = match options.mode {
+            PutMode::Overwrite => true,
+            PutMode::Create => false,
+            PutMode::Update(_) => return Err(Error::NotImplemented { operation: "put if unchanged".into(), implementer: STORE.into() }),
+        };
+        let path = self.path(location);
+        let exists = |hdfs: &Hdfs| {
+            let source = Box::new(Fault::Exists { path: path.clone() }.of("create", hdfs.shown(&path)));
+            Error::AlreadyExists { path: location.to_string(), source }
+        };
+        if !over && self.hdfs.status(&path).await.map_err(generic)?.is_some() {
+            return Err(exists(&self.hdfs));
+        }
+        match self.put(&path, payload, over).await {
+            Ok(()) => Ok(PutResult { e_tag: None, version: None, extensions: Default::default() }),
+            // Another was quicker.
+            Err(error) if !over && !error.may_pass() && self.hdfs.status(&path).await.is_ok_and(|found| found.is_some()) => {
+                tracing::debug!(%error, "another made it first");
+                Err(exists(&self.hdfs))
+            }
+            Err(error) => Err(generic(error)),
+        }
+    }
+
+    async fn put_multipart_opts(&self, location: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        let (inner, at) = (self.inner.clone(), location.clone());
+        self.call("write", location, async move { inner.put_multipart_opts(&at, options).await }).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let (inner, at) = (self.inner.clone(), location.clone());
+        let mut found = self.call("read", location, async move { inner.get_opts(&at, options).await }).await?;
+        found.payload = match found.payload {
+            GetResultPayload::Stream(stream) => GetResultPayload::Stream(self.limited("read", self.path(location), stream)),
+            other => other,
+        };
+        Ok(found)
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        let (hdfs, root) = (self.hdfs.clone(), self.root.clone());
+        let one = move |location: Result<Path>| {
+            let (hdfs, root) = (hdfs.clone(), root.clone());
+            async move {
+                let location = location?;
+                hdfs.remove(&format!("{}/{location}", root.trim_end_matches('/'))).await.map_err(generic)?;
+                Ok(location)
+            }
+        };
+        locations.map(one).buffered(AHEAD).boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let path = prefix.map_or_else(|| self.root.clone(), |prefix| self.path(prefix));
+        self.limited("list", path, self.inner.list(prefix))
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        let (inner, at) = (self.inner.clone(), prefix.cloned());
+        let location = prefix.cloned().unwrap_or_default();
+        self.call("list", &location, async move { inner.list_with_delimiter(at.as_ref()).await }).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        let (inner, old, new) = (self.inner.clone(), from.clone(), to.clone());
+        self.call("copy", from, async move { inner.copy_opts(&old, &new, options).await }).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        let over = matches!(options.target_mode, RenameTargetMode::Overwrite);
+        let (old, new) = (self.path(from), self.path(to));
+        self.hdfs.make_folders(crate::location::parent(&new)).await.map_err(generic)?;
+        self.hdfs.renamed(&old, &new, over).await.map_err(generic)
+    }
+}
+
+/// An error of the library's store with its cause named.
+fn ours(hdfs: &Hdfs, doing: &'static str, path: &str, error: Error) -> Error {
+    match error {
+        Error::Generic { source, .. } => match source.downcast::<HdfsError>() {
+            Ok(error) => generic(fault(&error, path, &hdfs.inner.conf).of(doing, hdfs.shown(path))),
+            Err(source) => Error::Generic { store: STORE, source },
+        },
+        other => other,
+    }
+}
+
+fn generic(error: ConnectorError) -> Error {
+    Error::Generic { store: STORE, source: Box::new(error) }
+}
