@@ -1,6 +1,6 @@
 # Stygian: build, test and look. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup build plugins demo test lint bench chaos chaos-secure soak cluster-up cluster-down fuzz audit
+.PHONY: help setup build plugins demo demo-secure test lint bench chaos chaos-secure soak cluster-up cluster-down fuzz audit
 timed := $(abspath .ci/timed)
 target := $(or $(CARGO_TARGET_DIR),target)
 stygian := $(abspath $(target))/debug/stygian
@@ -31,6 +31,9 @@ demo: plugins ## make 2 million events and run the reference job on them
 	@cd $(demo) && $(timed) events $(stygian) run make-events.toml
 	@cd $(demo) && $(timed) report $(stygian) run report.toml --plugins $(abspath $(target))/wasm/plugins
 	@cd $(demo) && echo "the report:" && find report -type f | sort
+
+demo-secure: plugins ## the reference job between Kafka and HDFS that Kerberos guards, which it starts and ends
+	@$(timed) demo-secure $(abspath $(target))/debug/demo-secure tests/demo-secure $(abspath $(target))/demo-secure
 
 test: plugins ## every test
 	@$(timed) test cargo test --workspace --locked

@@ -1,10 +1,12 @@
 //! The connector: options checked, sources and sinks made.
 
-use crate::connector_source;
+use crate::connector_source::{self, with_cause};
+use crate::file_system::FileSystem;
 use crate::local::Local;
 use crate::options::{SinkOptions, SourceOptions};
 use crate::output::Writing;
 use crate::partition::Partitioning;
+use crate::remote::Remote;
 use crate::sink::FilesSink;
 use crate::text_output::Codec;
 use crate::writer::WriterSpec;
@@ -26,7 +28,7 @@ impl Connector for Files {
     }
 
     fn about(&self) -> &'static str {
-        "Files in local folders: JSON lines, CSV, raw lines, Avro or Parquet, read once or followed, or written and renamed when whole."
+        "Files in local folders and HDFS: JSON lines, CSV, raw lines, Avro or Parquet, read once or followed, or written and renamed when whole."
     }
 
     fn source_options(&self) -> Option<OptionsDoc> {
@@ -49,13 +51,19 @@ impl Connector for Files {
         if read.max_open_partitions == 0 {
             return Err(options.problem("max_open_partitions", "at least one file has to be open").into());
         }
-        let root = context.base.join(&read.path);
-        if root.exists() && !root.is_dir() {
+        let (files, root, remote): (Arc<dyn FileSystem>, _, _) = match Remote::of(&read.path, context) {
+            Some(remote) => {
+                let (remote, root) = remote.map_err(|e| options.problem("path", with_cause(&e)))?;
+                (Arc::new(remote.clone()), root, Some(remote))
+            }
+            None => (Arc::new(Local), context.base.join(&read.path), None),
+        };
+        if remote.is_none() && root.exists() && !root.is_dir() {
             return Err(options.problem("path", format!("`{}` is no folder", root.display())).into());
         }
         let writing = writing(&read, options, partitioning.file_schema())?;
         let spec = WriterSpec {
-            files: Arc::new(Local),
+            files,
             root,
             sink: context.node.clone(),
             extension: writing.extension(read.format),
@@ -65,7 +73,7 @@ impl Connector for Files {
             roll_after: read.roll_after.0,
             max_open: read.max_open_partitions,
         };
-        Ok(Arc::new(FilesSink { spec }))
+        Ok(Arc::new(FilesSink { spec, remote }))
     }
 }
 

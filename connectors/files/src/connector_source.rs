@@ -2,9 +2,10 @@
 
 use crate::connector::csv_only_for_csv;
 use crate::followed::{Followed, Following};
-use crate::inputs::{Inputs, Listed, open_file};
+use crate::inputs::{Inputs, Listed, PlainInputs, open_file};
 use crate::location::Location;
 use crate::options::{ReadCompression, SourceOptions};
+use crate::remote::Remote;
 use crate::source::{FilesSource, Reading, blocking, header_of, schema_of};
 use crate::text_input::{Chosen, Inflating, open_text};
 use arrow_schema::SchemaRef;
@@ -20,16 +21,27 @@ pub(crate) async fn source(options: &Options, context: &ConnectorContext) -> Res
     csv_only_for_csv(options, read.csv.is_some(), read.format)?;
     only_for_text(options, &read)?;
     let at = |key: &str, message: String| options.problem(key, message);
-    let local = Location::new(&context.base, &read.path, read.follow_links).map_err(|e| at("path", e))?;
-    let inputs: Arc<dyn Inputs> = Arc::new(local.clone());
+    let (inputs, local): (Arc<dyn Inputs>, _) = match Remote::of(&read.path, context) {
+        Some(_) if read.follow => {
+            return Err(at("follow", "files in HDFS are read once, and cannot be followed".to_owned()).into());
+        }
+        Some(remote) => {
+            let (remote, path) = remote.map_err(|e| at("path", with_cause(&e)))?;
+            let made = blocking(move || PlainInputs::new(Arc::new(remote), &path)).await;
+            (Arc::new(made.map_err(|e| at("path", with_cause(&e)))?), None)
+        }
+        None => {
+            let local = Location::new(&context.base, &read.path, read.follow_links).map_err(|e| at("path", e))?;
+            (Arc::new(local.clone()), Some(local))
+        }
+    };
     let files = list(inputs.clone(), read.follow).await.map_err(|e| at("path", e))?;
     let first = files.first();
     if first.is_none() && !read.follow {
         let hint = "the path is a file, a folder or a glob, relative to the pipeline file";
         return Err(at("path", format!("no file matches `{}`", read.path)).hint(hint).into());
     }
-    let source =
-        Making { read: &read, inputs, local: Some(local), first }.source().await.map_err(|OptionError(key, message)| at(key, message))?;
+    let source = Making { read: &read, inputs, local, first }.source().await.map_err(|OptionError(key, message)| at(key, message))?;
     Ok(Arc::new(source))
 }
 
@@ -56,7 +68,7 @@ async fn list(inputs: Arc<dyn Inputs>, follow: bool) -> Result<Vec<Listed>, Stri
 }
 
 /// An error with its causes, for a person.
-fn with_cause(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(cause) => format!("{error}: {}", with_cause(cause)),
         None => error.to_string(),

@@ -40,6 +40,11 @@ pub(crate) trait FileSystem: fmt::Debug + Send + Sync {
 
     /// Deletes a file; false if it was gone already.
     fn remove(&self, path: &Path) -> Result<bool, ConnectorError>;
+
+    /// Whether answers take so long that several are better waited for at once.
+    fn is_far(&self) -> bool {
+        false
+    }
 }
 
 /// Something in a folder.

@@ -1,4 +1,4 @@
-//! Files as sources and sinks: JSON lines, CSV, raw lines, Avro and Parquet in local folders.
+//! Files as sources and sinks: JSON lines, CSV, raw lines, Avro and Parquet in local folders and in HDFS.
 //!
 //! As a source, every file is a split; its offsets are bytes of text (decompressed) or rows (Avro, Parquet), so reading can go on
 //! anywhere, also in another process: what files are known by (`marks`) is kept in checkpoints, and a file that is not the one that was
@@ -29,6 +29,7 @@ mod orphans;
 mod output;
 mod partition;
 mod partition_name;
+mod remote;
 mod row_split;
 mod sink;
 mod source;

@@ -52,7 +52,8 @@ impl WriteCompression {
 /// Options of a source of kind `files`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct SourceOptions {
-    /// A file, a folder (every file below it is read) or a glob such as "in/2026-*/**/*.jsonl"; relative to the pipeline file. Files and
+    /// A file, a folder (every file below it is read) or a glob such as "in/2026-*/**/*.jsonl"; relative to the pipeline file, or in HDFS, such as
+    /// "hdfs://cluster/data/in". Files and
     /// folders whose names begin with "." or "_" are passed over. Files are read in the order of their names; unless they are
     /// followed, they must not change meanwhile. A job that goes on from a checkpoint refuses files that have changed since they were read
     /// (size, time or first bytes); it reads new ones, and does not miss those that were read to their end.
@@ -117,7 +118,7 @@ pub struct SourceOptions {
 /// Options of a sink of kind `files`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct SinkOptions {
-    /// The folder to write into, made if there is none; relative to the pipeline file.
+    /// The folder to write into, made if there is none; relative to the pipeline file, or in HDFS, such as "hdfs://cluster/data/out".
     pub path: String,
     /// How the files are written. Nulls are left out of json; csv has a header unless told otherwise; raw takes one column of text or binary,
     /// and a null is an empty line.

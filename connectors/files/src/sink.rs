@@ -1,16 +1,19 @@
 //! The sink: opens a writer a subtask, and commits by renaming.
 
 use crate::committer::Renamer;
+use crate::remote::Remote;
 use crate::source::blocking;
 use crate::writer::{FilesWriter, WriterSpec};
 use async_trait::async_trait;
 use std::sync::Arc;
-use stygian_api::{Accepts, CommitPoint, Committer, ConnectorError, Sink, SinkContext, SinkWriter};
+use stygian_api::{Accepts, CommitPoint, Committer, ConnectorError, Probe, Sink, SinkContext, SinkWriter};
 
 /// A folder that files are written into.
 #[derive(Debug)]
 pub(crate) struct FilesSink {
     pub(crate) spec: WriterSpec,
+    /// The same place, if it is in HDFS.
+    pub(crate) remote: Option<Remote>,
 }
 
 #[async_trait]
@@ -24,6 +27,10 @@ impl Sink for FilesSink {
         let (files, root) = (self.spec.files.clone(), self.spec.root.clone());
         blocking(move || files.create_folder(&root)).await?;
         Ok(Box::new(FilesWriter::new(self.spec.clone(), &context)))
+    }
+
+    fn probes(&self) -> Vec<Probe> {
+        self.remote.as_ref().map(|remote| remote.probes(&self.spec.root)).unwrap_or_default()
     }
 
     fn committer(&self) -> Box<dyn Committer> {

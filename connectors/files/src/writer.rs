@@ -1,5 +1,6 @@
 //! The files of one subtask: one open file a folder, closed by size, by age, when too many are open, and at every commit.
 
+use crate::committer::PendingFile;
 use crate::file_system::FileSystem;
 use crate::in_progress::{Owner, final_name};
 use crate::output::{Names, Output, Writing};
@@ -12,6 +13,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stygian_api::{ConnectorError, Pending, SinkContext, SinkWriter};
+
+/// Files far away that are closed at once.
+const CLOSED_AT_ONCE: usize = 16;
 
 /// What all writers of a sink share.
 #[derive(Clone, Debug)]
@@ -77,6 +81,18 @@ impl SinkWriter for FilesWriter {
     }
 }
 
+/// Finishes files, each on a thread of its own if there are several.
+fn finished(outputs: Vec<Output>) -> Result<Vec<PendingFile>, ConnectorError> {
+    if outputs.len() < 2 {
+        return outputs.into_iter().map(Output::finish).collect();
+    }
+    std::thread::scope(|scope| {
+        let finishing: Vec<_> = outputs.into_iter().map(|output| scope.spawn(move || output.finish())).collect();
+        let panicked = |_| Err(ConnectorError::io("finish", "files", "a thread that was at it panicked"));
+        finishing.into_iter().map(|finishing| finishing.join().unwrap_or_else(panicked)).collect()
+    })
+}
+
 struct Files {
     spec: WriterSpec,
     context: SinkContext,
@@ -138,13 +154,23 @@ impl Files {
         let old = |output: &Output| now.duration_since(output.opened) >= self.spec.roll_after;
         let mut folders: Vec<String> = self.open.iter().filter(|(_, output)| old(output)).map(|(folder, _)| folder.clone()).collect();
         folders.sort();
-        folders.iter().try_for_each(|folder| self.close(folder))
+        self.close_these(&folders)
     }
 
     fn close_all(&mut self) -> Result<Vec<Pending>, ConnectorError> {
         let mut folders: Vec<String> = self.open.keys().cloned().collect();
         folders.sort();
-        folders.iter().try_for_each(|folder| self.close(folder))?;
+        self.close_these(&folders)?;
         Ok(std::mem::take(&mut self.finished))
+    }
+
+    /// Closes files, several at once where that takes long.
+    fn close_these(&mut self, folders: &[String]) -> Result<(), ConnectorError> {
+        let at_once = if self.spec.files.is_far() { CLOSED_AT_ONCE } else { 1 };
+        for some in folders.chunks(at_once) {
+            let outputs: Vec<Output> = some.iter().filter_map(|folder| self.open.remove(folder)).collect();
+            self.finished.extend(finished(outputs)?.into_iter().map(PendingFile::into_pending));
+        }
+        Ok(())
     }
 }

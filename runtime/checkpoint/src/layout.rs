@@ -37,7 +37,7 @@ pub(crate) fn manifest_id(name: &str) -> Option<Result<CheckpointId, ()>> {
 /// `NAME` is of. The local store's temporary files are never listed; [`crate::local`] deletes them.
 pub(crate) fn leftover(name: &str) -> Option<CheckpointId> {
     let (inner, number) = name.strip_prefix('.')?.rsplit_once(".tmp.")?;
-    if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+    if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
         return None;
     }
     match manifest_id(inner) {

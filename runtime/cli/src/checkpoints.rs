@@ -2,6 +2,7 @@
 
 use crate::args::{CheckpointsCommand, FolderArgs, OutputStyle};
 use crate::failure::Failure;
+use crate::storage::{self, Reach};
 use crate::terminal::Terminal;
 use anyhow::anyhow;
 use comfy_table::{CellAlignment, Table, presets};
@@ -25,7 +26,7 @@ pub(crate) fn run(command: &CheckpointsCommand, terminal: &Terminal) -> Result<E
 }
 
 fn open(args: &FolderArgs) -> Result<CheckpointStorage, Failure> {
-    CheckpointStorage::local_for_reading(&args.folder).map_err(Failure::input)
+    storage::read(&args.folder, &Reach::of_caller()).map_err(Failure::input)
 }
 
 /// The ids that were asked for: one, or all.

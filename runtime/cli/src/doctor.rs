@@ -4,6 +4,7 @@
 
 use crate::args::{OutputStyle, PipelineArgs};
 use crate::failure::Failure;
+use crate::folders;
 use crate::kerberos;
 use crate::load::{Loaded, load};
 use crate::terminal::Terminal;
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &PipelineArgs, terminal: &Terminal) -> Result<ExitCode, 
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let loaded = runtime.block_on(load(args, terminal))?;
-    let checkup = probes(&loaded).into_iter().fold(Checkup::default(), |checkup, (node, Probe { name, run })| {
+    let checkup = probes(&loaded)?.into_iter().fold(Checkup::default(), |checkup, (node, Probe { name, run })| {
         checkup.then(format!("{node}: {name}"), move || run().map(Sound::Well).map_err(trouble))
     });
     for finding in checkup {
@@ -37,12 +38,16 @@ pub(crate) fn run(args: &PipelineArgs, terminal: &Terminal) -> Result<ExitCode, 
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn probes(loaded: &Loaded) -> Vec<(String, Probe)> {
+fn probes(loaded: &Loaded) -> Result<Vec<(String, Probe)>, Failure> {
     let sources =
         loaded.sources.iter().flat_map(|(name, source)| source.probes().into_iter().map(move |probe| (format!("source {name}"), probe)));
     let sinks = loaded.sinks.iter().flat_map(|(name, sink)| sink.probes().into_iter().map(move |probe| (format!("sink {name}"), probe)));
-    let job = loaded.commit_point.iter().map(|point| (format!("job {}", loaded.plan.name), point.probe()));
-    sources.chain(sinks).chain(job).collect()
+    let wanted = loaded.plan.checkpoint.as_ref();
+    let folder = wanted.and_then(|wanted| folders::of_checkpoints(wanted, &loaded.plan.name, &loaded.base));
+    let folder = folder.map(|folder| loaded.reach.probes(&folder)).transpose().map_err(Failure::input)?;
+    let job = loaded.commit_point.iter().map(|point| point.probe()).chain(folder.into_iter().flatten());
+    let job = job.map(|probe| (format!("job {}", loaded.plan.name), probe));
+    Ok(sources.chain(sinks).chain(job).collect())
 }
 
 fn trouble(error: ConnectorError) -> Trouble {

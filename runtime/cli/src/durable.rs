@@ -5,6 +5,7 @@ use crate::commit_point;
 use crate::failure::Failure;
 use crate::folders;
 use crate::load::Loaded;
+use crate::storage::{self, Reach};
 use crate::terminal::Terminal;
 use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use stygian_api::CommitPoint;
 use stygian_checkpoint::{
     AttemptId, CheckpointError, CheckpointSettings, CheckpointStorage, ExpectedUuid, JobUuid, Kind, Manifest, OperatorPlugins, PlannedJob,
@@ -20,6 +22,9 @@ use stygian_checkpoint::{
 use stygian_core::{CheckpointId, OperatorId};
 use stygian_engine::{CheckpointCounters, CheckpointSpec, Clock, JobSpec, SystemClock};
 use stygian_pipeline::{Checkpoint, Mode};
+
+/// Files in HDFS are dear to make.
+const INTERVAL_IN_HDFS: Duration = Duration::from_secs(60);
 
 /// A plugin that an operator runs.
 pub(crate) struct UsedPlugin {
@@ -49,6 +54,8 @@ impl std::error::Error for TakenOver {}
 /// A job's checkpoints, over all starts of it in this process.
 pub(crate) struct Durable {
     storage: Arc<CheckpointStorage>,
+    /// How HDFS is reached.
+    reach: Reach,
     settings: CheckpointSettings,
     at_least_once: bool,
     folder: PathBuf,
@@ -77,7 +84,7 @@ impl Durable {
         let folder = folders::of_checkpoints(wanted, &loaded.plan.name, &loaded.base)
             .context("there is no place for checkpoints: set `folder` of `[checkpoint]`, or HOME")
             .map_err(Failure::input)?;
-        let storage = Arc::new(CheckpointStorage::local(&folder).map_err(Failure::input)?);
+        let storage = Arc::new(storage::take(&folder, &loaded.reach).map_err(Failure::input)?);
         let settings = match &loaded.commit_point {
             Some(point) => commit_point::settings(&**point, wanted).map_err(|reason| Failure::input(anyhow!(reason)))?,
             None => settings(wanted),
@@ -85,6 +92,7 @@ impl Durable {
         let at_least_once = wanted.mode == Mode::AtLeastOnce;
         Ok(Some(Self {
             storage,
+            reach: loaded.reach.clone(),
             settings,
             at_least_once,
             folder,
@@ -126,7 +134,8 @@ impl Durable {
             wall_micros: SystemClock.now(),
         };
         self.attempts.push(run.attempt);
-        let mut from = if self.started { StartFrom::Newest } else { start_from(&self.storage, run.attempt, args, terminal).await? };
+        let mut from =
+            if self.started { StartFrom::Newest } else { start_from(&self.storage, &self.reach, run.attempt, args, terminal).await? };
         if let (StartFrom::Newest, Some(point)) = (&from, &point) {
             from = commit_point::recorded(&self.storage, &**point, record.as_ref()).await?;
         }
@@ -233,9 +242,15 @@ async fn keep(storage: &CheckpointStorage, plugins: Vec<UsedPlugin>) -> Result<B
     Ok(kept)
 }
 
-async fn start_from(storage: &CheckpointStorage, attempt: AttemptId, args: &RunArgs, terminal: &Terminal) -> Result<StartFrom, Failure> {
+async fn start_from(
+    storage: &CheckpointStorage,
+    reach: &Reach,
+    attempt: AttemptId,
+    args: &RunArgs,
+    terminal: &Terminal,
+) -> Result<StartFrom, Failure> {
     if let Some(folder) = &args.from_savepoint {
-        let from = CheckpointStorage::local_for_reading(folder).map_err(Failure::input)?;
+        let from = storage::read(folder, reach).map_err(Failure::input)?;
         let content = storage.adopt(&from, attempt).await.map_err(Failure::input)?;
         return Ok(StartFrom::Savepoint(Box::new(content)));
     }
@@ -298,7 +313,10 @@ fn tell(manifest: &Manifest, from: &StartFrom, folder: &Path, args: &RunArgs, te
 }
 
 pub(crate) fn settings(wanted: &Checkpoint) -> CheckpointSettings {
-    let default = CheckpointSettings::default();
+    let mut default = CheckpointSettings::default();
+    if wanted.folder.as_deref().and_then(storage::in_hdfs).is_some() {
+        default.interval = INTERVAL_IN_HDFS;
+    }
     CheckpointSettings {
         interval: wanted.interval.map_or(default.interval, |interval| interval.0),
         timeout: wanted.timeout.map_or(default.timeout, |timeout| timeout.0),

@@ -1,5 +1,6 @@
 //! Folders of the user's: compiled code, captures of failed calls, and plugins by name.
 
+use crate::storage;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use stygian_core::PluginRef;
@@ -28,8 +29,7 @@ fn checkpoints(job: &str) -> Option<PathBuf> {
 /// Where the checkpoints of a pipeline lie, which stands in `base`; `None`: it names no folder, and there is no other place.
 pub(crate) fn of_checkpoints(wanted: &Checkpoint, job: &str, base: &Path) -> Option<PathBuf> {
     match &wanted.folder {
-        // The folder is only used where nobody else can reach it, so by its real path.
-        Some(folder) => Some(std::fs::canonicalize(base).unwrap_or_else(|_| base.to_owned()).join(folder)),
+        Some(folder) => Some(storage::absolute(folder, base)),
         None => checkpoints(job),
     }
 }

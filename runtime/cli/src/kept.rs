@@ -2,6 +2,7 @@
 
 use crate::folders;
 use crate::plugin_uses::{PluginPlace, plugins_of};
+use crate::storage::{self, Reach};
 use anyhow::anyhow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,7 @@ pub(crate) enum KeptIn<'a> {
 /// cannot be read; by [`PluginPlace::key`].
 pub(crate) async fn kept(
     pipeline: &Pipeline,
+    reach: &Reach,
     base: &Path,
     plugin_folders: &[PathBuf],
     from: KeptIn<'_>,
@@ -51,9 +53,9 @@ pub(crate) async fn kept(
         KeptIn::Checkpoints => folders::of_checkpoints(wanted, &pipeline.name, base),
     };
     // A folder that is not there has kept nothing.
-    let Some(folder) = folder.filter(|folder| folder.exists()) else { return BTreeMap::new() };
-    let told = |error: CheckpointError| format!("what a checkpoint has kept of it cannot be read: {:#}", anyhow!(error));
-    let (storage, newest) = match newest(&folder).await {
+    let Some(folder) = folder.filter(|folder| storage::in_hdfs(folder).is_some() || folder.exists()) else { return BTreeMap::new() };
+    let told = |error: anyhow::Error| format!("what a checkpoint has kept of it cannot be read: {error:#}");
+    let (storage, newest) = match newest(&folder, reach).await {
         Ok(Some(found)) => found,
         Ok(None) => return BTreeMap::new(),
         Err(error) => {
@@ -64,15 +66,15 @@ pub(crate) async fn kept(
     let mut kept = BTreeMap::new();
     for place in gone {
         if let Some(facts) = facts(&newest, place) {
-            kept.insert(place.key(), read(&storage, &folder, newest.id, facts).await.map_err(told));
+            kept.insert(place.key(), read(&storage, &folder, newest.id, facts).await.map_err(|error| told(anyhow!(error))));
         }
     }
     kept
 }
 
 /// The newest checkpoint; `None`: there is none.
-async fn newest(folder: &Path) -> Result<Option<(CheckpointStorage, Manifest)>, CheckpointError> {
-    let storage = CheckpointStorage::local_for_reading(folder)?;
+async fn newest(folder: &Path, reach: &Reach) -> anyhow::Result<Option<(CheckpointStorage, Manifest)>> {
+    let storage = storage::read(folder, reach)?;
     let Some(newest) = storage.list().await?.last().copied() else { return Ok(None) };
     let manifest = storage.open(newest).await?;
     Ok(Some((storage, manifest)))

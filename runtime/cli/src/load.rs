@@ -8,6 +8,7 @@ use crate::folders;
 use crate::kept::{Kept, KeptIn, kept};
 use crate::plugin_uses::plugins_of;
 use crate::registry::Registry;
+use crate::storage::Reach;
 use crate::terminal::Terminal;
 use anyhow::Context;
 use arrow_schema::SchemaRef;
@@ -40,6 +41,8 @@ pub(crate) struct Loaded {
     pub(crate) described: BTreeMap<String, Arc<PluginDescription>>,
     /// What commits its checkpoints besides their manifests, in an exactly-once job.
     pub(crate) commit_point: Option<Arc<dyn CommitPoint>>,
+    /// How HDFS is reached.
+    pub(crate) reach: Reach,
 }
 
 /// Loads a pipeline; warnings are told.
@@ -79,7 +82,7 @@ async fn load_by(args: &PipelineArgs, terminal: &Terminal, given: Option<&GivenS
     let (pipeline, problems) = Pipeline::parse_sound_parts(&text).map_err(|problems| shown(&problems, &text))?;
     let mut loading = Loading::new(args, terminal, &pipeline, problems);
     loading.given = given;
-    loading.kept = kept(&pipeline, &loading.base, &loading.plugin_folders, from).await;
+    loading.kept = kept(&pipeline, &Reach::of(&pipeline, &loading.base), &loading.base, &loading.plugin_folders, from).await;
     loading.sources().await;
     loading.plugins();
     for (name, kept) in loading.kept.iter().filter_map(|(name, kept)| Some((name, kept.as_ref().ok()?))) {
@@ -303,8 +306,9 @@ impl<'a> Loading<'a> {
         if !self.problems.is_empty() {
             return Err(in_order(self.problems));
         }
+        let reach = Reach::of(self.pipeline, &self.base);
         let Self { base, sources, plugins, facts, .. } = self;
-        Ok(Loaded { plan, base, sources, sinks, plugins, described: facts.plugins, commit_point })
+        Ok(Loaded { plan, base, reach, sources, sinks, plugins, described: facts.plugins, commit_point })
     }
 
     fn commit_point(&self, sinks: &BTreeMap<String, Arc<dyn Sink>>) -> Result<Option<Arc<dyn CommitPoint>>, Problem> {

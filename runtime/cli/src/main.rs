@@ -27,6 +27,7 @@ mod restart;
 mod run;
 mod schema;
 mod show;
+mod storage;
 mod summary;
 mod terminal;
 mod transactions;

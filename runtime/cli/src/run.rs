@@ -42,7 +42,8 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
     stop_on_signals(&stop, terminal)?;
     let durable = Durable::open(&loaded)?;
     let checkpoints = durable.as_ref().map(|durable| durable.folder().to_owned());
-    let (server, deaf) = Server::start(JobFacts { job: loaded.plan.name.clone(), checkpoints, stop: stop.clone() });
+    let (server, deaf) =
+        Server::start(JobFacts { job: loaded.plan.name.clone(), checkpoints, reach: loaded.reach.clone(), stop: stop.clone() });
     if let Some(error) = deaf.filter(|_| !args.quiet) {
         terminal.err(&format!("nobody can ask this job (`stygian status`, `savepoint`, `stop`): {error:#}\n"));
     }

@@ -44,14 +44,15 @@ pub enum Mode {
 #[serde(default)]
 #[schemars(rename = "checkpoint")]
 pub(crate) struct CheckpointKeys {
-    /// The folder, made with mode 0700 where it is missing, of this job alone; relative paths start at the pipeline file's folder. Default:
+    /// The folder, made with mode 0700 where it is missing, of this job alone; relative paths start at the pipeline file's folder. Or one in
+    /// HDFS, such as "hdfs://cluster/checkpoints/clicks". Default:
     /// `$XDG_STATE_HOME/stygian/checkpoints/JOB`, or in `~/.local/state`. A job is its name and its checkpoints' folder.
     #[schemars(with = "String")]
     folder: Option<Spanned<String>>,
     /// What holds after a crash: "exactly-once" (the default), or "at-least-once", where output does not wait for a checkpoint to become
     /// visible, and what came after the last one is written again.
     mode: Mode,
-    /// From the beginning of one checkpoint to the beginning of the next. Default: "10s". Output becomes visible at this pace; after a crash so
+    /// From the beginning of one checkpoint to the beginning of the next. Default: "10s", in HDFS "60s". Output becomes visible at this pace; after a crash so
     /// much is read again.
     #[schemars(with = "Span")]
     interval: Option<Spanned<Span>>,

@@ -296,7 +296,7 @@ impl Chance {
 }
 
 /// Files below a folder that are under in-progress names.
-fn unfinished(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn unfinished(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();

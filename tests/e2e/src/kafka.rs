@@ -1,7 +1,8 @@
-//! Cases over Kafka: what a case reads and writes as files, it reads and writes as topics of a real cluster, as a principal of its KDC.
+//! Cases over Kafka and HDFS: what a case reads and writes as local files, it reads and writes as topics and files of a real cluster, as a
+//! principal of its KDC.
 
 use crate::case::Case;
-use crate::faults::{Chance, Guard, KILL_POINTS, Killed, LONGEST, ended_within};
+use crate::faults::{Chance, Guard, KILL_POINTS, Killed, LONGEST, ended_within, unfinished};
 use crate::program::{Program, components};
 use crate::rows::{Differences, read_json_lines, read_output};
 use anyhow::{Context, Result, ensure};
@@ -93,10 +94,10 @@ impl Rig {
     /// # Errors
     /// When it is not one of JSON files, or the cluster does not take it.
     pub fn case(&self, name: &str) -> Result<OverKafka<'_>> {
-        self.case_with(name, Over { sources: true, sinks: true })
+        self.case_with(name, Over { sources: Medium::Kafka, sinks: Medium::Kafka, ..Over::default() })
     }
 
-    /// A case of which some is in topics and the rest in files.
+    /// A case of which some is in topics, some in HDFS and the rest in local files.
     ///
     /// # Errors
     /// As [`Rig::case`].
@@ -107,14 +108,34 @@ impl Rig {
         let mut pipeline: toml::Table = text.parse()?;
         pipeline.insert("name".into(), self.job().into());
         let mut sinks = BTreeMap::new();
-        for (source, node) in nodes(&mut pipeline, "source").filter(|_| over.sources) {
+        let root = if over.uses(Medium::Hdfs) { self.hdfs_folder()? } else { String::new() };
+        for (source, node) in nodes(&mut pipeline, "source") {
             let path = node.get("path").and_then(toml::Value::as_str).context("a source without a path")?.to_owned();
-            let topic = self.filled(&source, &place.path().join(path))?;
-            self.by_topic(node, &topic)?;
-            node.insert("until".into(), "latest".into());
+            match over.sources {
+                Medium::Local => {}
+                Medium::Hdfs => {
+                    // A glob stays one; what it matches is put there with the folder that it is in.
+                    let folder = path.split(['*', '?', '[']).next().unwrap_or_default().trim_end_matches('/');
+                    if let Some((above, _)) = folder.rsplit_once('/') {
+                        self.cluster.hdfs_make_folder(&format!("{root}/{above}"), USER)?;
+                    }
+                    self.hdfs_put(&place.path().join(folder), &format!("{root}/{folder}"))?;
+                    node.insert("path".into(), self.hdfs_url(&format!("{root}/{path}"))?.into());
+                }
+                Medium::Kafka => {
+                    let topic = self.filled(&source, &place.path().join(path))?;
+                    self.by_topic(node, &topic)?;
+                    node.insert("until".into(), "latest".into());
+                }
+            }
         }
         for (sink, node) in nodes(&mut pipeline, "sink") {
-            if !over.sinks {
+            let is_parquet = node.get("format").and_then(toml::Value::as_str) == Some("parquet");
+            let medium = over.parquet.filter(|_| is_parquet).unwrap_or(over.sinks);
+            if medium == Medium::Hdfs {
+                node.insert("path".into(), self.hdfs_url(&format!("{root}/out/{sink}"))?.into());
+            }
+            if medium != Medium::Kafka {
                 sinks.insert(sink, Sink { topic: None, parted: Vec::new(), by_day: false });
                 continue;
             }
@@ -126,9 +147,14 @@ impl Rig {
             node.insert("format".into(), "json".into());
             sinks.insert(sink, Sink { topic: Some(topic), parted, by_day });
         }
-        let text = format!("{pipeline}\n{}", self.kerberos(USER)?);
+        let hdfs = if root.is_empty() { String::new() } else { self.hdfs_table()? };
+        let text = format!("{pipeline}\n{}{hdfs}", self.kerberos(USER)?);
         std::fs::write(place.path().join("pipeline.toml"), text)?;
-        Ok(OverKafka { rig: self, case, place, over, sinks })
+        let checkpoints = match over.checkpoints {
+            Medium::Hdfs => self.hdfs_url(&format!("{root}/checkpoints"))?,
+            _ => "checkpoints".to_owned(),
+        };
+        Ok(OverKafka { rig: self, case, place, over, root, checkpoints, sinks })
     }
 
     fn by_topic(&self, node: &mut toml::Table, topic: &str) -> Result<()> {
@@ -166,21 +192,47 @@ fn nodes<'t>(pipeline: &'t mut toml::Table, key: &str) -> impl Iterator<Item = (
     nodes.into_iter().flatten().filter_map(|(name, node)| Some((name.clone(), node.as_table_mut()?)))
 }
 
-/// What of a case is in topics.
-#[derive(Clone, Copy, Debug)]
-pub struct Over {
-    /// Its input.
-    pub sources: bool,
-    /// Its output.
-    pub sinks: bool,
+/// Where something lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Medium {
+    /// In local files.
+    #[default]
+    Local,
+    /// In files in HDFS.
+    Hdfs,
+    /// In topics.
+    Kafka,
 }
 
-/// A case that runs over Kafka.
+/// What of a case lies where.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Over {
+    /// Its input.
+    pub sources: Medium,
+    /// Its output.
+    pub sinks: Medium,
+    /// What of it is Parquet, where that is elsewhere.
+    pub parquet: Option<Medium>,
+    /// The job's checkpoints.
+    pub checkpoints: Medium,
+}
+
+impl Over {
+    fn uses(&self, medium: Medium) -> bool {
+        [Some(self.sources), Some(self.sinks), self.parquet, Some(self.checkpoints)].contains(&Some(medium))
+    }
+}
+
+/// A case that runs over Kafka or HDFS.
 pub struct OverKafka<'a> {
     rig: &'a Rig,
     case: Case,
     place: TempDir,
     over: Over,
+    /// Its folder in HDFS, if it has one.
+    root: String,
+    /// The folder of its checkpoints.
+    checkpoints: String,
     sinks: BTreeMap<String, Sink>,
 }
 
@@ -285,7 +337,8 @@ impl OverKafka<'_> {
     fn command(&self, parallelism: u16) -> Result<Command> {
         let plugins = components().to_str().context("a path that is no text")?;
         let parallelism = format!("settings.parallelism={parallelism}");
-        let sets = [parallelism.as_str(), "checkpoint.folder=\"checkpoints\"", "checkpoint.interval=\"50ms\""];
+        let folder = format!("checkpoint.folder={:?}", self.checkpoints);
+        let sets = [parallelism.as_str(), &folder, "checkpoint.interval=\"50ms\""];
         let sets = sets.into_iter().flat_map(|set| ["--set", set]);
         let args: Vec<&str> = ["run", "pipeline.toml", "--plugins", plugins].into_iter().chain(sets).collect();
         Ok(Program::find()?.command(self.place.path(), &args))
@@ -304,11 +357,19 @@ impl OverKafka<'_> {
     /// # Errors
     /// What differs.
     pub fn compare(&self) -> Result<()> {
-        let mut compared = 0;
+        let (mut compared, out) = (0, self.place.path().join("out"));
+        if [Some(self.over.sinks), self.over.parquet].contains(&Some(Medium::Hdfs)) {
+            self.rig.hdfs_get(&format!("{}/out", self.root), &out)?;
+            let left = unfinished(&out)?;
+            ensure!(left.is_empty(), "left behind in HDFS: {left:?}");
+        }
+        if out.is_dir() {
+            self.case.decode(&out)?;
+        }
         for (sink, Sink { topic, parted, by_day }) in &self.sinks {
             let file = self.case.expected(sink);
             // What a source refuses is told with the place in its file, which a topic has not.
-            if sink == "malformed" && self.over.sources || !file.is_file() {
+            if sink == "malformed" && self.over.sources == Medium::Kafka || !file.is_file() {
                 continue;
             }
             let mut expected = read_json_lines(&file)?;
@@ -318,7 +379,7 @@ impl OverKafka<'_> {
             }
             let found = match topic {
                 Some(topic) => self.rig.rows(topic)?,
-                None => read_output(&self.place.path().join("out").join(sink))?,
+                None => read_output(&out.join(sink))?,
             };
             Differences::check(found, expected).with_context(|| format!("sink `{sink}`"))?;
             compared += 1;

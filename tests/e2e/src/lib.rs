@@ -6,12 +6,13 @@
 
 mod case;
 mod faults;
+mod hdfs;
 mod kafka;
 mod program;
 mod rows;
 
 pub use case::Case;
 pub use faults::{Chance, Guard, KILL_POINTS, Killed};
-pub use kafka::{Over, OverKafka, Rig, TRANSACTION_POINTS, USER};
+pub use kafka::{Medium, Over, OverKafka, Rig, TRANSACTION_POINTS, USER};
 pub use program::{Ended, Program, components};
 pub use rows::{Differences, read_json_lines, read_output};

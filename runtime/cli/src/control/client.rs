@@ -5,6 +5,7 @@ use crate::control::place::{self, Running};
 use crate::control::{Checkpoints, Node, Place, Reply, Request, Savepoint, Status, Stopped, VERSION, Want, receive, send};
 use crate::dropped;
 use crate::failure::Failure;
+use crate::storage;
 use crate::terminal::Terminal;
 use anyhow::{Context, anyhow};
 use comfy_table::{CellAlignment, Table, presets};
@@ -64,7 +65,8 @@ fn found(job: &str) -> Result<Running, Failure> {
 }
 
 fn wanted(folder: Option<&Path>) -> Result<Place, Failure> {
-    let absolute = folder.map(std::path::absolute).transpose();
+    let absolute = |folder| if storage::in_hdfs(folder).is_some() { Ok(folder.to_owned()) } else { std::path::absolute(folder) };
+    let absolute = folder.map(absolute).transpose();
     absolute.map(|folder| Place { folder }).map_err(|error| Failure::input(anyhow!("cannot tell where that folder is: {error}")))
 }
 

@@ -4,6 +4,7 @@
 use crate::control::place;
 use crate::control::{Checkpoints, Committed, Node, Place, Reply, Request, Savepoint, Status, Stopped, VERSION, Want, receive, send};
 use crate::folders;
+use crate::storage::{self, Reach};
 use anyhow::Context;
 use std::fs::{self, Permissions};
 use std::io;
@@ -13,7 +14,6 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use stygian_checkpoint::CheckpointStorage;
 use stygian_core::EventTime;
 use stygian_engine::{Clock, Dropped, Job, Metrics, NodeSnapshot, Report, Savepoints, Stop, SystemClock};
 
@@ -31,6 +31,8 @@ pub(crate) struct JobFacts {
     pub(crate) job: String,
     /// Where its checkpoints lie, if it makes any.
     pub(crate) checkpoints: Option<PathBuf>,
+    /// How HDFS is reached.
+    pub(crate) reach: Reach,
     pub(crate) stop: Stop,
 }
 
@@ -259,7 +261,7 @@ impl Shared {
             .or_else(|| folders::savepoints(job, &EventTime::from_micros(SystemClock.now()).to_string()))
             .ok_or("name a folder for the savepoint: HOME is not set")?;
         let told = |text: String| format!("no savepoint in {}: {text}", folder.display());
-        let to = CheckpointStorage::local(&folder).map_err(|error| told(format!("{:#}", anyhow::anyhow!(error))))?;
+        let to = storage::take(&folder, &self.facts.reach).map_err(|error| told(format!("{error:#}")))?;
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| told(error.to_string()))?;
         let to = Arc::new(to);
         let taken = if stop { runtime.block_on(savepoints.take_and_stop(to)) } else { runtime.block_on(savepoints.take(to)) };

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Child;
 use stygian_cluster::{Listener, Operation, Options, Pattern, Record, Resource};
-use stygian_e2e::{Ended, Over, Program, Rig, components, read_output};
+use stygian_e2e::{Ended, Medium, Over, Program, Rig, components, read_output};
 
 /// Running totals by user from topic to topic.
 struct Shop {
@@ -101,7 +101,8 @@ fn json_of(ended: &Ended) -> Value {
 
 #[test]
 fn a_case_is_killed_between_topics_and_files() {
-    for (over, seed) in [(Over { sources: true, sinks: false }, 3), (Over { sources: false, sinks: true }, 4)] {
+    let (into, out_of) = (Over { sinks: Medium::Kafka, ..Over::default() }, Over { sources: Medium::Kafka, ..Over::default() });
+    for (over, seed) in [(out_of, 3), (into, 4)] {
         let case = rig().case_with("behaviour", over).expect("a case");
         let killed = case.check_killed(3, seed, 4).unwrap_or_else(|error| panic!("{over:?}: {error:#}"));
         assert!(killed.times > 0, "{over:?}: it was never killed");
@@ -393,4 +394,38 @@ fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
         if path.is_dir() { files.extend(walk(&path)) } else { files.push(path) }
     }
     files
+}
+
+/// A partition that brings nothing holds the watermark back, unless it counts as idle.
+#[test]
+fn windows_close_though_a_partition_is_idle() {
+    let [from, to, other] = ["one-sided", "windows", "held"].map(|name| rig().topic(name, 2).expect("made"));
+    let row = |second: u32| Record {
+        partition: Some(1),
+        ..Record::new(None, &json!({ "at": format!("2026-01-31T12:00:{second:02}Z") }).to_string())
+    };
+    rig().cluster.kcat_write(&from, &[row(1), row(2), row(11), row(12), row(25)]).expect("written");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (reach, kerberos) = (rig().reach().expect("reached"), rig().kerberos("pipeline").expect("paths"));
+    let pipeline = |idle: &str, to: &str| {
+        format!(
+            "name = '{}'\n{kerberos}[source.from]\n{reach}topic = '{from}'\nformat = 'json'\nschema = {{ at = 'timestamp_utc' }}\nevent_time = 'at'\n\
+             watermark_delay = '0s'\n{idle}[operator.windows]\ninput = 'from'\nwindow = {{ tumbling = '10s' }}\naggregate = {{ n = 'count(*)' }}\n\
+             [sink.to]\ninput = 'windows'\n{reach}topic = '{to}'\nformat = 'json'\n",
+            rig().job()
+        )
+    };
+    let counts = |to: &str| -> Vec<u64> { rig().rows(to).expect("rows").iter().filter_map(|row| row["n"].as_u64()).collect() };
+    let run = |text: String| {
+        std::fs::write(folder.path().join("pipeline.toml"), text).expect("written");
+        Program::find().expect("built").command(folder.path(), &["run", "pipeline.toml"]).spawn().expect("starts")
+    };
+    let child = run(pipeline("idle_after = '300ms'\n", &to));
+    wait_for("two windows", || (counts(&to).len() >= 2).then_some(()));
+    assert_eq!(counts(&to), [2, 2], "the third window is open");
+    stop(child);
+    let child = run(pipeline("", &other));
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    stop(child);
+    assert_eq!(counts(&other).len(), 0, "the partition without rows holds all windows");
 }

@@ -9,6 +9,7 @@ mod disk;
 mod durable;
 mod follow;
 mod given;
+mod hdfs;
 mod kafka;
 mod kafka_avro;
 mod kafka_cases;

@@ -1,0 +1,97 @@
+//! Folders of checkpoints and savepoints: on this machine, or in HDFS.
+
+use anyhow::anyhow;
+use std::path::{Path, PathBuf};
+use stygian_checkpoint::CheckpointStorage;
+use stygian_hdfs::{Hdfs, HdfsOptions, Location};
+use stygian_pipeline::Pipeline;
+
+/// What folders in HDFS begin with.
+const SCHEME: &str = "hdfs://";
+
+/// Whoever `klist` shows.
+const CALLER: &str = "the caller";
+
+/// How HDFS is reached.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reach {
+    options: HdfsOptions,
+    /// Who this process is there.
+    principal: Option<String>,
+    /// It is not known whose ticket this process has.
+    is_callers: bool,
+}
+
+impl Reach {
+    /// As a pipeline says, which stands in `base`.
+    pub(crate) fn of(pipeline: &Pipeline, base: &Path) -> Self {
+        let mut options = HdfsOptions { hadoop_conf: pipeline.hdfs.conf.as_ref().map(|conf| base.join(conf)), ..HdfsOptions::default() };
+        if let Some(timeout) = pipeline.hdfs.call_timeout {
+            options.call_timeout = timeout;
+        }
+        Self { options, principal: pipeline.kerberos.as_ref().map(|kerberos| kerberos.principal.clone()), is_callers: false }
+    }
+
+    /// The client of a folder's HDFS, and its path there.
+    fn open(&self, folder: &str) -> anyhow::Result<(Hdfs, String)> {
+        let location = Location::parse(folder).map_err(|fault| fault.of("use", folder))?;
+        let open = |principal| Hdfs::open(&self.options, location.name.as_deref(), principal);
+        let opened = open(self.principal.as_deref());
+        // A command without a pipeline has the ticket of who calls it, where tickets are asked for.
+        let opened = if self.is_callers { opened.or_else(|error| open(Some(CALLER)).map_err(|_| error)) } else { opened };
+        Ok((opened?, location.path))
+    }
+
+    /// As the environment says (`HADOOP_CONF_DIR`), with the ticket of who has called this command.
+    pub(crate) fn of_caller() -> Self {
+        Self { is_callers: true, ..Self::default() }
+    }
+
+    /// What `stygian doctor` tries of a folder; nothing, of a local one.
+    pub(crate) fn probes(&self, folder: &Path) -> anyhow::Result<Vec<stygian_api::Probe>> {
+        let Some(folder) = in_hdfs(folder) else { return Ok(Vec::new()) };
+        let (hdfs, path) = self.open(folder)?;
+        Ok(hdfs.probes(&path))
+    }
+}
+
+/// A folder in HDFS, as it is written.
+pub(crate) fn in_hdfs(folder: &Path) -> Option<&str> {
+    folder.to_str().filter(|folder| folder.starts_with(SCHEME))
+}
+
+/// The absolute path of a folder; relative ones start at `base`.
+pub(crate) fn absolute(folder: &Path, base: &Path) -> PathBuf {
+    match in_hdfs(folder) {
+        Some(_) => folder.to_owned(),
+        // The folder is only used where nobody else can reach it, so by its real path.
+        None => std::fs::canonicalize(base).unwrap_or_else(|_| base.to_owned()).join(folder),
+    }
+}
+
+/// A folder to write into: a local one is made where it is missing, and locked. In HDFS only the checkpoints themselves keep two processes apart.
+///
+/// # Errors
+/// When another process has it, it is not safe, or there is no such HDFS.
+pub(crate) fn take(folder: &Path, reach: &Reach) -> anyhow::Result<CheckpointStorage> {
+    match in_hdfs(folder) {
+        Some(folder) => remote(folder, reach),
+        None => CheckpointStorage::local(folder).map_err(|error| anyhow!(error)),
+    }
+}
+
+/// A folder to read from.
+///
+/// # Errors
+/// When there is none, it is not safe, or there is no such HDFS.
+pub(crate) fn read(folder: &Path, reach: &Reach) -> anyhow::Result<CheckpointStorage> {
+    match in_hdfs(folder) {
+        Some(folder) => remote(folder, reach),
+        None => CheckpointStorage::local_for_reading(folder).map_err(|error| anyhow!(error)),
+    }
+}
+
+fn remote(folder: &str, reach: &Reach) -> anyhow::Result<CheckpointStorage> {
+    let (hdfs, path) = reach.open(folder)?;
+    Ok(CheckpointStorage::new(hdfs.object_store(&path)?, hdfs.url(&path)))
+}

@@ -1,0 +1,164 @@
+//! Cases over a real HDFS behind Kerberos: files, checkpoints and savepoints there.
+
+use crate::durable::{Place, TOTALS};
+use crate::process::{end, signal, start, wait_for};
+use std::sync::OnceLock;
+use stygian_cluster::{Hdfs, Options};
+use stygian_e2e::{Ended, Medium, Over, Program, Rig, read_output};
+
+/// The cluster that all share who do not break it.
+fn rig() -> &'static Rig {
+    static RIG: OnceLock<Rig> = OnceLock::new();
+    RIG.get_or_init(|| Rig::start(&Options { hdfs: Hdfs::One, ..Options::default() }).expect("a cluster"))
+}
+
+const ALL: Over = Over { sources: Medium::Hdfs, sinks: Medium::Hdfs, parquet: None, checkpoints: Medium::Hdfs };
+
+#[test]
+fn files_are_read_and_written_in_every_format() {
+    rig().case_with("formats", ALL).expect("a case").check(3).expect("as expected");
+}
+
+#[test]
+fn a_job_in_hdfs_is_killed_and_loses_and_doubles_nothing() {
+    let case = rig().case_with("behaviour", ALL).expect("a case");
+    let points = ["ended", "manifest-unwritten", "manifest-written", "unrenamed", "renamed"];
+    case.check_killed_at(2, &points).expect("as expected");
+}
+
+/// The reference job: from a topic to Parquet in HDFS and to topics, with its checkpoints in HDFS.
+#[test]
+fn the_reference_job_is_killed_and_loses_and_doubles_nothing() {
+    let over = Over { sources: Medium::Kafka, sinks: Medium::Kafka, parquet: Some(Medium::Hdfs), checkpoints: Medium::Hdfs };
+    let case = rig().case_with("behaviour", over).expect("a case");
+    let killed = case.check_killed(3, 11, 4).expect("as expected");
+    assert!(killed.times > 0, "it was never killed");
+    let case = rig().case_with("behaviour", over).expect("a case");
+    let points = ["ended", "transaction-open", "transaction-committed", "unrenamed", "renamed"];
+    case.check_killed_at(1, &points).expect("as expected");
+}
+
+/// A job from a local file that may grow to a folder in HDFS, with its checkpoints there.
+struct Shop {
+    place: Place,
+    root: String,
+}
+
+impl Shop {
+    fn new() -> Self {
+        Self { place: Place::new(), root: rig().hdfs_folder().expect("made") }
+    }
+
+    fn url(&self, name: &str) -> String {
+        rig().hdfs_url(&format!("{}/{name}", self.root)).expect("there")
+    }
+
+    fn pipeline(&self) -> String {
+        let (kerberos, hdfs) = (rig().kerberos("pipeline").expect("paths"), rig().hdfs_table().expect("a path"));
+        let there = TOTALS.replace("out/running", &self.url("out")).replace("\"checkpoints\"", &format!("{:?}", self.url("checkpoints")));
+        format!("{there}\n{kerberos}{hdfs}")
+    }
+
+    /// How many rows are visible, if every user's are counted from one on and none is there twice.
+    fn visible(&self) -> u64 {
+        let fetched = tempfile::tempdir().expect("a folder");
+        if rig().hdfs_get(&format!("{}/out", self.root), fetched.path()).is_err() {
+            return 0;
+        }
+        let rows = read_output(fetched.path()).expect("whole files");
+        for user in 0..3 {
+            let mut counts: Vec<u64> =
+                rows.iter().filter(|row| row["user"] == format!("u{user}")).filter_map(|row| row["count"].as_u64()).collect();
+            counts.sort_unstable();
+            assert_eq!(counts, (1..=counts.len() as u64).collect::<Vec<_>>(), "user {user}");
+        }
+        rows.len() as u64
+    }
+
+    fn wait_for_all(&self) {
+        wait_for("all rows", || (self.visible() == self.place.sold).then_some(()));
+    }
+
+    fn ask(&self, args: &[&str]) -> Ended {
+        Program::find().expect("built").run(self.place.path(), args).expect("runs")
+    }
+}
+
+#[test]
+fn a_savepoint_in_hdfs_is_gone_on_from() {
+    let mut shop = Shop::new();
+    shop.place.sell(30);
+    let pipeline = shop.pipeline();
+    let child = start(shop.place.path(), &pipeline, &shop.place.args());
+    shop.wait_for_all();
+    let saved = shop.url("saved");
+    let stopped = shop.ask(&["stop", "totals", &format!("--savepoint={saved}"), "--output", "json"]);
+    assert_eq!(stopped.status, Some(0), "{}", stopped.err);
+    let (_, err, status) = end(child);
+    assert_eq!(status, Some(0), "{err}");
+    // It needs none of the job's own checkpoints.
+    assert!(rig().cluster.hdfs_remove(&format!("{}/checkpoints", shop.root)).expect("removed"));
+    shop.place.sell(30);
+    let args = [&shop.place.args()[..], &["--from-savepoint", &saved]].concat();
+    let child = start(shop.place.path(), &pipeline, &args);
+    shop.wait_for_all();
+    signal(&child, "-KILL");
+    end(child);
+    shop.place.sell(30);
+    let child = start(shop.place.path(), &pipeline, &shop.place.args());
+    shop.wait_for_all();
+    signal(&child, "-INT");
+    let (_, err, status) = end(child);
+    assert!(status == Some(0) && err.contains("going on from checkpoint ") && err.contains("hdfs://"), "{status:?}: {err}");
+    // Who has a ticket can look at the checkpoints without the pipeline.
+    let mut command = Program::find().expect("built").command(shop.place.path(), &["checkpoints", "list", &shop.url("checkpoints")]);
+    let listed = command.envs(rig().cluster.env("pipeline")).env("HADOOP_CONF_DIR", rig().cluster.hadoop_conf()).output().expect("runs");
+    let (out, err) = (String::from_utf8_lossy(&listed.stdout), String::from_utf8_lossy(&listed.stderr));
+    assert!(listed.status.success() && out.contains("checkpoint"), "{out}{err}");
+}
+
+#[test]
+fn another_process_on_another_machine_takes_the_job_over() {
+    let mut shop = Shop::new();
+    shop.place.sell(30);
+    let pipeline = shop.pipeline();
+    let one = start(shop.place.path(), &pipeline, &shop.place.args());
+    shop.wait_for_all();
+    // Nothing but the checkpoints keeps two processes apart here.
+    let other = start(shop.place.path(), &pipeline, &shop.place.args());
+    let (_, err, status) = end(one);
+    assert!(status == Some(1) && err.contains("another process has taken"), "{status:?}: {err}");
+    shop.place.sell(30);
+    shop.wait_for_all();
+    signal(&other, "-INT");
+    let (_, err, status) = end(other);
+    assert_eq!(status, Some(0), "{err}");
+}
+
+#[test]
+fn doctor_and_run_name_what_is_not_allowed_in_hdfs() {
+    let mut shop = Shop::new();
+    shop.place.sell(3);
+    let doctor = |pipeline: &str| {
+        std::fs::write(shop.place.path().join("pipeline.toml"), pipeline).expect("written");
+        shop.ask(&[&["doctor", "pipeline.toml"], &shop.place.args()[..]].concat())
+    };
+    let well = doctor(&shop.pipeline());
+    assert_eq!(well.status, Some(0), "{}{}", well.out, well.err);
+    for step in [format!("sink running: a file in `{}/out`", shop.root), format!("job totals: a file in `{}/checkpoints`", shop.root)] {
+        assert!(well.out.contains(&step), "{step}:\n{}", well.out);
+    }
+    rig().cluster.hdfs_make_folder("/forbidden", "hdfs").expect("made");
+    let pipeline = shop.pipeline().replace(&shop.url("out"), &rig().hdfs_url("/forbidden/out").expect("there"));
+    let ill = doctor(&pipeline);
+    let last = ill.out.lines().last().unwrap_or_default();
+    assert!(ill.status == Some(1) && last.starts_with("failed"), "{}{}", ill.out, ill.err);
+    let child = start(shop.place.path(), &pipeline, &shop.place.args());
+    let (_, err, status) = end(child);
+    assert_eq!(status, Some(1), "{err}");
+    for told in [last, &err] {
+        for word in ["pipeline@STYGIAN.TEST", "/forbidden", "does not allow it", "hdfs dfs -setfacl"] {
+            assert!(told.contains(word), "{word}:\n{told}");
+        }
+    }
+}
