@@ -4,7 +4,7 @@
 //! file's marker or is an error: a file that was cut short or damaged is never passed over. See "Object container files" of the Avro
 //! specification.
 
-use crate::avro_shapes::Shapes;
+use crate::avro_shapes::{MAX_PARTS, Shapes};
 use crate::avro_walk::number;
 use crate::{FormatError, RangeReader};
 use arrow_avro::compression::{CODEC_METADATA_KEY, CompressionCodec};
@@ -57,6 +57,7 @@ impl AvroHeader {
         let mut schema: Value = serde_json::from_str(&text).map_err(|e| FormatError::Corrupt(format!("its schema is no JSON: {e}")))?;
         uuids_as_text(&mut schema);
         let shapes = Shapes::of(&schema).map_err(FormatError::Corrupt)?;
+        shapes.measure(MAX_PARTS).map_err(|reason| FormatError::Corrupt(format!("its schema: {reason}")))?;
         let codec = info.compression().map_err(damaged)?;
         if let Some(other @ (CompressionCodec::Bzip2 | CompressionCodec::Xz)) = codec {
             let name = format!("{other:?}").to_lowercase();

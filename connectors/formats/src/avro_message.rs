@@ -8,7 +8,7 @@
 use crate::FormatError;
 use crate::avro_container::uuids_as_text;
 use crate::avro_frame::{avro_frame, avro_framed};
-use crate::avro_shapes::Shapes;
+use crate::avro_shapes::{MAX_PARTS, Shapes};
 use crate::plain::{places, plain_schema};
 use crate::poll_decoder::{Feed, too_long};
 use arrow_array::{Array, ArrayRef, RecordBatch, new_null_array};
@@ -22,8 +22,6 @@ use std::sync::Arc;
 
 /// The longest schema in bytes.
 pub const MAX_SCHEMA_BYTES: usize = 1024 * 1024;
-/// Parts that a schema may have, with those of named types wherever they are named.
-const MAX_PARTS: u64 = 10_000;
 /// Values that a message may have besides those that take a byte or more.
 const SPARE_VALUES: u64 = 4096;
 

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 
 /// Types and values may be nested this deep.
 pub(crate) const DEPTH: usize = 64;
+/// Parts that a schema may have, with those of named types wherever they are named.
+pub(crate) const MAX_PARTS: u64 = 10_000;
 
 /// What a schema says about lengths: types that refer to each other by their place in a list.
 #[derive(Debug)]

@@ -53,6 +53,31 @@ fn numbers(count: i64) -> RecordBatch {
     RecordBatch::try_new(Schema::new(vec![Field::new("n", DataType::Int64, false)]).into(), vec![column]).expect("rows")
 }
 
+/// A file of a schema, without rows.
+fn of_schema(schema: &str) -> Bytes {
+    let text = |text: &str| {
+        let length = text.len();
+        let number = [((length << 1) & 0x7f | 0x80) as u8, ((length >> 6) & 0x7f | 0x80) as u8, (length >> 13) as u8];
+        [number.as_slice(), text.as_bytes()].concat()
+    };
+    [b"Obj\x01\x02".to_vec(), text("avro.schema"), text(schema), vec![0], vec![7; 16]].concat().into()
+}
+
+/// A type that holds the one before it twice is short to write and takes for ever to be read.
+#[test]
+fn a_schema_that_unfolds_without_end_is_refused() {
+    let twice = |inner: String, n: u32| {
+        format!(r#"{{"type":"record","name":"r{n}","fields":[{{"name":"a","type":{inner}}},{{"name":"b","type":"r{}"}}]}}"#, n - 1)
+    };
+    let least = r#"{"type":"record","name":"r0","fields":[{"name":"a","type":"int"}]}"#.to_owned();
+    for (folds, is_well) in [(3, true), (40, false)] {
+        let file = of_schema(&(1..=folds).fold(least.clone(), twice));
+        let found = block_on(avro_schema(&mut InMemory(file), &AvroLimits::default()));
+        assert_eq!(found.is_ok(), is_well, "{folds}: {found:?}");
+        assert!(found.is_ok() || found.is_err_and(|e| e.to_string().contains("it has more than 10000 parts")));
+    }
+}
+
 fn one_column(name: &str, column_type: ColumnType) -> SchemaRef {
     Schema::new(vec![Field::new(name, column_type.arrow(), true)]).into()
 }
