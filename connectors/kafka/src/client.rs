@@ -36,6 +36,8 @@ pub(crate) struct Cluster {
 impl Cluster {
     pub(crate) fn new(servers: &str, security: &Security, context: &ConnectorContext, node: String) -> Result<Self, OptionError> {
         check_servers(servers)?;
+        // Whoever is first decides that OpenSSL is not cleaned up when the process ends: librdkafka's threads may be in the middle of it then.
+        openssl_sys::init();
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", servers)

@@ -27,6 +27,6 @@ fn a_job_that_is_killed_loses_and_doubles_nothing_in_topics() {
 #[test]
 fn a_job_is_killed_around_its_transactions() {
     let case = rig().case("behaviour").expect("a case");
-    let points = ["pre-committed", "transaction-open", "transaction-committed", "manifest-written", "transaction-open"];
+    let points = ["ended", "transaction-open", "transaction-committed", "manifest-written", "transaction-open"];
     case.check_killed_at(1, &points).expect("as expected");
 }
