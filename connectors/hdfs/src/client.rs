@@ -287,7 +287,8 @@ impl Hdfs {
 
     /// Asks each NameNode for itself.
     pub(crate) async fn ask(&self) -> Asked {
-        ask(&self.inner.conf, &self.inner.name, &self.inner.threads).await
+        // In a box, as every call has room for it and few need it.
+        Box::pin(ask(&self.inner.conf, &self.inner.name, &self.inner.threads)).await
     }
 }
 
