@@ -1,6 +1,7 @@
 //! The client: what is asked of HDFS, and what is changed there.
 
 use crate::conf::Conf;
+use crate::entry::{Entry, FileStatus, entry, file_status};
 use crate::fault::Fault;
 use crate::location::{Location, normal};
 use crate::name_nodes::{Asked, ask, client};
@@ -15,7 +16,7 @@ use object_store::ObjectStore;
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use stygian_api::ConnectorError;
 use tokio::runtime::Handle;
 
@@ -42,28 +43,6 @@ pub(crate) struct Inner {
     pub(crate) who: Option<String>,
     pub(crate) limit: Duration,
     pub(crate) threads: Handle,
-}
-
-/// What is at a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileStatus {
-    /// Bytes; of a file that is being written, those that are safe so far.
-    pub len: u64,
-    /// When it was last written; of a folder, when something in it came or went.
-    pub modified: SystemTime,
-    /// A file, and no folder.
-    pub is_file: bool,
-    /// Whose it is, as HDFS knows them. (HDFS's id of a file is not told by hdfs-native.)
-    pub owner: String,
-}
-
-/// Something in a folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its name in the folder.
-    pub name: String,
-    /// What it is.
-    pub status: FileStatus,
 }
 
 impl Hdfs {
@@ -287,7 +266,8 @@ impl Hdfs {
 
     /// Asks each NameNode for itself.
     pub(crate) async fn ask(&self) -> Asked {
-        ask(&self.inner.conf, &self.inner.name, &self.inner.threads).await
+        // In a box, as every call has room for it and few need it.
+        Box::pin(ask(&self.inner.conf, &self.inner.name, &self.inner.threads)).await
     }
 }
 
@@ -295,17 +275,4 @@ fn default_name(conf: &Conf) -> Result<String, Fault> {
     let found = conf.get("fs.defaultFS");
     let none = || Fault::NoName { conf: conf.shown(), found: found.map(str::to_owned) };
     found.and_then(|url| Location::parse(url).ok()).and_then(|place| place.name).ok_or_else(none)
-}
-
-pub(crate) fn file_status(status: &hdfs_native::client::FileStatus) -> FileStatus {
-    FileStatus {
-        len: u64::try_from(status.length).unwrap_or(u64::MAX),
-        modified: SystemTime::UNIX_EPOCH + Duration::from_millis(status.modification_time),
-        is_file: !status.isdir,
-        owner: status.owner.clone(),
-    }
-}
-
-fn entry(status: &hdfs_native::client::FileStatus) -> Entry {
-    Entry { name: status.path.rsplit('/').next().unwrap_or_default().to_owned(), status: file_status(status) }
 }

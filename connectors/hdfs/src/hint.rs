@@ -61,7 +61,7 @@ impl Fault {
                 "raise `call_timeout` if HDFS is slow; a NameNode that wants Kerberos of a client whose configuration does not say so is silent, too"
             }
             Self::Lost { .. } => "this passes when a NameNode is there again",
-            Self::Unknown { .. } => "try again under a new name",
+            Self::Unknown { .. } => "look at what is there before it is tried again; a file is best written again under a new name",
             Self::NotFinished { .. } => "write the file again under a new name",
             Self::LoginRefused { .. } => {
                 "check hadoop.security.authentication in core-site.xml against the cluster's, and that the NameNode's rules (auth_to_local) know the \

@@ -14,6 +14,7 @@
 
 mod client;
 mod conf;
+mod entry;
 mod fault;
 mod hint;
 mod location;
@@ -26,7 +27,8 @@ mod store;
 mod task;
 mod writer;
 
-pub use client::{Entry, FileStatus, Hdfs};
+pub use client::Hdfs;
+pub use entry::{Entry, FileStatus};
 pub use fault::Fault;
 pub use location::Location;
 pub use options::HdfsOptions;

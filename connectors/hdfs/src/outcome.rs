@@ -62,7 +62,8 @@ impl Hdfs {
                     Ok((true, true)) => return Err(self.rename_error(from, to, Fault::Exists { path: to.to_owned() })),
                     Ok((false, false)) => {
                         let found = "neither the one name nor the other";
-                        return Err(self.unknown("rename", from, failed, found).await);
+                        let text = self.fault(from, failed).await.to_string();
+                        return Err(self.rename_error(from, to, Fault::Unknown { text, found: format!("there is {found}") }));
                     }
                     Err(_) => return Err(self.error("rename", from, failed).await),
                 }

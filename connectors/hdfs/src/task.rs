@@ -129,11 +129,15 @@ mod tests {
     #[tokio::test]
     async fn contains_a_panic_and_ends_what_does_not_end() {
         let threads = threads().expect("threads");
-        let soon = || Instant::now() + Duration::from_millis(100);
-        let panicked = run(&threads, soon(), async { if true { panic!("an answer\nthat is not understood") } else { Ok(()) } }).await;
+        let within = |limit| Instant::now() + limit;
+        // To print a panic with its stack takes its time.
+        let panicked = run(&threads, within(Duration::from_secs(60)), async {
+            if true { panic!("an answer\nthat is not understood") } else { Ok(()) }
+        })
+        .await;
         assert!(matches!(&panicked, Err(Failed::Panicked(text)) if text == "an answer"), "{panicked:?}");
         let (dropped, waits) = tokio::sync::oneshot::channel::<()>();
-        let late = run(&threads, soon(), async move {
+        let late = run(&threads, within(Duration::from_millis(100)), async move {
             let _dropped = dropped;
             std::future::pending::<Result<(), HdfsError>>().await
         });

@@ -18,8 +18,8 @@ use stygian_api::ConnectorError;
 pub struct Writer {
     hdfs: Hdfs,
     path: String,
-    /// `None` after an error: what the file holds then is not known.
-    file: Option<FileWriter>,
+    /// `None` after an error: what the file holds then is not known. In a box, as it is large and goes from task to task.
+    file: Option<Box<FileWriter>>,
     written: u64,
 }
 
@@ -31,7 +31,7 @@ impl fmt::Debug for Writer {
 
 impl Writer {
     pub(crate) fn new(hdfs: Hdfs, path: String, file: FileWriter) -> Self {
-        Self { hdfs, path, file: Some(file), written: 0 }
+        Self { hdfs, path, file: Some(Box::new(file)), written: 0 }
     }
 
     /// The path.
@@ -51,7 +51,8 @@ impl Writer {
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), ConnectorError> {
         let mut file = self.file.take().ok_or_else(|| Fault::GivenUp.of("write", self.hdfs.shown(&self.path)))?;
         let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let written = run(&self.hdfs.inner.threads, self.hdfs.until(), async move { file.write_bytes(bytes).await.map(|_| file) }).await;
+        let written =
+            run(&self.hdfs.inner.threads, self.hdfs.until(), async move { Box::pin(file.write_bytes(bytes)).await.map(|_| file) }).await;
         match written {
             Ok(file) => {
                 self.file = Some(file);
@@ -74,18 +75,18 @@ impl Writer {
             Err(failed) => return Err(self.hdfs.error_of_data("finish", &self.path, failed).await),
         };
         let mut file = file;
-        match run(&self.hdfs.inner.threads, until, async move { file.close().await }).await {
+        match run(&self.hdfs.inner.threads, until, async move { Box::pin(file.close()).await }).await {
             Ok(()) => Ok(self.written),
             Err(failed) => self.closed_otherwise(failed, until).await,
         }
     }
 
     /// Has the DataNodes write all to their disks, and the NameNode know how much it is; again after a failover, as it does not matter how often.
-    async fn synced(&self, mut file: FileWriter, until: Instant) -> Result<FileWriter, Failed> {
+    async fn synced(&self, mut file: Box<FileWriter>, until: Instant) -> Result<Box<FileWriter>, Failed> {
         let mut tries = Tries::new(until);
         loop {
             let (back, synced) = run(&self.hdfs.inner.threads, until, async move {
-                let synced = file.hsync().await;
+                let synced = Box::pin(file.hsync()).await;
                 Ok((file, synced))
             })
             .await?;

@@ -11,6 +11,8 @@ mod errors;
 mod failover;
 mod files;
 mod golden;
+mod lossy;
+mod lost;
 mod objects;
 mod probes;
 mod world;
@@ -35,7 +37,7 @@ fn main() -> anyhow::Result<ExitCode> {
         return world::again_as_pipeline();
     }
     let world = if arguments.list { None } else { Some(Arc::new(World::start()?)) };
-    let together = [files::CASES, objects::CASES, config::CASES, errors::CASES, probes::CASES].concat();
+    let together = [files::CASES, objects::CASES, lost::CASES, config::CASES, errors::CASES, probes::CASES].concat();
     arguments.test_threads = Some(AT_ONCE);
     let first = libtest_mimic::run(&arguments, trials(&together, world.as_ref()));
     arguments.test_threads = Some(1);
