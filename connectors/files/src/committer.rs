@@ -121,17 +121,31 @@ fn commit_one(files: &dyn FileSystem, root: &Path, file: &PendingFile, look: Loo
     let (from, to) = (inside(files, root, &file.from)?, inside(files, root, &file.to)?);
     match (files.length(&from)?, files.length(&to)?) {
         (Some(found), None) => {
-            file.check(files, &from, found, look)?;
             kill_point("unrenamed");
-            files.rename_new(&from, &to)?;
-            kill_point("renamed");
+            let renamed = file.check(files, &from, found, look).and_then(|()| files.rename_new(&from, &to));
+            match renamed {
+                Ok(()) => kill_point("renamed"),
+                Err(error) => renamed_by_another(files, &from, &to, file)?.ok_or(error)?,
+            }
         }
         // Whoever renamed it is not known, so that it is the right one is made sure of.
         (None, Some(found)) => file.check(files, &to, found, Look::AtBytes)?,
-        (Some(_), Some(_)) => return Err(refused(files, &to, "there is a file of this name, and it is not ours".into())),
+        // Or it was renamed between the two looks.
+        (Some(_), Some(_)) => {
+            let not_ours = || refused(files, &to, "there is a file of this name, and it is not ours".into());
+            renamed_by_another(files, &from, &to, file)?.ok_or_else(not_ours)?;
+        }
         (None, None) => return Err(refused(files, &from, "the finished file is gone".into())),
     }
     Ok(to)
+}
+
+/// Whether a run that lost the job to this one, or has it now, was quicker: then the file is there under its final name alone.
+fn renamed_by_another(files: &dyn FileSystem, from: &Path, to: &Path, file: &PendingFile) -> Result<Option<()>, ConnectorError> {
+    match (files.length(from)?, files.length(to)?) {
+        (None, Some(found)) => file.check(files, to, found, Look::AtBytes).map(Some),
+        _ => Ok(None),
+    }
 }
 
 fn inside(files: &dyn FileSystem, root: &Path, name: &str) -> Result<PathBuf, ConnectorError> {

@@ -9,6 +9,9 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use stygian_api::ConnectorError;
 
+/// How the names of files end that `hdfs dfs -put` is at.
+const BEING_PUT: &str = "._COPYING_";
+
 /// The files that a path means. All of it blocks.
 pub(crate) trait Inputs: fmt::Debug + Send + Sync {
     /// Every file, ordered by name.
@@ -74,7 +77,7 @@ impl PlainInputs {
         let (mut found, mut folders) = (Vec::new(), vec![String::new()]);
         while let Some(folder) = folders.pop() {
             for entry in self.files.entries(&self.root.join(&folder))?.unwrap_or_default() {
-                if entry.name.starts_with(['.', '_']) {
+                if entry.name.starts_with(['.', '_']) || entry.name.ends_with(BEING_PUT) {
                     continue;
                 }
                 let name = if folder.is_empty() { entry.name } else { format!("{folder}/{}", entry.name) };
@@ -148,7 +151,7 @@ mod tests {
     #[test]
     fn a_path_is_a_file_a_folder_or_a_glob() {
         let folder = tempfile::tempdir().expect("a folder");
-        for file in ["a.csv", "b.json", "day=1/c.json", "day=1/.d.json", "_tmp/e.json", "f[1].json"] {
+        for file in ["a.csv", "b.json", "day=1/c.json", "day=1/.d.json", "_tmp/e.json", "f[1].json", "g.json._COPYING_"] {
             let path = folder.path().join(file);
             fs::create_dir_all(path.parent().expect("a folder")).expect("made");
             fs::write(path, "x").expect("written");

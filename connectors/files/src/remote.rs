@@ -9,7 +9,6 @@ use std::time::UNIX_EPOCH;
 use stygian_api::{ConnectorContext, ConnectorError, Probe};
 use stygian_core::Span;
 use stygian_hdfs::{Hdfs, HdfsOptions, Location, Writer};
-use tokio::runtime::Handle;
 
 /// What paths in HDFS begin with.
 const SCHEME: &str = "hdfs://";
@@ -20,12 +19,15 @@ const PIECE: usize = 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Remote {
     hdfs: Hdfs,
-    runtime: Handle,
 }
 
 impl Remote {
-    /// The HDFS of a path that is in one, and the path there; `None`: it is a local one. Asks nothing of it yet. Within a runtime.
+    /// The HDFS of a path that is in one, and the path there; `None`: it is a local one. Asks nothing of it yet.
     pub(crate) fn of(path: &str, context: &ConnectorContext) -> Option<Result<(Self, PathBuf), ConnectorError>> {
+        if let Some((scheme, _)) = path.split_once("://").filter(|(scheme, _)| format!("{scheme}://") != SCHEME) {
+            let reason = format!("`{}` is a scheme that is not known", stygian_core::escape(scheme, 30));
+            return Some(Err(ConnectorError::refused(path, reason, "write a local path, or one that begins with hdfs://")));
+        }
         path.starts_with(SCHEME).then(|| {
             let location = Location::parse(path).map_err(|fault| fault.of("use", path))?;
             let mut options = HdfsOptions { hadoop_conf: context.hdfs.conf.clone(), ..HdfsOptions::default() };
@@ -33,7 +35,7 @@ impl Remote {
                 options.call_timeout = Span(timeout);
             }
             let hdfs = Hdfs::open(&options, location.name.as_deref(), context.principal.as_deref())?;
-            Ok((Self { hdfs, runtime: Handle::current() }, location.path.into()))
+            Ok((Self { hdfs }, location.path.into()))
         })
     }
 
@@ -43,7 +45,7 @@ impl Remote {
     }
 
     fn wait<T>(&self, answer: impl Future<Output = Result<T, ConnectorError>>) -> Result<T, ConnectorError> {
-        self.runtime.block_on(answer)
+        self.hdfs.wait(answer)
     }
 }
 
@@ -130,7 +132,7 @@ impl RemoteFile {
             return Ok(());
         }
         let piece = std::mem::take(&mut self.piece);
-        self.files.runtime.block_on(self.writer.write(piece.into()))
+        self.files.hdfs.wait(self.writer.write(piece.into()))
     }
 }
 

@@ -58,6 +58,15 @@ impl FilesWriter {
     }
 }
 
+/// What is open far away may have to be waited for, even to be given up.
+impl Drop for FilesWriter {
+    fn drop(&mut self) {
+        if let Some(files) = self.files.take().filter(|files| files.spec.files.is_far() && !files.open.is_empty()) {
+            std::thread::spawn(move || drop(files));
+        }
+    }
+}
+
 #[async_trait]
 impl SinkWriter for FilesWriter {
     async fn write(&mut self, rows: RecordBatch) -> Result<(), ConnectorError> {

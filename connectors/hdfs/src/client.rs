@@ -83,6 +83,11 @@ impl Hdfs {
         Ok(Self { inner: Arc::new(Inner { client, conf, name, who, limit, threads }) })
     }
 
+    /// Waits for an answer, on a thread that may. It goes on whatever becomes of the caller's runtime.
+    pub fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
+        self.inner.threads.block_on(answer)
+    }
+
     /// How a path is called in messages: `hdfs://ns/a`.
     pub fn url(&self, path: &str) -> String {
         format!("hdfs://{}{path}", self.inner.name)
@@ -136,8 +141,13 @@ impl Hdfs {
     /// # Errors
     /// When a file is in the way, or it is not allowed.
     pub async fn make_folders(&self, folder: &str) -> Result<(), ConnectorError> {
+        self.make_folders_as(folder, FOLDER_MODE).await
+    }
+
+    /// The same, with what others may do in those that are new.
+    pub(crate) async fn make_folders_as(&self, folder: &str, mode: u32) -> Result<(), ConnectorError> {
         let folder = self.path("make the folder", folder)?;
-        let made = self.repeat(self.until(), &folder, |client, path| async move { client.mkdirs(&path, FOLDER_MODE, true).await }).await;
+        let made = self.repeat(self.until(), &folder, |client, path| async move { client.mkdirs(&path, mode, true).await }).await;
         match made {
             Ok(()) => Ok(()),
             Err(Failed::Library(HdfsError::AlreadyExists(text))) => {

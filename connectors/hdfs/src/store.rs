@@ -26,6 +26,8 @@ use stygian_api::ConnectorError;
 
 /// What errors say that they come from.
 const STORE: &str = "HDFS";
+/// What is put into a store is for nobody else: folders that it makes are their owner's alone.
+const PRIVATE: u32 = 0o700;
 /// Pieces of a stream that are read before they are wanted.
 const AHEAD: usize = 2;
 
@@ -79,7 +81,7 @@ impl Store {
     }
 
     async fn put(&self, path: &str, payload: PutPayload, over: bool) -> std::result::Result<(), ConnectorError> {
-        self.hdfs.make_folders(crate::location::parent(path)).await?;
+        self.hdfs.make_folders_as(crate::location::parent(path), PRIVATE).await?;
         let other = self.other_name(path);
         let mut file = self.hdfs.create(&other).await?;
         for bytes in payload {
@@ -189,7 +191,7 @@ impl ObjectStore for Store {
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
         let over = matches!(options.target_mode, RenameTargetMode::Overwrite);
         let (old, new) = (self.path(from), self.path(to));
-        self.hdfs.make_folders(crate::location::parent(&new)).await.map_err(generic)?;
+        self.hdfs.make_folders_as(crate::location::parent(&new), PRIVATE).await.map_err(generic)?;
         self.hdfs.renamed(&old, &new, over).await.map_err(generic)
     }
 }

@@ -74,6 +74,7 @@ pub(crate) fn absolute(folder: &Path, base: &Path) -> PathBuf {
 /// # Errors
 /// When another process has it, it is not safe, or there is no such HDFS.
 pub(crate) fn take(folder: &Path, reach: &Reach) -> anyhow::Result<CheckpointStorage> {
+    check_scheme(folder)?;
     match in_hdfs(folder) {
         Some(folder) => remote(folder, reach),
         None => CheckpointStorage::local(folder).map_err(|error| anyhow!(error)),
@@ -85,10 +86,21 @@ pub(crate) fn take(folder: &Path, reach: &Reach) -> anyhow::Result<CheckpointSto
 /// # Errors
 /// When there is none, it is not safe, or there is no such HDFS.
 pub(crate) fn read(folder: &Path, reach: &Reach) -> anyhow::Result<CheckpointStorage> {
+    check_scheme(folder)?;
     match in_hdfs(folder) {
         Some(folder) => remote(folder, reach),
         None => CheckpointStorage::local_for_reading(folder).map_err(|error| anyhow!(error)),
     }
+}
+
+/// A folder that is meant to be elsewhere must not come to lie here.
+///
+/// # Errors
+/// When it names another place than HDFS.
+pub(crate) fn check_scheme(folder: &Path) -> anyhow::Result<()> {
+    let known = in_hdfs(folder).is_some() || folder.to_str().is_none_or(|folder| !folder.contains("://"));
+    anyhow::ensure!(known, "{} is of a scheme that is not known; write a local folder, or one that begins with {SCHEME}", folder.display());
+    Ok(())
 }
 
 fn remote(folder: &str, reach: &Reach) -> anyhow::Result<CheckpointStorage> {

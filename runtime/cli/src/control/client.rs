@@ -65,6 +65,7 @@ fn found(job: &str) -> Result<Running, Failure> {
 }
 
 fn wanted(folder: Option<&Path>) -> Result<Place, Failure> {
+    folder.map(storage::check_scheme).transpose().map_err(Failure::input)?;
     let absolute = |folder| if storage::in_hdfs(folder).is_some() { Ok(folder.to_owned()) } else { std::path::absolute(folder) };
     let absolute = folder.map(absolute).transpose();
     absolute.map(|folder| Place { folder }).map_err(|error| Failure::input(anyhow!("cannot tell where that folder is: {error}")))

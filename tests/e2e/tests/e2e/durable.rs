@@ -4,6 +4,7 @@ use crate::process::{end, signal, start, wait_for};
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use stygian_e2e::{Ended, Program, components, read_output};
 
 /// Running totals by user of files that may be added to.
@@ -512,6 +513,37 @@ fn a_process_that_lost_the_job_while_it_started_says_so() {
     assert!(status == Some(1) && err.contains("another process has taken the job over (checkpoint "), "{status:?}: {err}");
     assert!(err.contains("is gone"), "what it met is told too: {err}");
     place.wait_for_all();
+    signal(&other, "-INT");
+    let (_, err, status) = end(other);
+    assert_eq!(status, Some(0), "{err}");
+}
+
+/// The one that takes over finds files that the other one is about to rename, and renames in the meantime.
+#[test]
+fn a_job_is_taken_over_while_its_files_are_renamed() {
+    let mut place = Place::new();
+    place.sell(30);
+    place.run_until_visible_as(TOTALS, &[], "-INT");
+    let (folder, args) = (place.path().to_owned(), place.args());
+    let launch = |points: &str| {
+        let args: Vec<&str> = ["run", "pipeline.toml"].into_iter().chain(args.iter().copied()).collect();
+        let mut command = Program::find().expect("built").command(&folder, &args);
+        command.env("FAILPOINTS", points).spawn().expect("starts")
+    };
+    let begun = || {
+        let mut names = std::fs::read_dir(folder.join("out/running")).expect("there").flatten().map(|entry| entry.file_name());
+        names.any(|name| name.to_string_lossy().ends_with(".inprogress")).then_some(())
+    };
+    let one = launch("no-lock=return;unrenamed=sleep(1500)");
+    let sold = std::fs::File::options().append(true).open(folder.join("sales/a.jsonl"));
+    sold.and_then(|mut file| writeln!(file, "{{\"user\":\"u0\",\"amount\":30}}")).expect("written");
+    wait_for("a file that is written", begun);
+    // Six checkpoints later it waits to be renamed.
+    std::thread::sleep(Duration::from_millis(300));
+    let other = launch("no-lock=return;unrenamed=1*sleep(3000)->off");
+    let (_, err, status) = end(one);
+    assert!(status == Some(1) && err.contains("another process has taken"), "{status:?}: {err}");
+    wait_for("all rows", || (place.visible() == 31).then_some(()));
     signal(&other, "-INT");
     let (_, err, status) = end(other);
     assert_eq!(status, Some(0), "{err}");
