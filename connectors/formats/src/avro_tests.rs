@@ -57,7 +57,8 @@ fn numbers(count: i64) -> RecordBatch {
 fn of_schema(schema: &str) -> Bytes {
     let text = |text: &str| {
         let length = text.len();
-        let number = [((length << 1) & 0x7f | 0x80) as u8, ((length >> 6) & 0x7f | 0x80) as u8, (length >> 13) as u8];
+        let number = [(length << 1) & 0x7f | 0x80, (length >> 6) & 0x7f | 0x80, length >> 13];
+        let number = number.map(|part| u8::try_from(part).expect("a byte"));
         [number.as_slice(), text.as_bytes()].concat()
     };
     [b"Obj\x01\x02".to_vec(), text("avro.schema"), text(schema), vec![0], vec![7; 16]].concat().into()
