@@ -30,3 +30,4 @@ pub use error::KerberosError;
 pub use identity::{Identity, Overwritten, Prepared, prepare};
 pub use keytab::KeytabKey;
 pub use login::{Login, ServiceTicket, Ticket, Touch};
+pub use mit::ending::leave;

@@ -39,14 +39,21 @@ use failure::Failure;
 use std::process::ExitCode;
 use terminal::Terminal;
 
-fn main() -> ExitCode {
+fn main() {
     stygian_core::kill_point::arm();
     let args = Args::parse();
     let terminal = Terminal::new();
     terminal.start_log();
-    match dispatch(args.command, &terminal) {
-        Ok(code) => code,
-        Err(failure) => failure.report(&terminal),
+    let code = dispatch(args.command, &terminal).unwrap_or_else(|failure| failure.report(&terminal));
+    stygian_kerberos::leave(status(code))
+}
+
+/// The statuses that there are: 0, 1 and 2.
+fn status(code: ExitCode) -> u8 {
+    match code {
+        ExitCode::SUCCESS => 0,
+        ExitCode::FAILURE => 1,
+        _ => 2,
     }
 }
 

@@ -22,7 +22,7 @@ use stygian_engine::{Job, JobError, Report, Runtimes, Stop};
 use stygian_kerberos::Login;
 
 /// Exit status after a second Ctrl-C.
-const CUT_OFF: i32 = 130;
+const CUT_OFF: u8 = 130;
 
 /// How long a failed start may take to be gone. A call into a plugin ends at its limit; a file on a server that is away may not.
 const GONE_WITHIN: Duration = Duration::from_secs(60);
@@ -250,7 +250,7 @@ fn stop_on_signals(stop: &Stop, terminal: &Terminal) -> anyhow::Result<()> {
     let (stop, terminal, told) = (stop.clone(), terminal.clone(), AtomicBool::new(false));
     let told = move || {
         if told.swap(true, Ordering::Relaxed) {
-            std::process::exit(CUT_OFF);
+            stygian_kerberos::leave(CUT_OFF);
         }
         terminal.err("stopping: finishing what was read and open files; Ctrl-C again leaves at once\n");
         stop.request();

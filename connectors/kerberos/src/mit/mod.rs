@@ -1,4 +1,5 @@
-//! All that is unsafe in this crate: calls of MIT's libraries (`gss`, `profile`, `cache`) and the process's environment (`environment`).
+//! All that is unsafe in this crate: calls of MIT's libraries (`gss`, `profile`, `cache`), the process's environment (`environment`) and its
+//! end (`ending`).
 //!
 //! What these modules show to the rest of the crate is safe: handles of the libraries are owned by types that release them, texts are
 //! copied before they are given away, and nothing here keeps a handle beyond a call of its own. MIT's libraries may be called by several threads
@@ -6,6 +7,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod cache;
+pub(crate) mod ending;
 pub(crate) mod environment;
 pub(crate) mod gss;
 pub(crate) mod profile;
