@@ -36,8 +36,9 @@ impl Jars {
     /// The folder that `STYGIAN_CLUSTER_JARS` names, else one in the user's cache.
     pub(crate) fn find() -> Result<Self> {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let cache =
-            || set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache"))).map(|cache| cache.join("stygian-cluster/jars"));
+        let cache = || {
+            set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache"))).map(|cache| cache.join("stygian-cluster/jars"))
+        };
         let folder = set("STYGIAN_CLUSTER_JARS").or_else(cache);
         Ok(Self { folder: folder.context("neither STYGIAN_CLUSTER_JARS nor HOME is set: nowhere to keep jars")? })
     }
