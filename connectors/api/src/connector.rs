@@ -21,6 +21,18 @@ pub struct ConnectorContext {
     pub hdfs: HdfsContext,
 }
 
+/// Whether a path is in HDFS, as those are that begin with `hdfs://`, or a local one.
+///
+/// # Errors
+/// When it is of another scheme: it would quietly come to lie here.
+pub fn in_hdfs(path: &str) -> Result<bool, String> {
+    match path.split_once("://") {
+        None => Ok(false),
+        Some(("hdfs", _)) => Ok(true),
+        Some((scheme, _)) => Err(format!("`{}` is a scheme that is not known", stygian_core::escape(scheme, 30))),
+    }
+}
+
 /// How the pipeline reaches HDFS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HdfsContext {

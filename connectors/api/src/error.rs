@@ -2,6 +2,18 @@
 
 use std::error::Error;
 
+/// An error with all its causes, for people.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
 /// A failure of a source or sink while the job runs; ends the job.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectorError {

@@ -18,8 +18,8 @@ mod sink;
 mod source;
 
 pub use commit_point::{CommitError, CommitPoint, CommitRecord};
-pub use connector::{Connector, ConnectorContext, HdfsContext};
-pub use error::ConnectorError;
+pub use connector::{Connector, ConnectorContext, HdfsContext, in_hdfs};
+pub use error::{ConnectorError, with_causes};
 pub use format::{BadRow, Decoded, Decoder, Encoder, Messages};
 pub use options::{Options, OptionsDoc, suggest};
 pub use probe::Probe;

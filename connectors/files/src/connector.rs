@@ -1,6 +1,6 @@
 //! The connector: options checked, sources and sinks made.
 
-use crate::connector_source::{self, with_cause};
+use crate::connector_source;
 use crate::file_system::FileSystem;
 use crate::local::Local;
 use crate::options::{SinkOptions, SourceOptions};
@@ -13,7 +13,7 @@ use crate::writer::WriterSpec;
 use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use std::sync::Arc;
-use stygian_api::{Connector, ConnectorContext, Options, OptionsDoc, Problem, Problems, Sink, Source};
+use stygian_api::{Connector, ConnectorContext, Options, OptionsDoc, Problem, Problems, Sink, Source, with_causes};
 use stygian_core::StreamSchema;
 use stygian_formats::{AvroWriter, CsvEncoder, Format, FormatError, JsonEncoder, ParquetWriterOptions, RawEncoder};
 
@@ -53,7 +53,7 @@ impl Connector for Files {
         }
         let (files, root, remote): (Arc<dyn FileSystem>, _, _) = match Remote::of(&read.path, context) {
             Some(remote) => {
-                let (remote, root) = remote.map_err(|e| options.problem("path", with_cause(&e)))?;
+                let (remote, root) = remote.map_err(|e| options.problem("path", with_causes(&e)))?;
                 (Arc::new(remote.clone()), root, Some(remote))
             }
             None => (Arc::new(Local), context.base.join(&read.path), None),

@@ -10,7 +10,7 @@ use crate::source::{FilesSource, Reading, blocking, header_of, schema_of};
 use crate::text_input::{Chosen, Inflating, open_text};
 use arrow_schema::SchemaRef;
 use std::sync::{Arc, OnceLock};
-use stygian_api::{ConnectorContext, ConnectorError, Options, Problem, Problems, Source};
+use stygian_api::{ConnectorContext, ConnectorError, Options, Problem, Problems, Source, with_causes};
 use stygian_formats::{
     AvroLimits, Columns, Compression, CsvDecoder, Format, FormatError, JsonDecoder, ParquetLimits, RawDecoder, raw_schema,
 };
@@ -26,9 +26,9 @@ pub(crate) async fn source(options: &Options, context: &ConnectorContext) -> Res
             return Err(at("follow", "files in HDFS are read once, and cannot be followed".to_owned()).into());
         }
         Some(remote) => {
-            let (remote, path) = remote.map_err(|e| at("path", with_cause(&e)))?;
+            let (remote, path) = remote.map_err(|e| at("path", with_causes(&e)))?;
             let made = blocking(move || PlainInputs::new(Arc::new(remote), &path)).await;
-            (Arc::new(made.map_err(|e| at("path", with_cause(&e)))?), None)
+            (Arc::new(made.map_err(|e| at("path", with_causes(&e)))?), None)
         }
         None => {
             let local = Location::new(&context.base, &read.path, read.follow_links).map_err(|e| at("path", e))?;
@@ -64,22 +64,14 @@ fn only_for_text(options: &Options, read: &SourceOptions) -> Result<(), Problem>
 }
 
 async fn list(inputs: Arc<dyn Inputs>, follow: bool) -> Result<Vec<Listed>, String> {
-    blocking(move || if follow { inputs.list_present() } else { inputs.list() }).await.map_err(|e| with_cause(&e))
-}
-
-/// An error with its causes, for a person.
-pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {}", with_cause(cause)),
-        None => error.to_string(),
-    }
+    blocking(move || if follow { inputs.list_present() } else { inputs.list() }).await.map_err(|e| with_causes(&e))
 }
 
 /// A problem with one option.
 struct OptionError(&'static str, String);
 
 fn in_path(error: &ConnectorError) -> OptionError {
-    OptionError("path", with_cause(error))
+    OptionError("path", with_causes(error))
 }
 
 fn in_schema(error: &FormatError) -> OptionError {

@@ -6,12 +6,9 @@ use std::io::{self, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
-use stygian_api::{ConnectorContext, ConnectorError, Probe};
-use stygian_core::Span;
-use stygian_hdfs::{Hdfs, HdfsOptions, Location, Writer};
+use stygian_api::{ConnectorContext, ConnectorError, Probe, in_hdfs};
+use stygian_hdfs::{Hdfs, Writer};
 
-/// What paths in HDFS begin with.
-const SCHEME: &str = "hdfs://";
 /// Bytes are handed over, and read, in pieces of this size.
 const PIECE: usize = 1024 * 1024;
 
@@ -24,19 +21,14 @@ pub(crate) struct Remote {
 impl Remote {
     /// The HDFS of a path that is in one, and the path there; `None`: it is a local one. Asks nothing of it yet.
     pub(crate) fn of(path: &str, context: &ConnectorContext) -> Option<Result<(Self, PathBuf), ConnectorError>> {
-        if let Some((scheme, _)) = path.split_once("://").filter(|(scheme, _)| format!("{scheme}://") != SCHEME) {
-            let reason = format!("`{}` is a scheme that is not known", stygian_core::escape(scheme, 30));
-            return Some(Err(ConnectorError::refused(path, reason, "write a local path, or one that begins with hdfs://")));
-        }
-        path.starts_with(SCHEME).then(|| {
-            let location = Location::parse(path).map_err(|fault| fault.of("use", path))?;
-            let mut options = HdfsOptions { hadoop_conf: context.hdfs.conf.clone(), ..HdfsOptions::default() };
-            if let Some(timeout) = context.hdfs.call_timeout {
-                options.call_timeout = Span(timeout);
+        match in_hdfs(path) {
+            Ok(false) => None,
+            Ok(true) => {
+                let opened = Hdfs::of(path, &context.hdfs, context.principal.as_deref());
+                Some(opened.map(|(hdfs, path)| (Self { hdfs }, path.into())))
             }
-            let hdfs = Hdfs::open(&options, location.name.as_deref(), context.principal.as_deref())?;
-            Ok((Self { hdfs }, location.path.into()))
-        })
+            Err(reason) => Some(Err(ConnectorError::refused(path, reason, "write a local path, or one that begins with hdfs://"))),
+        }
     }
 
     /// What is tried of a folder there.

@@ -17,7 +17,7 @@ use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stygian_api::ConnectorError;
+use stygian_api::{ConnectorError, HdfsContext};
 use tokio::runtime::Handle;
 
 /// What new folders may be used for by others: read.
@@ -54,6 +54,16 @@ impl Hdfs {
     pub fn open(options: &HdfsOptions, name: Option<&str>, principal: Option<&str>) -> Result<Self, ConnectorError> {
         let shown = name.or(options.name_node.as_deref()).unwrap_or("HDFS").to_owned();
         Self::opened(options, name, principal).map_err(|fault| fault.of("open", shown))
+    }
+
+    /// The client of what a path `hdfs://...` names, by what a pipeline says, and the path there.
+    ///
+    /// # Errors
+    /// As [`Hdfs::open`], and when it is no such path.
+    pub fn of(path: &str, context: &HdfsContext, principal: Option<&str>) -> Result<(Self, String), ConnectorError> {
+        let location = Location::parse(path).map_err(|fault| fault.of("use", path))?;
+        let hdfs = Self::open(&context.into(), location.name.as_deref(), principal)?;
+        Ok((hdfs, location.path))
     }
 
     fn opened(options: &HdfsOptions, name: Option<&str>, principal: Option<&str>) -> Result<Self, Fault> {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::PathBuf;
+use stygian_api::HdfsContext;
 use stygian_core::Span;
 
 /// How HDFS is reached; flattened into the options of what uses it.
@@ -21,6 +22,13 @@ pub struct HdfsOptions {
 impl Default for HdfsOptions {
     fn default() -> Self {
         Self { hadoop_conf: None, name_node: None, call_timeout: call_timeout() }
+    }
+}
+
+impl From<&HdfsContext> for HdfsOptions {
+    fn from(context: &HdfsContext) -> Self {
+        let call_timeout = context.call_timeout.map_or_else(call_timeout, Span);
+        Self { hadoop_conf: context.conf.clone(), name_node: None, call_timeout }
     }
 }
 

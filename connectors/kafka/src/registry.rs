@@ -2,11 +2,12 @@
 //! `/apis/ccompat/v7`, Karapace).
 
 use crate::client::OptionError;
+use base64::prelude::{BASE64_STANDARD, Engine};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use stygian_api::Secret;
+use stygian_api::{Secret, with_causes};
 use ureq::Agent;
 use ureq::config::Config;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
@@ -48,8 +49,8 @@ impl Registry {
         let url = self.checked_url()?;
         let authorization = match (&self.user, &self.password) {
             (Some(user), Some(password)) if !user.contains(':') => {
-                let password = password.read(base).map_err(|error| wrong(format!("{:#}", Chain(&error))))?;
-                Some(format!("Basic {}", base64(format!("{user}:{}", password.reveal()).as_bytes())))
+                let password = password.read(base).map_err(|error| wrong(with_causes(&error)))?;
+                Some(format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{}", password.reveal()))))
             }
             (Some(_), Some(_)) => return Err(wrong("a `user` has no colon in it".into())),
             (None, None) => None,
@@ -112,35 +113,6 @@ fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, OptionError> {
     if certificates.is_empty() { Err(wrong("it holds no certificate".into())) } else { Ok(certificates) }
 }
 
-/// An error with its causes.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
-}
-
-/// RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for three in bytes.chunks(3) {
-        let bits = three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        for at in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * at) & 63) as usize];
-            out.push(if at > three.len() { '=' } else { char::from(digit) });
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,7 +156,7 @@ mod tests {
         let cases =
             [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy")];
         for (text, expected) in cases {
-            assert_eq!(base64(text.as_bytes()), expected);
+            assert_eq!(BASE64_STANDARD.encode(text), expected);
         }
     }
 }

@@ -18,7 +18,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use stygian_api::{CommitPoint, ConnectorContext, HdfsContext, Options, Problem, Problems, Sink, Source, suggest};
+use stygian_api::{CommitPoint, ConnectorContext, Options, Problem, Problems, Sink, Source, suggest};
 use stygian_core::{PluginDescription, PluginRef, StreamSchema, escape};
 use stygian_engine::operators::PluginAggregate;
 use stygian_formats::Columns;
@@ -144,16 +144,8 @@ impl<'a> Loading<'a> {
     }
 
     fn context(&self, node: &str) -> ConnectorContext {
-        ConnectorContext {
-            job: self.pipeline.name.clone(),
-            node: node.to_owned(),
-            base: self.base.clone(),
-            principal: self.pipeline.kerberos.as_ref().map(|kerberos| kerberos.principal.clone()),
-            hdfs: HdfsContext {
-                conf: self.pipeline.hdfs.conf.as_ref().map(|conf| self.base.join(conf)),
-                call_timeout: self.pipeline.hdfs.call_timeout.map(|timeout| timeout.0),
-            },
-        }
+        let Reach { hdfs, principal, .. } = Reach::of(self.pipeline, &self.base);
+        ConnectorContext { job: self.pipeline.name.clone(), node: node.to_owned(), base: self.base.clone(), principal, hdfs }
     }
 
     async fn sources(&mut self) {

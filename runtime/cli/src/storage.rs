@@ -2,12 +2,10 @@
 
 use anyhow::anyhow;
 use std::path::{Path, PathBuf};
+use stygian_api::HdfsContext;
 use stygian_checkpoint::CheckpointStorage;
-use stygian_hdfs::{Hdfs, HdfsOptions, Location};
+use stygian_hdfs::Hdfs;
 use stygian_pipeline::Pipeline;
-
-/// What folders in HDFS begin with.
-const SCHEME: &str = "hdfs://";
 
 /// Whoever `klist` shows.
 const CALLER: &str = "the caller";
@@ -15,9 +13,9 @@ const CALLER: &str = "the caller";
 /// How HDFS is reached.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reach {
-    options: HdfsOptions,
+    pub(crate) hdfs: HdfsContext,
     /// Who this process is there.
-    principal: Option<String>,
+    pub(crate) principal: Option<String>,
     /// It is not known whose ticket this process has.
     is_callers: bool,
 }
@@ -25,21 +23,18 @@ pub(crate) struct Reach {
 impl Reach {
     /// As a pipeline says, which stands in `base`.
     pub(crate) fn of(pipeline: &Pipeline, base: &Path) -> Self {
-        let mut options = HdfsOptions { hadoop_conf: pipeline.hdfs.conf.as_ref().map(|conf| base.join(conf)), ..HdfsOptions::default() };
-        if let Some(timeout) = pipeline.hdfs.call_timeout {
-            options.call_timeout = timeout;
-        }
-        Self { options, principal: pipeline.kerberos.as_ref().map(|kerberos| kerberos.principal.clone()), is_callers: false }
+        let stygian_pipeline::Hdfs { conf, call_timeout } = &pipeline.hdfs;
+        let hdfs = HdfsContext { conf: conf.as_ref().map(|conf| base.join(conf)), call_timeout: call_timeout.map(|timeout| timeout.0) };
+        Self { hdfs, principal: pipeline.kerberos.as_ref().map(|kerberos| kerberos.principal.clone()), is_callers: false }
     }
 
     /// The client of a folder's HDFS, and its path there.
     fn open(&self, folder: &str) -> anyhow::Result<(Hdfs, String)> {
-        let location = Location::parse(folder).map_err(|fault| fault.of("use", folder))?;
-        let open = |principal| Hdfs::open(&self.options, location.name.as_deref(), principal);
+        let open = |principal| Hdfs::of(folder, &self.hdfs, principal);
         let opened = open(self.principal.as_deref());
         // A command without a pipeline has the ticket of who calls it, where tickets are asked for.
         let opened = if self.is_callers { opened.or_else(|error| open(Some(CALLER)).map_err(|_| error)) } else { opened };
-        Ok((opened?, location.path))
+        Ok(opened?)
     }
 
     /// As the environment says (`HADOOP_CONF_DIR`), with the ticket of who has called this command.
@@ -57,7 +52,7 @@ impl Reach {
 
 /// A folder in HDFS, as it is written.
 pub(crate) fn in_hdfs(folder: &Path) -> Option<&str> {
-    folder.to_str().filter(|folder| folder.starts_with(SCHEME))
+    folder.to_str().filter(|folder| stygian_api::in_hdfs(folder) == Ok(true))
 }
 
 /// The absolute path of a folder; relative ones start at `base`.
@@ -98,9 +93,8 @@ pub(crate) fn read(folder: &Path, reach: &Reach) -> anyhow::Result<CheckpointSto
 /// # Errors
 /// When it names another place than HDFS.
 pub(crate) fn check_scheme(folder: &Path) -> anyhow::Result<()> {
-    let known = in_hdfs(folder).is_some() || folder.to_str().is_none_or(|folder| !folder.contains("://"));
-    anyhow::ensure!(known, "{} is of a scheme that is not known; write a local folder, or one that begins with {SCHEME}", folder.display());
-    Ok(())
+    let Some(Err(reason)) = folder.to_str().map(stygian_api::in_hdfs) else { return Ok(()) };
+    anyhow::bail!("{}: {reason}; write a local folder, or one that begins with hdfs://", folder.display());
 }
 
 fn remote(folder: &str, reach: &Reach) -> anyhow::Result<CheckpointStorage> {

@@ -1,9 +1,8 @@
 //! How a job fails: always with the node's name, and with the rows where they are known.
 
-use std::error::Error;
 use std::ops::Range;
 use std::path::PathBuf;
-use stygian_api::ConnectorError;
+use stygian_api::{ConnectorError, with_causes};
 use stygian_core::{OperatorId, SubtaskId};
 use stygian_expr::ExprError;
 use stygian_sandbox::{CallError, SandboxError};
@@ -209,16 +208,4 @@ impl JobError {
     pub fn chain(&self) -> String {
         with_causes(self)
     }
-}
-
-/// An error with all its causes.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

@@ -77,8 +77,7 @@ impl CheckpointKeys {
             if folder.get_ref().is_empty() {
                 reading.problem(folder.span(), "`folder` is empty", Some("leave it out for the user's folder".into()));
             }
-            if let Some((scheme, _)) = folder.get_ref().split_once("://").filter(|(scheme, _)| *scheme != "hdfs") {
-                let message = format!("`{}` is a scheme that is not known", stygian_core::escape(scheme, 30));
+            if let Err(message) = stygian_api::in_hdfs(folder.get_ref()) {
                 reading.problem(folder.span(), message, Some("write a local folder, or one that begins with hdfs://".into()));
             }
             PathBuf::from(folder.into_inner())

@@ -5,7 +5,7 @@ use crate::checkpoints::followers::Followers;
 use crate::checkpoints::participant::{Outcomes, Shared};
 use crate::checkpoints::savepoints::{Asked, Request};
 use crate::clock::{Clock, SystemClock};
-use crate::error::{JobError, with_causes};
+use crate::error::JobError;
 use crate::job::Stop;
 use crate::metrics::CheckpointCounters;
 use crate::wiring::{Committing, Wired};
@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stygian_api::{CommitError, CommitPoint, CommitRecord, Committer, ConnectorError, Pending};
+use stygian_api::{CommitError, CommitPoint, CommitRecord, Committer, ConnectorError, Pending, with_causes};
 use stygian_checkpoint::{
     AttemptId, CheckpointError, CheckpointStorage, CommitOutcome, Coordinator, Decision, Digest, Fact, Garbage, InUse, Manifest, Moment,
     OperatorPlugins, Written,

@@ -1,11 +1,10 @@
 //! Sources that are told of commits, for those who look on from outside. Nothing waits for them: where one is slow, it is told of the newest
 //! checkpoint next and of none between.
 
-use crate::error::with_causes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use stygian_api::{Source, SplitProgress};
+use stygian_api::{Source, SplitProgress, with_causes};
 use stygian_checkpoint::Manifest;
 use stygian_core::{CheckpointId, OperatorId};
 use tokio::sync::watch;

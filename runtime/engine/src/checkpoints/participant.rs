@@ -5,11 +5,12 @@
 //! changed again before the next snapshot. At most one checkpoint is under way: at a barrier it is known what became of the one before.
 
 use crate::checkpoints::CheckpointSpec;
-use crate::error::{JobError, with_causes};
+use crate::error::JobError;
 use crate::metrics::CheckpointCounters;
 use crate::operator::{Operator, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use stygian_api::with_causes;
 use stygian_checkpoint::increments::{self, GroupHistory, Write};
 use stygian_checkpoint::{
     AttemptId, CheckpointError, CheckpointSettings, CheckpointStorage, Fact, HandOver, Manifest, OperatorPart, Part, SectionName,

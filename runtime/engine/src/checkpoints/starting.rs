@@ -3,11 +3,11 @@
 
 use crate::chain::Chain;
 use crate::checkpoints::CheckpointSpec;
-use crate::error::{JobError, with_causes};
+use crate::error::JobError;
 use crate::source_task::SplitPosition;
 use crate::wiring::{Committing, Wired};
 use std::collections::BTreeMap;
-use stygian_api::{Committer, Mark, Pending, Source, SplitProgress};
+use stygian_api::{Committer, Mark, Pending, Source, SplitProgress, with_causes};
 use stygian_checkpoint::{CheckpointError, Part, Section, SplitState, StateReader, SubtaskRestore};
 use stygian_core::kill_point::kill_point;
 use stygian_core::{EventTime, OperatorId, SavedSection, SectionKind, StateSection};

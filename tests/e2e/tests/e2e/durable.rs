@@ -4,6 +4,7 @@ use crate::process::{end, signal, start, wait_for};
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::time::Duration;
 use stygian_e2e::{Ended, Program, components, read_output};
 
@@ -103,6 +104,12 @@ impl Place {
         let mut all: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
         all.sort();
         all
+    }
+
+    /// Starts the pipeline that was run last, with these places set.
+    fn launch(&self, points: &str) -> Child {
+        let args: Vec<&str> = ["run", "pipeline.toml"].into_iter().chain(self.args()).collect();
+        Program::find().expect("built").command(self.path(), &args).env("FAILPOINTS", points).spawn().expect("starts")
     }
 
     /// Runs until everything sold is visible, then ends the run by a signal.
@@ -493,18 +500,12 @@ fn a_process_that_lost_the_job_while_it_started_says_so() {
     place.sell(30);
     let pipeline = TOTALS.replace("interval = \"50ms\"", "interval = \"50ms\"\nretained = 1");
     place.run_until_visible_as(&pipeline, &[], "-INT");
-    let (folder, args) = (place.path().to_owned(), place.args());
-    let launch = |points: &str| {
-        let args: Vec<&str> = ["run", "pipeline.toml"].into_iter().chain(args.iter().copied()).collect();
-        let mut command = Program::find().expect("built").command(&folder, &args);
-        command.env("FAILPOINTS", points).spawn().expect("starts")
-    };
     let before = place.manifests();
-    let late = launch("no-lock=return;restoring=sleep(4000)");
+    let late = place.launch("no-lock=return;restoring=sleep(4000)");
     wait_for("the first one to take the job over", || (place.manifests() != before).then_some(()));
     let state = std::fs::read_dir(place.path().join("checkpoints/state")).expect("there");
     let found: Vec<PathBuf> = state.map(|entry| entry.expect("an entry").path()).collect();
-    let other = launch("no-lock=return");
+    let other = place.launch("no-lock=return");
     wait_for("the other one to delete what the first one is to read", || {
         place.sell(1);
         found.iter().all(|old| !old.exists()).then_some(())
@@ -524,23 +525,18 @@ fn a_job_is_taken_over_while_its_files_are_renamed() {
     let mut place = Place::new();
     place.sell(30);
     place.run_until_visible_as(TOTALS, &[], "-INT");
-    let (folder, args) = (place.path().to_owned(), place.args());
-    let launch = |points: &str| {
-        let args: Vec<&str> = ["run", "pipeline.toml"].into_iter().chain(args.iter().copied()).collect();
-        let mut command = Program::find().expect("built").command(&folder, &args);
-        command.env("FAILPOINTS", points).spawn().expect("starts")
-    };
+    let folder = place.path().to_owned();
     let begun = || {
         let mut names = std::fs::read_dir(folder.join("out/running")).expect("there").flatten().map(|entry| entry.file_name());
         names.any(|name| name.to_string_lossy().ends_with(".inprogress")).then_some(())
     };
-    let one = launch("no-lock=return;unrenamed=sleep(1500)");
+    let one = place.launch("no-lock=return;unrenamed=sleep(1500)");
     let sold = std::fs::File::options().append(true).open(folder.join("sales/a.jsonl"));
     sold.and_then(|mut file| writeln!(file, "{{\"user\":\"u0\",\"amount\":30}}")).expect("written");
     wait_for("a file that is written", begun);
     // Six checkpoints later it waits to be renamed.
     std::thread::sleep(Duration::from_millis(300));
-    let other = launch("no-lock=return;unrenamed=1*sleep(3000)->off");
+    let other = place.launch("no-lock=return;unrenamed=1*sleep(3000)->off");
     let (_, err, status) = end(one);
     assert!(status == Some(1) && err.contains("another process has taken"), "{status:?}: {err}");
     wait_for("all rows", || (place.visible() == 31).then_some(()));

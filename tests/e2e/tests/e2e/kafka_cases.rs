@@ -86,6 +86,20 @@ impl Shop {
     }
 }
 
+/// Runs the pipeline of a folder with each of these places set, where it is killed at least once, and then to its end.
+fn kill_and_finish(folder: &Path, points: &[String]) {
+    let (program, mut killed) = (Program::find().expect("built"), 0);
+    for point in points {
+        let mut command = program.command(folder, &["run", "pipeline.toml"]);
+        let (_, err, status) = end(command.env("FAILPOINTS", point).spawn().expect("starts"));
+        assert!(matches!(status, None | Some(0)), "{point}, {status:?}: {err}");
+        killed += u32::from(status.is_none());
+    }
+    assert!(killed > 0, "it was never killed");
+    let ended = program.run(folder, &["run", "pipeline.toml"]).expect("runs");
+    assert_eq!(ended.status, Some(0), "{}", ended.err);
+}
+
 /// Ends a job gracefully; what it said.
 fn stop(child: Child) -> String {
     signal(&child, "-INT");
@@ -131,17 +145,10 @@ fn rows_go_from_one_cluster_to_another() {
         rig().reach().expect("reached")
     );
     std::fs::write(folder.path().join("pipeline.toml"), pipeline).expect("written");
-    let program = Program::find().expect("built");
-    let mut killed = 0;
-    for point in ["pre-committed", "transaction-open", "transaction-committed"] {
-        let mut command = program.command(folder.path(), &["run", "pipeline.toml"]);
-        let (_, err, status) = end(command.env("FAILPOINTS", format!("{point}=1*off->return")).spawn().expect("starts"));
-        assert!(matches!(status, None | Some(0)), "{status:?}: {err}");
-        killed += u32::from(status.is_none());
-    }
-    assert!(killed > 0, "it was never killed");
-    let ended = program.run(folder.path(), &["run", "pipeline.toml"]).expect("runs");
-    assert_eq!(ended.status, Some(0), "{}", ended.err);
+    kill_and_finish(
+        folder.path(),
+        &["pre-committed", "transaction-open", "transaction-committed"].map(|point| format!("{point}=1*off->return")),
+    );
     let read = rig().cluster.kcat_read(&to).expect("read");
     assert_eq!(read.len(), lines.len());
     assert_eq!(read.into_iter().filter_map(|record| record.value).collect::<BTreeSet<_>>(), lines);
@@ -166,14 +173,7 @@ fn what_cannot_be_read_goes_to_a_topic_once() {
         rig().job()
     );
     std::fs::write(folder.path().join("pipeline.toml"), pipeline).expect("written");
-    let program = Program::find().expect("built");
-    for point in ["barrier=1*off->return", "transaction-open=1*off->return", "renamed=return"] {
-        let mut command = program.command(folder.path(), &["run", "pipeline.toml"]);
-        let (_, err, status) = end(command.env("FAILPOINTS", point).spawn().expect("starts"));
-        assert!(matches!(status, None | Some(0)), "{point}, {status:?}: {err}");
-    }
-    let ended = program.run(folder.path(), &["run", "pipeline.toml"]).expect("runs");
-    assert_eq!(ended.status, Some(0), "{}", ended.err);
+    kill_and_finish(folder.path(), &["barrier=1*off->return", "transaction-open=1*off->return", "renamed=return"].map(str::to_owned));
     assert_eq!(read_output(&folder.path().join("out/rows")).expect("read").len(), 4500);
     let letters = rig().rows(&bad).expect("rows");
     let mut texts: Vec<&str> = letters.iter().filter_map(|letter| letter["row"].as_str()).collect();
