@@ -2,8 +2,8 @@
 //!
 //! As a source, every partition is a split, read by explicit assignment (`reader`), so that what is read is the checkpoint's business and no
 //! group's. As a sink, rows become messages (`message`) that `producer` hands to librdkafka without copying them. In an exactly-once job all
-//! sinks write by one pair of transactional producers (`transactions`), which is the job's commit point; else each has an idempotent producer
-//! of its own, and what is written is visible at once.
+//! sinks write by one pair of transactional producers (`pair`), which are the job's commit point (`transactions`); else each has an
+//! idempotent producer of its own, and what is written is visible at once.
 //!
 //! All `unsafe` is in `queue` (taking messages from librdkafka), `producer` (giving them to it) and `authorized` (asking for our rights).
 
@@ -17,6 +17,7 @@ mod events;
 mod learning;
 mod message;
 mod options;
+mod pair;
 mod parcel;
 mod payload;
 mod probes;

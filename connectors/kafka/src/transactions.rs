@@ -8,20 +8,18 @@
 use crate::client::{Cluster, patiently, patiently_for};
 use crate::error::Tried;
 use crate::events::Watch;
+use crate::pair::{Metadata, Pair, Records};
 use crate::producer::{Producer, Topic, TopicSettings};
 use crate::source::blocking;
 use async_trait::async_trait;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::Producer as _;
 use rdkafka::{Offset, TopicPartitionList};
-use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use stygian_api::{CommitError, CommitPoint, CommitRecord, ConnectorError, Probe};
 
-/// How long one attempt to commit may take.
-const COMMIT_WITHIN: Duration = Duration::from_secs(30);
 /// How long fencing may take: the broker first ends what others have open.
 const FENCE_WITHIN: Duration = Duration::from_secs(60);
 
@@ -67,35 +65,6 @@ pub(crate) struct Names {
     sinks: Vec<(String, Wishes, TopicSettings)>,
 }
 
-/// The producers, once this run has fenced all before it.
-pub(crate) struct Pair {
-    /// librdkafka knows a topic once, with the settings that it was first named with: these.
-    _topics: Vec<Topic>,
-    pub(crate) producers: [Arc<Producer>; 2],
-    /// It knows the group, whose metadata live as long.
-    _records: BaseConsumer<Watch>,
-    group: ConsumerGroupMetadata,
-    /// The group's name.
-    name: String,
-    topic: String,
-    turn: Mutex<Turn>,
-}
-
-/// What is committed next.
-struct Turn {
-    /// By which producer.
-    producer: usize,
-    /// Its record is in the transaction already: an attempt to commit did not come back.
-    under_way: Option<CommitRecord>,
-}
-
-/// What is written beside the offset.
-#[derive(Debug, Serialize, Deserialize)]
-struct Metadata {
-    job: String,
-    checkpoint: u64,
-}
-
 impl Transactions {
     pub(crate) fn new(cluster: Arc<Cluster>, job: String) -> Self {
         Self { cluster, job, sinks: Mutex::new(Vec::new()), pair: OnceLock::new() }
@@ -129,8 +98,7 @@ impl Transactions {
 
 impl Names {
     pub(crate) fn look(&self) -> Result<Option<CommitRecord>, ConnectorError> {
-        let (records, _) = self.records()?;
-        self.recorded(&records)
+        self.recorded(&self.records()?.consumer)
     }
 
     fn fence(&self) -> Result<(Pair, Option<CommitRecord>), ConnectorError> {
@@ -150,11 +118,9 @@ impl Names {
             }
             producers[0].partitions(&self.cluster, topic)?;
         }
-        let (records, group) = self.records()?;
-        let record = self.recorded(&records)?;
-        // The producer whose turn it is commits what the run begins with; the other one is the first to write.
-        let turn = Mutex::new(Turn { producer: 1, under_way: None });
-        Ok((Pair { _topics: topics, producers, _records: records, group, name: self.group.clone(), topic, turn }, record))
+        let records = self.records()?;
+        let record = self.recorded(&records.consumer)?;
+        Ok((Pair::new(topics, producers, records, topic), record))
     }
 
     /// A producer that alone has this transactional id from now on.
@@ -171,17 +137,17 @@ impl Names {
     }
 
     /// A consumer in the job's group, and the group.
-    fn records(&self) -> Result<(BaseConsumer<Watch>, ConsumerGroupMetadata), ConnectorError> {
+    fn records(&self) -> Result<Records, ConnectorError> {
         let what = format!("group `{}`", self.group);
         let tried = Tried { doing: "open", what: &what, operation: "Read" };
         let mut config = self.cluster.config();
         config.set("group.id", &self.group).set("enable.auto.commit", "false").set("isolation.level", "read_committed");
         let events = crate::events::Events::new(self.cluster.node.clone());
-        let records: BaseConsumer<Watch> =
+        let consumer: BaseConsumer<Watch> =
             config.create_with_context(Watch(events)).map_err(|error| self.cluster.error(tried, &error, None))?;
-        let metadata = records.group_metadata();
+        let metadata = consumer.group_metadata();
         let metadata = metadata.ok_or_else(|| self.cluster.failed(tried, RDKafkaErrorCode::InvalidGroupId, None))?;
-        Ok((records, metadata))
+        Ok(Records { group: self.group.clone(), consumer, metadata })
     }
 
     /// What was committed last. The record is with the first topic; where that is a new one, with another.
@@ -234,69 +200,6 @@ pub(crate) fn writing(config: &mut rdkafka::ClientConfig, wishes: &Wishes) {
         .set("queue.buffering.max.kbytes", "65536")
         .set("batch.num.messages", "100000")
         .set("sticky.partitioning.linger.ms", "0");
-}
-
-impl Pair {
-    fn blocking_commit(&self, cluster: &Cluster, record: &CommitRecord) -> Result<(), CommitError> {
-        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(producer) = self.producers.get(turn.producer) else { return Ok(()) };
-        let what = format!("the transaction of {record}");
-        let tried = Tried { doing: "commit", what: &what, operation: "Write" };
-        let told = |error: &KafkaError| self.outcome(cluster, tried, producer, error);
-        if turn.under_way.as_ref() != Some(record) {
-            producer.begin().map_err(|error| told(&error))?;
-            let offsets = self.offsets(record).map_err(|error| told(&error))?;
-            let sent = producer.inner().send_offsets_to_transaction(&offsets, &self.group, COMMIT_WITHIN);
-            sent.map_err(|error| self.not_recorded(cluster, tried, producer, &error))?;
-            turn.under_way = Some(record.clone());
-        }
-        producer.inner().commit_transaction(COMMIT_WITHIN).map_err(|error| told(&error))?;
-        producer.ended();
-        *turn = Turn { producer: 1 - turn.producer, under_way: None };
-        Ok(())
-    }
-
-    fn offsets(&self, record: &CommitRecord) -> Result<TopicPartitionList, KafkaError> {
-        let mut offsets = TopicPartitionList::new();
-        let metadata = Metadata { job: record.job.clone(), checkpoint: record.checkpoint };
-        let mut element = offsets.add_partition(&self.topic, 0);
-        element.set_offset(Offset::Offset(i64::try_from(record.checkpoint).unwrap_or(i64::MAX)))?;
-        element.set_metadata(serde_json::to_string(&metadata).unwrap_or_default());
-        Ok(offsets)
-    }
-
-    /// The offset could not be put into the transaction.
-    fn not_recorded(&self, cluster: &Cluster, tried: Tried<'_>, producer: &Producer, error: &KafkaError) -> CommitError {
-        let what = match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => format!("topic `{}`", self.topic),
-            Some(RDKafkaErrorCode::GroupAuthorizationFailed) => format!("group `{}`", self.name),
-            _ => return self.outcome(cluster, tried, producer, error),
-        };
-        self.outcome(cluster, Tried { doing: "record a checkpoint with", what: &what, operation: "Read" }, producer, error)
-    }
-
-    /// What an error leaves of the transaction.
-    fn outcome(&self, cluster: &Cluster, tried: Tried<'_>, producer: &Producer, error: &KafkaError) -> CommitError {
-        let fatal = producer.fatal();
-        let told = match fatal {
-            Some(code) => cluster.failed(tried, code, Some(&producer.events)),
-            None => cluster.error(tried, error, Some(&producer.events)),
-        };
-        let code = fatal.or_else(|| error.rdkafka_error_code());
-        if matches!(code, Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch)) {
-            return CommitError::Fenced(told);
-        }
-        match error {
-            KafkaError::Transaction(error) if error.is_retriable() && !error.is_fatal() => CommitError::Unknown(told),
-            KafkaError::Transaction(error) if error.txn_requires_abort() => {
-                if let Err(error) = producer.inner().abort_transaction(COMMIT_WITHIN) {
-                    tracing::info!("the transaction could not be aborted, which the broker does in time: {error}");
-                }
-                CommitError::Failed(told)
-            }
-            _ => CommitError::Failed(told),
-        }
-    }
 }
 
 #[async_trait]
