@@ -1,8 +1,7 @@
 //! Rows as JSON values, and whether two sets of them are the same.
 
+use crate::program::Program;
 use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
@@ -41,13 +40,15 @@ fn read_lines(path: &Path) -> Result<Vec<Value>> {
 /// # Errors
 /// When a file cannot be read.
 pub fn read_output(folder: &Path) -> Result<Vec<Value>> {
+    let (parquet, others): (Vec<PathBuf>, Vec<PathBuf>) =
+        visible_files(folder)?.into_iter().partition(|file| file.extension().is_some_and(|extension| extension == "parquet"));
+    let mut read: Vec<(PathBuf, Vec<Value>)> = read_parquet(&parquet)?.into_iter().zip(parquet).map(|(rows, file)| (file, rows)).collect();
+    for file in others {
+        let rows = if file.extension().is_some_and(|extension| extension == "txt") { read_lines(&file)? } else { read_json_lines(&file)? };
+        read.push((file, rows));
+    }
     let mut rows = Vec::new();
-    for file in visible_files(folder)? {
-        let read = match file.extension().and_then(|extension| extension.to_str()) {
-            Some("parquet") => read_parquet(&file)?,
-            Some("txt") => read_lines(&file)?,
-            _ => read_json_lines(&file)?,
-        };
+    for (file, read) in read {
         let keys: Vec<(String, String)> = file
             .strip_prefix(folder)?
             .iter()
@@ -80,15 +81,18 @@ fn visible_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn read_parquet(path: &Path) -> Result<Vec<Value>> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(std::fs::read(path)?))?.build()?;
-    let mut json = arrow_json::LineDelimitedWriter::new(Vec::new());
-    for batch in reader {
-        json.write(&batch?)?;
+/// The rows of Parquet files, each file's by itself, as pyarrow reads them.
+fn read_parquet(files: &[PathBuf]) -> Result<Vec<Vec<Value>>> {
+    if files.is_empty() {
+        return Ok(Vec::new());
     }
-    json.finish()?;
-    let text = String::from_utf8(json.into_inner())?;
-    text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/python/read_parquet.py");
+    let program = Program::find()?;
+    let read = Command::new("python3").arg(script).arg(program.data()).args(files).output().context("cannot run python3")?;
+    ensure!(read.status.success(), "pyarrow cannot read all of {files:?}:\n{}", String::from_utf8_lossy(&read.stderr));
+    let rows: Vec<Vec<Value>> = serde_json::Deserializer::from_slice(&read.stdout).into_iter().collect::<Result<_, _>>()?;
+    ensure!(rows.len() == files.len(), "pyarrow has read {} of {} files", rows.len(), files.len());
+    Ok(rows)
 }
 
 /// How rows differ from those that were expected.
