@@ -4,6 +4,7 @@ use crate::events::Events;
 use crate::security::Security;
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use stygian_api::{ConnectorContext, Options, Problem};
 
@@ -104,6 +105,30 @@ pub(crate) fn patiently_for<T>(long: Duration, events: &Events, mut ask: impl Fn
             return answer;
         }
         std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Makes a call that librdkafka may never end, on a thread of its own, and waits for it no longer than that, or until it is of no use; the
+/// thread is then left behind, with what it holds.
+pub(crate) fn within<T: Send + 'static>(
+    limit: Duration,
+    is_of_no_use: impl Fn() -> bool,
+    call: impl FnOnce() -> KafkaResult<T> + Send + 'static,
+) -> KafkaResult<T> {
+    let (tell, told) = mpsc::channel();
+    let make = move || {
+        // Nobody may be waiting any more.
+        let _ = tell.send(call());
+    };
+    let made = std::thread::Builder::new().name("kafka-call".into()).spawn(make);
+    made.map_err(|_| KafkaError::Global(RDKafkaErrorCode::CriticalSystemResource))?;
+    let until = Instant::now() + limit;
+    loop {
+        match told.recv_timeout(Duration::from_secs(1)) {
+            Ok(answer) => return answer,
+            Err(RecvTimeoutError::Timeout) if Instant::now() < until && !is_of_no_use() => {}
+            Err(_) => return Err(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A job's pair of transactional producers, and how one of them commits.
 
-use crate::client::Cluster;
+use crate::client::{Cluster, within};
 use crate::error::Tried;
 use crate::events::Watch;
 use crate::producer::{Producer, Topic};
@@ -9,9 +9,8 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::Producer as _;
 use rdkafka::{Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use stygian_api::{CommitError, CommitRecord};
 
 /// How long one attempt to commit may take.
@@ -79,25 +78,15 @@ impl Pair {
     }
 
     /// Puts the record into the transaction. librdkafka's call can wait for ever for the group's coordinator, whatever its time limit
-    /// (confluentinc/librdkafka#5456), so a thread of its own makes it, which is left behind if it does not come back; with it the producer,
-    /// which is then good for nothing. What it had written is withdrawn by the next run, as after a crash.
+    /// (confluentinc/librdkafka#5456). If it does, the producer is left behind with it, which is then good for nothing; what it had written is
+    /// withdrawn by the next run, as after a crash.
     fn send_offsets(self: &Arc<Self>, producer: usize, offsets: TopicPartitionList) -> KafkaResult<()> {
-        let (pair, (tell, told)) = (self.clone(), mpsc::channel());
+        let pair = self.clone();
         let send = move || {
-            let sent = pair.producers[producer].inner().send_offsets_to_transaction(&offsets, &pair.records.metadata, COMMIT_WITHIN);
-            // Nobody waits any more.
-            let _ = tell.send(sent);
+            let producer = pair.producers[producer].inner();
+            producer.send_offsets_to_transaction(&offsets, &pair.records.metadata, COMMIT_WITHIN)
         };
-        let started = std::thread::Builder::new().name("kafka-commit".into()).spawn(send);
-        started.map_err(|_| KafkaError::Global(RDKafkaErrorCode::CriticalSystemResource))?;
-        let until = Instant::now() + COMMIT_WITHIN + GRACE;
-        loop {
-            match told.recv_timeout(Duration::from_secs(1)) {
-                Ok(sent) => return sent,
-                Err(RecvTimeoutError::Timeout) if self.producers[producer].fatal().is_none() && Instant::now() < until => {}
-                Err(_) => return Err(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)),
-            }
-        }
+        within(COMMIT_WITHIN + GRACE, || self.producers[producer].fatal().is_some(), send)
     }
 
     fn offsets(&self, record: &CommitRecord) -> Result<TopicPartitionList, KafkaError> {

@@ -1,7 +1,7 @@
 //! A topic as a source: its partitions are splits.
 
 use crate::avro::AvroSource;
-use crate::client::{Cluster, patiently};
+use crate::client::{Cluster, PATIENCE, patiently, within};
 use crate::decoder::WithBeside;
 use crate::error::Tried;
 use crate::events::{Events, Watch};
@@ -206,7 +206,8 @@ impl KafkaSource {
         if list.count() == 0 {
             return Ok(());
         }
-        client.consumer.commit(&list, CommitMode::Sync).map_err(failed)
+        let consumer = client.consumer.clone();
+        within(PATIENCE, || false, move || consumer.commit(&list, CommitMode::Sync)).map_err(failed)
     }
 
     pub(crate) fn blocking_splits(&self) -> Result<Vec<i32>, ConnectorError> {

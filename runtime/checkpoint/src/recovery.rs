@@ -15,6 +15,8 @@ use stygian_core::{CheckpointId, MaxParallelism};
 
 /// How often a run tries to take over while another one commits under its eyes.
 const TAKEOVER_TRIES: u32 = 16;
+/// How often the newest manifest is looked for while it is deleted under our eyes.
+const LOOKS: u32 = 16;
 
 /// Who starts.
 #[derive(Clone, Debug)]
@@ -173,13 +175,16 @@ impl CheckpointStorage {
     /// # Errors
     /// When the storage cannot be read. A manifest that is damaged is not an error here.
     pub async fn look(&self) -> Result<Found, CheckpointError> {
-        let ids = self.list().await?;
-        let newest = match ids.last() {
-            None => None,
-            Some(id) => match self.open(*id).await {
+        let mut tries = 0;
+        let (ids, newest) = loop {
+            let ids = self.list().await?;
+            let Some(id) = ids.last() else { break (ids, None) };
+            match self.open(*id).await {
+                // It was deleted under our eyes, since there is a newer one.
+                Err(CheckpointError::NoSuchCheckpoint { .. }) if tries < LOOKS => tries += 1,
                 Err(error @ (CheckpointError::Storage { .. } | CheckpointError::NoSuchCheckpoint { .. })) => return Err(error),
-                read => Some(read),
-            },
+                read => break (ids, Some(read)),
+            }
         };
         let state = !self.names_in(layout::STATE).await?.is_empty();
         Ok(Found { ids, newest, state })

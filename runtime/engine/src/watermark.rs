@@ -83,8 +83,9 @@ impl WatermarkMerge {
 
 /// The watermark of a source's subtask: per split the largest event time seen less the allowed disorder, and the minimum over splits.
 ///
-/// A split whose source promises more than its rows say is taken at its word. A split that is known but not yet read holds the watermark back; one that brings no rows for `idle_after` is left out until it does;
-/// one that is read to its end is left out for good.
+/// A split whose source promises more than its rows say is taken at its word. A split that is known but not yet read holds the watermark back;
+/// one that brings no rows for `idle_after` is left out until it does; one that is read to its end is left out for good. Of splits that are
+/// all idle the furthest counts: whether they became so one after the other, or are found so at once, comes to the same.
 #[derive(Clone, Debug)]
 pub(crate) struct SplitWatermarks {
     splits: Vec<SplitState>,
@@ -195,13 +196,13 @@ impl SplitWatermarks {
     pub(crate) fn progress(&mut self, now: Instant) -> Option<Progress> {
         let present = self.splits.iter().filter(|split| !self.is_away(split, now)).map(|split| self.of(split)).min();
         let all_ended = self.splits.iter().all(|split| split.phase == Phase::Ended);
-        if let Some(merged) = present {
-            if merged > self.told {
-                self.told = merged;
-                self.told_idle = false;
-                return Some(Progress::Watermark(merged));
-            }
-        } else if !self.told_idle && (self.growing || !all_ended) {
+        let idle = || self.splits.iter().filter(|split| split.phase != Phase::Ended).map(|split| self.of(split)).max();
+        if let Some(merged) = present.or_else(idle).filter(|merged| *merged > self.told) {
+            self.told = merged;
+            self.told_idle = false;
+            return Some(Progress::Watermark(merged));
+        }
+        if present.is_none() && !self.told_idle && (self.growing || !all_ended) {
             self.told_idle = true;
             return Some(Progress::Idle);
         }
@@ -279,6 +280,19 @@ mod tests {
         assert_eq!(splits.progress(now + 3 * second), Some(Progress::Idle));
         splits.rows(0, Some(at(15)), now + 3 * second);
         assert_eq!(splits.progress(now + 3 * second), None, "late, but time does not go back");
+    }
+
+    #[test]
+    fn splits_found_idle_at_once_are_as_those_that_become_so_one_by_one() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let mut splits = SplitWatermarks::new(2, Duration::ZERO, Some(second), false);
+        splits.opened(0, now);
+        splits.opened(1, now);
+        splits.rows(1, Some(at(20)), now);
+        assert_eq!(splits.progress(now), None, "split 0 may bring rows yet");
+        assert_eq!(splits.progress(now + 2 * second), Some(Progress::Watermark(at(20))));
+        assert_eq!(splits.progress(now + 2 * second), Some(Progress::Idle));
+        assert_eq!(splits.progress(now + 2 * second), None);
     }
 
     #[test]

@@ -19,6 +19,8 @@ const TO_LEARN: Duration = Duration::from_secs(90);
 pub(crate) struct Breaker<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     cluster: &'env Cluster,
+    /// The job's folder in HDFS.
+    folder: String,
     pub(crate) job: Job,
     pub(crate) chance: Chance,
     /// The KDC is away, and will come back.
@@ -29,8 +31,8 @@ pub(crate) struct Breaker<'scope, 'env> {
 }
 
 impl<'scope, 'env> Breaker<'scope, 'env> {
-    pub(crate) fn new(scope: &'scope Scope<'scope, 'env>, cluster: &'env Cluster, job: Job, chance: Chance) -> Self {
-        Self { scope, cluster, job, chance, kdc: None, done: BTreeMap::new(), places: BTreeMap::new() }
+    pub(crate) fn new(scope: &'scope Scope<'scope, 'env>, cluster: &'env Cluster, folder: String, job: Job, chance: Chance) -> Self {
+        Self { scope, cluster, folder, job, chance, kdc: None, done: BTreeMap::new(), places: BTreeMap::new() }
     }
 
     /// Does it, and counts it if it was done.
@@ -43,6 +45,10 @@ impl<'scope, 'env> Breaker<'scope, 'env> {
             Fault::BrokerPause => self.pause_broker()?,
             Fault::KdcShort => self.kdc_away(3_000, 16_000)?,
             Fault::KdcLong => self.kdc_away(45_000, 60_000)?,
+            Fault::Failover => self.failover()?,
+            Fault::NameNodeKill => self.kill_name_node()?,
+            Fault::DataNodeKill => self.kill_data_node()?,
+            Fault::FullQuota => self.fill_quota()?,
             Fault::Zombie => self.zombie()?,
             Fault::TwoAtOnce => self.two_at_once()?,
         };
@@ -119,6 +125,49 @@ impl<'scope, 'env> Breaker<'scope, 'env> {
         }
         let Some(kdc) = self.kdc.take() else { return Ok(()) };
         kdc.join().unwrap_or_else(|_| Err(anyhow!("who was to start the KDC panicked")))
+    }
+
+    /// Nobody takes HDFS's part while the KDC is away: whoever changes something there has to log in.
+    fn failover(&mut self) -> Result<bool> {
+        self.kdc_back()?;
+        let (_, other) = self.name_nodes()?;
+        self.cluster.failover(other)?;
+        Ok(true)
+    }
+
+    fn kill_name_node(&mut self) -> Result<bool> {
+        self.kdc_back()?;
+        let (active, other) = self.name_nodes()?;
+        self.cluster.kill(active)?;
+        let away = self.some(0, 3_000);
+        self.job.go_on_for(away)?;
+        self.cluster.failover(other)?;
+        self.cluster.start_server(active)?;
+        Ok(true)
+    }
+
+    /// The NameNode that is active, and the other one.
+    fn name_nodes(&self) -> Result<(Server, Server)> {
+        let active = self.cluster.active_name_node()?;
+        Ok((active, if active == Server::NameNode { Server::NameNode2 } else { Server::NameNode }))
+    }
+
+    fn kill_data_node(&mut self) -> Result<bool> {
+        self.cluster.kill(Server::DataNode)?;
+        let away = self.some(0, 6_000);
+        self.job.go_on_for(away)?;
+        self.kdc_back()?;
+        self.cluster.start_server(Server::DataNode)?;
+        Ok(true)
+    }
+
+    fn fill_quota(&mut self) -> Result<bool> {
+        self.kdc_back()?;
+        self.cluster.hdfs_quota(&self.folder, None, Some(1))?;
+        let full = self.some(500, 6_000);
+        let tended = self.job.go_on_for(full);
+        self.cluster.hdfs_quota(&self.folder, None, None)?;
+        tended.map(|()| true)
     }
 
     /// The other one gets past the lock of the folder, as on another machine: only Kafka and the manifests can keep the two apart.

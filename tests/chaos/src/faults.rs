@@ -1,4 +1,4 @@
-//! What can happen to a job, its broker and its KDC, and how often each is chosen.
+//! What can happen to a job, its broker, its KDC and its HDFS, and how often each is chosen.
 
 use stygian_e2e::Chance;
 
@@ -19,6 +19,14 @@ pub enum Fault {
     KdcShort,
     /// The KDC is away for longer than a ticket lives.
     KdcLong,
+    /// The other NameNode becomes the active one.
+    Failover,
+    /// The active NameNode is killed, and the other one becomes active.
+    NameNodeKill,
+    /// The DataNode is killed, and started again.
+    DataNodeKill,
+    /// The job's folder in HDFS has no space left, for some seconds.
+    FullQuota,
     /// The job's process stands still while another one takes the job over, and goes on after that.
     Zombie,
     /// As before, but it goes on while the other one takes over.
@@ -36,6 +44,10 @@ impl Fault {
             Self::BrokerPause => "broker pause",
             Self::KdcShort => "KDC away for less than half a ticket's life",
             Self::KdcLong => "KDC away for more than a ticket's life",
+            Self::Failover => "NameNode failover",
+            Self::NameNodeKill => "NameNode kill -9",
+            Self::DataNodeKill => "DataNode kill -9",
+            Self::FullQuota => "full quota",
             Self::Zombie => "stopped while another process takes over",
             Self::TwoAtOnce => "two processes at once",
         }
@@ -67,16 +79,36 @@ pub const ALL: &[Fault] = &[
     Fault::KdcShort,
     Fault::KdcShort,
     Fault::KdcLong,
+    Fault::Failover,
+    Fault::Failover,
+    Fault::NameNodeKill,
+    Fault::NameNodeKill,
+    Fault::DataNodeKill,
+    Fault::DataNodeKill,
+    Fault::DataNodeKill,
+    Fault::FullQuota,
+    Fault::FullQuota,
+    Fault::FullQuota,
     Fault::Zombie,
     Fault::TwoAtOnce,
 ];
 
-/// One of most kinds, for a run of less than a minute.
-pub const QUICK: &[Fault] =
-    &[Fault::Kill, Fault::KillAtPlace, Fault::KdcShort, Fault::BrokerKill, Fault::Zombie, Fault::KillAtPlace, Fault::BrokerPause];
+/// One of most kinds, for a run of little more than a minute.
+pub const QUICK: &[Fault] = &[
+    Fault::Kill,
+    Fault::KillAtPlace,
+    Fault::KdcShort,
+    Fault::BrokerKill,
+    Fault::NameNodeKill,
+    Fault::Zombie,
+    Fault::DataNodeKill,
+    Fault::KillAtPlace,
+    Fault::FullQuota,
+    Fault::BrokerPause,
+];
 
-/// The places that a job between topics comes to.
-pub(crate) const PLACES: [&str; 14] = [
+/// The places that the job comes to.
+pub(crate) const PLACES: [&str; 16] = [
     "barrier",
     "snapshot",
     "state-unfinished",
@@ -88,6 +120,8 @@ pub(crate) const PLACES: [&str; 14] = [
     "transaction-open",
     "transaction-open",
     "transaction-committed",
+    "unrenamed",
+    "renamed",
     "garbage",
     "recovering",
     "restoring",
@@ -113,10 +147,10 @@ mod tests {
 
     #[test]
     fn a_seed_gives_all_kinds_in_an_order_of_its_own() {
-        let of = |seed| chosen(ALL, 30, &mut Chance(seed));
+        let of = |seed| chosen(ALL, 40, &mut Chance(seed));
         assert_eq!(of(1), of(1));
         assert_ne!(of(1), of(2));
-        assert_eq!(of(3).len(), 30);
+        assert_eq!(of(3).len(), 40);
         assert!(ALL.iter().all(|fault| of(4).contains(fault)));
     }
 }

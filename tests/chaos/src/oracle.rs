@@ -4,7 +4,10 @@ use crate::pipeline::{Topics, WINDOW};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use stygian_e2e::{Differences, Rig};
+use stygian_e2e::{Differences, Rig, read_output};
+
+/// Letters of a day in a time.
+const DAY: usize = 10;
 
 /// What the source topic holds.
 #[derive(Debug, Default)]
@@ -68,6 +71,7 @@ impl Truth {
         let mut verdict = Verdict::default();
         verdict.take("copy", Differences::check(rig.rows(&topics.copy)?, self.copies()));
         verdict.take("windows", Differences::check(rig.rows(&topics.windows)?.iter().map(compared).collect(), self.windows()?));
+        verdict.take("lake", Differences::check(lake(rig, topics)?, self.lake()?));
         let totals = rig.rows(&topics.totals)?;
         let expected = self.totals(&totals);
         verdict.take("totals", Differences::check(totals, expected));
@@ -89,6 +93,16 @@ impl Truth {
         }
         let row = |((user, start), (rows, amount))| json!({ "user": user, "window_start": start, "rows": rows, "amount": amount });
         Ok(windows.into_iter().map(row).collect())
+    }
+
+    /// The windows, with the folders that they are in.
+    fn lake(&self) -> Result<Vec<Value>> {
+        let mut windows = self.windows()?;
+        for window in &mut windows {
+            let start = window["window_start"].as_str().context("a time")?;
+            window["day"] = start.get(..DAY).context("a day")?.into();
+        }
+        Ok(windows)
     }
 
     /// Totals depend on the order in which rows of several partitions came; in whatever order, they go up by one row and its amount.
@@ -118,6 +132,18 @@ impl Verdict {
             self.texts.push(format!("{topic}: {differences}"));
         }
     }
+}
+
+/// The windows in HDFS, fetched by WebHDFS and read by pyarrow.
+fn lake(rig: &Rig, topics: &Topics) -> Result<Vec<Value>> {
+    let fetched = tempfile::tempdir()?;
+    rig.hdfs_get(&topics.lake(), fetched.path())?;
+    let with_day = |row: &Value| {
+        let mut row_compared = compared(row);
+        row_compared["day"] = row["day"].clone();
+        row_compared
+    };
+    Ok(read_output(fetched.path())?.iter().map(with_day).collect())
 }
 
 /// Of a window's row, what is compared: its end follows from its start.

@@ -1,4 +1,5 @@
-//! The job: a copy of every row, sums of windows, running totals by a plugin, and what the source refuses, each in a topic of its own.
+//! The job: a copy of every row, sums of windows, running totals by a plugin, and what the source refuses, each in a topic of its own; the
+//! windows also as Parquet in HDFS, in folders of days. Its checkpoints are in HDFS.
 
 use anyhow::Result;
 use stygian_e2e::{Rig, USER};
@@ -18,6 +19,8 @@ pub(crate) struct Topics {
     pub(crate) windows: String,
     pub(crate) totals: String,
     pub(crate) refused: String,
+    /// The job's folder in HDFS.
+    pub(crate) folder: String,
 }
 
 impl Topics {
@@ -30,12 +33,19 @@ impl Topics {
             windows: rig.topic("windows", 2)?,
             totals: rig.topic("totals", 3)?,
             refused: rig.topic("refused", 1)?,
+            folder: rig.hdfs_folder()?,
         })
+    }
+
+    /// Where the windows are, as files.
+    pub(crate) fn lake(&self) -> String {
+        format!("{}/windows", self.folder)
     }
 
     /// The pipeline file. Each partition of the source is in the order of event time, so nothing may ever be late.
     pub(crate) fn pipeline(&self, rig: &Rig, parallelism: u16) -> Result<String> {
-        let (reach, kerberos, job) = (rig.reach()?, rig.kerberos(USER)?, &self.job);
+        let (reach, kerberos, hdfs, job) = (rig.reach()?, rig.kerberos(USER)?, rig.hdfs_table()?, &self.job);
+        let (checkpoints, lake) = (rig.hdfs_url(&format!("{}/checkpoints", self.folder))?, rig.hdfs_url(&self.lake())?);
         let mut text = format!(
             r#"name = "{job}"
 
@@ -43,8 +53,8 @@ impl Topics {
 parallelism = {parallelism}
 
 [checkpoint]
-folder = "checkpoints"
-interval = "200ms"
+folder = "{checkpoints}"
+interval = "500ms"
 
 [restart]
 delay = "200ms"
@@ -74,7 +84,15 @@ key_by = ["user"]
 input = "events.dead_letters"
 select = {{ row = "row" }}
 
+[sink.lake]
+input = "seconds"
+connector = "files"
+path = "{lake}"
+format = "parquet"
+partition_day = "window_start"
+
 {kerberos}
+{hdfs}
 "#,
             source = self.source,
         );

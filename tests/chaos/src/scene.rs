@@ -1,6 +1,6 @@
 //! A cluster, a feeder and the job, up to the end at which all is compared: what runs with and without faults have in common.
 
-use crate::feeder::Feeder;
+use crate::feeder::{Fed, Feeder};
 use crate::job::Job;
 use crate::oracle::{Truth, Verdict};
 use crate::pipeline::Topics;
@@ -9,20 +9,22 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
-use stygian_cluster::{Access, Options};
+use stygian_cluster::{Access, Hdfs, Options, Protection};
 use stygian_e2e::{Rig, components};
 
 /// The longest that the job may take to have worked off everything, to commit something, and to drain.
 const TO_CATCH_UP: Duration = Duration::from_secs(240);
 const TO_COMMIT: Duration = Duration::from_secs(150);
 const TO_DRAIN: Duration = Duration::from_secs(120);
+/// The longest that the broker may take to show what it has acknowledged.
+const TO_SHOW: Duration = Duration::from_secs(30);
 
-/// The cluster: tickets live for 40 seconds, and connections authenticate again every 20.
-pub(crate) fn rig() -> Result<Rig> {
+/// The cluster: tickets live for 40 seconds, connections authenticate again every 20, and HDFS has two NameNodes.
+pub(crate) fn rig(transfer: Protection) -> Result<Rig> {
     // Built before anything runs that they would hold up.
     components();
     let (ticket_life, reauthentication) = (Duration::from_secs(40), Some(Duration::from_secs(20)));
-    Rig::start(&Options { ticket_life, reauthentication, ..Options::default() })
+    Rig::start(&Options { ticket_life, reauthentication, transfer, hdfs: Hdfs::Ha, ..Options::default() })
 }
 
 /// Looks at what the job has committed.
@@ -78,11 +80,7 @@ pub(crate) struct End {
 /// Ends the feeder, lets the job work off what there is, drains it, and compares.
 pub(crate) fn end(rig: &Rig, topics: &Topics, feeder: Feeder, job: &mut Job) -> Result<End> {
     let fed = feeder.finish()?;
-    let truth = Truth::read(rig, topics).context("reading the source topic")?;
-    ensure!(truth.repeated.is_empty(), "the source topic itself holds rows twice: {:?}", truth.repeated);
-    let broken: BTreeSet<u64> = truth.broken.iter().filter_map(|text| number_of(text)).collect();
-    let unseen = fed.acknowledged.iter().filter(|id| !truth.rows.contains_key(id) && !broken.contains(id)).count();
-    ensure!(unseen == 0, "{unseen} rows that the broker has acknowledged are not in the source topic");
+    let truth = read_source(rig, topics, &fed)?;
     let (mut missing, mut next_look) = (usize::MAX, Instant::now());
     let caught_up = job.until("every row to be in the topic of copies", TO_CATCH_UP, || {
         if Instant::now() >= next_look {
@@ -99,6 +97,22 @@ pub(crate) fn end(rig: &Rig, topics: &Topics, feeder: Feeder, job: &mut Job) -> 
     job.finish(TO_DRAIN)?;
     let verdict = truth.judge(rig, topics)?;
     Ok(End { rows: truth.rows.len() as u64, broken: truth.broken.len() as u64, given_up: fed.given_up, verdict })
+}
+
+/// What is in the source topic, which must be all that the broker has acknowledged. It acknowledges a transaction before all partitions show it.
+fn read_source(rig: &Rig, topics: &Topics, fed: &Fed) -> Result<Truth> {
+    let deadline = Instant::now() + TO_SHOW;
+    loop {
+        let truth = Truth::read(rig, topics).context("reading the source topic")?;
+        ensure!(truth.repeated.is_empty(), "the source topic itself holds rows twice: {:?}", truth.repeated);
+        let broken: BTreeSet<u64> = truth.broken.iter().filter_map(|text| number_of(text)).collect();
+        let unseen = fed.acknowledged.iter().filter(|id| !truth.rows.contains_key(id) && !broken.contains(id)).count();
+        if unseen == 0 {
+            return Ok(truth);
+        }
+        ensure!(Instant::now() < deadline, "{unseen} rows that the broker has acknowledged are not in the source topic");
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// The number in a row that is broken off behind it.

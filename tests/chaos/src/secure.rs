@@ -10,6 +10,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use stygian_cluster::Protection;
 use stygian_e2e::{Chance, Rig};
 
 /// After so many faults the job must have come on.
@@ -28,9 +29,9 @@ pub struct Outcome {
     pub places: BTreeMap<&'static str, u64>,
     /// Rows that were worked off, and lines that were none.
     pub rows: u64,
-    /// Rows that should be in a topic and are not.
+    /// Rows that should be in a topic or file and are not.
     pub lost: u64,
-    /// Rows that are in a topic and should not.
+    /// Rows that are in a topic or file and should not.
     pub doubled: u64,
     /// What went wrong otherwise, and what differs.
     pub wrong: Vec<String>,
@@ -68,14 +69,16 @@ impl Outcome {
 pub fn secure(kinds: &[Fault], faults: usize, seed: u64, tell: &mut dyn FnMut(&str)) -> Result<Outcome> {
     let mut chance = Chance(seed);
     let parallelism = if chance.below(2) == 0 { 1 } else { 3 };
+    let protection = chance.one_of(&[Protection::Authentication, Protection::Integrity, Protection::Privacy]);
+    tell(&format!("parallelism {parallelism}, data transfer protection {protection:?}"));
     let mut outcome = Outcome { seed, parallelism, ..Outcome::default() };
-    let (mut rig, place) = (scene::rig()?, tempfile::tempdir()?);
+    let (mut rig, place) = (scene::rig(protection)?, tempfile::tempdir()?);
     let began = Instant::now();
     let plan = chosen(kinds, faults, &mut chance);
     let result = std::thread::scope(|scope| {
         let topics = Topics::create(&rig)?;
         let job = Job::new(&rig, &topics, parallelism, place.path())?;
-        let mut breaker = Breaker::new(scope, &rig.cluster, job, chance);
+        let mut breaker = Breaker::new(scope, &rig.cluster, topics.folder.clone(), job, chance);
         let result = run(&rig, &topics, &plan, &mut breaker, tell);
         (outcome.kinds, outcome.places) = (std::mem::take(&mut breaker.done), std::mem::take(&mut breaker.places));
         (outcome.restarts, outcome.gave_up) = (breaker.job.restarts(), breaker.job.gave_up);

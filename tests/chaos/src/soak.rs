@@ -7,6 +7,7 @@ use crate::scene::{self, End, Watch};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use stygian_cluster::Protection;
 use stygian_e2e::Rig;
 
 /// What the job says when all is well; then comes the summary, which begins with an empty line or its table.
@@ -52,7 +53,7 @@ impl Soaked {
 /// # Errors
 /// When the cluster does not start. What goes wrong after that is in what is given back.
 pub fn soak(time: Duration, tell: &mut dyn FnMut(&str)) -> Result<Soaked> {
-    let (mut rig, place, began) = (scene::rig()?, tempfile::tempdir()?, Instant::now());
+    let (mut rig, place, began) = (scene::rig(Protection::Authentication)?, tempfile::tempdir()?, Instant::now());
     let mut soaked = Soaked::default();
     let topics = Topics::create(&rig)?;
     let mut job = Job::new(&rig, &topics, 3, place.path())?;

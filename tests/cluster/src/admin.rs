@@ -3,15 +3,16 @@
 use crate::access::Access;
 use crate::acls::{Grant, Operation, Pattern, Resource, create, delete};
 use crate::cluster::Cluster;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication, TopicResult};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The longest that the broker may take to answer, and to do it.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -19,14 +20,26 @@ const LIMIT: Duration = Duration::from_secs(20);
 type Admin = AdminClient<DefaultClientContext>;
 
 impl Cluster {
-    /// A new topic, with settings such as `("retention.ms", "1000")`.
+    /// A new topic, with settings such as `("retention.ms", "1000")`, that every client finds from now on.
     ///
     /// # Errors
     /// When it exists, or the broker does not answer.
     pub fn create_topic(&self, name: &str, partitions: u16, settings: &[(&str, &str)]) -> Result<()> {
         let new = NewTopic::new(name, i32::from(partitions), TopicReplication::Fixed(1));
         let new = settings.iter().fold(new, |new, (key, value)| new.set(key, value));
-        self.administer("create", name, async |admin, options| admin.create_topics(&[new], options).await)
+        self.administer("create", name, async |admin, options| admin.create_topics(&[new], options).await)?;
+        // The controller has made it; the broker hears of it a little later.
+        let (admin, deadline) = (self.admin()?, Instant::now() + LIMIT);
+        loop {
+            let metadata = admin.inner().fetch_metadata(Some(name), LIMIT)?;
+            let led = |topic: &MetadataTopic| topic.partitions().iter().filter(|partition| partition.leader() >= 0).count();
+            let found = metadata.topics().first().filter(|topic| topic.error().is_none()).map_or(0, led);
+            if found == usize::from(partitions) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "the broker does not know topic {name}, which it has made, for {LIMIT:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Removes a topic.
@@ -74,7 +87,7 @@ impl Cluster {
         let consumer: BaseConsumer = config.set("group.id", group).create()?;
         let metadata = consumer.fetch_metadata(Some(topic), LIMIT)?;
         let mut list = TopicPartitionList::new();
-        for partition in metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions) {
+        for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
             list.add_partition(topic, partition.id());
         }
         let found = consumer.committed_offsets(list, LIMIT)?;

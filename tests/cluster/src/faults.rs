@@ -93,6 +93,14 @@ impl Cluster {
         self.await_hdfs()
     }
 
+    /// Which of a pair of NameNodes is active.
+    ///
+    /// # Errors
+    /// When there are none, or none is active.
+    pub fn active_name_node(&self) -> Result<Server> {
+        self.hdfs()?.active_server()
+    }
+
     /// Starts the DataNode anew with a disk that is full, or, if it was, with space again.
     ///
     /// # Errors

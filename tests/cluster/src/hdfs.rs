@@ -81,6 +81,13 @@ impl Hdfs {
         ports.iter().copied().find(|port| is_active(*port)).context("no NameNode is active")
     }
 
+    /// The NameNode that is active.
+    pub(crate) fn active_server(&self) -> Result<Server> {
+        let active = self.active()?;
+        let at = self.http.iter().position(|port| *port == active);
+        at.and_then(|at| self.name_nodes().get(at)).copied().context("no NameNode is active")
+    }
+
     /// How many DataNodes the active NameNode hears from; none before it has left its safe mode.
     pub(crate) fn live_data_nodes(&self) -> Result<u64> {
         let active = self.active()?;

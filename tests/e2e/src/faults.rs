@@ -290,7 +290,7 @@ impl Chance {
     }
 
     /// One of these, of which there is at least one.
-    pub fn one_of(&mut self, all: &[&'static str]) -> &'static str {
+    pub fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
         all[usize::try_from(self.below(all.len() as u64)).unwrap_or_default()]
     }
 }
