@@ -25,6 +25,7 @@ mod probes;
 mod recognise;
 mod store;
 mod task;
+mod upload;
 mod writer;
 
 pub use client::Hdfs;

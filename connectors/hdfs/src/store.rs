@@ -7,6 +7,7 @@ use crate::client::Hdfs;
 use crate::fault::Fault;
 use crate::recognise::fault;
 use crate::task::run;
+use crate::upload::Upload;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -144,9 +145,12 @@ impl ObjectStore for Store {
         }
     }
 
-    async fn put_multipart_opts(&self, location: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        let (inner, at) = (self.inner.clone(), location.clone());
-        self.call("write", location, async move { inner.put_multipart_opts(&at, options).await }).await
+    /// HDFS knows none of the options.
+    async fn put_multipart_opts(&self, location: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        let path = self.path(location);
+        self.hdfs.make_folders_as(crate::location::parent(&path), PRIVATE).await.map_err(generic)?;
+        let upload = Upload::begin(self.hdfs.clone(), self.other_name(&path), path).await.map_err(generic)?;
+        Ok(Box::new(upload))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -207,6 +211,6 @@ fn ours(hdfs: &Hdfs, doing: &'static str, path: &str, error: Error) -> Error {
     }
 }
 
-fn generic(error: ConnectorError) -> Error {
+pub(crate) fn generic(error: ConnectorError) -> Error {
     Error::Generic { store: STORE, source: Box::new(error) }
 }

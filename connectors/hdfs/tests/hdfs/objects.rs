@@ -9,6 +9,7 @@ use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 pub(crate) const CASES: &[Case] = &[
     ("objects_are_put_got_listed_renamed_and_deleted", |world| wait(objects(world))),
+    ("an_object_in_parts_is_seen_when_it_is_whole", |world| wait(parts(world))),
     ("an_object_is_created_by_one", |world| wait(by_one(world))),
     ("errors_of_objects_have_reason_and_cure", |world| wait(errors(world))),
 ];
@@ -32,14 +33,38 @@ async fn objects(world: &World) -> Result<()> {
     store.rename(&a, &Path::from("z/a")).await?;
     store.copy(&Path::from("z/a"), &Path::from("z/c")).await?;
     ensure!(store.get(&Path::from("z/c")).await?.bytes().await? == "three", "its bytes");
-    let mut parts = store.put_multipart(&Path::from("m")).await?;
-    parts.put_part("o".into()).await?;
-    parts.put_part("ne".into()).await?;
-    parts.complete().await?;
-    ensure!(world.cluster.hdfs_read(&format!("{root}/m"))? == b"one", "its bytes");
     store.delete(&b).await?;
     ensure!(matches!(store.get(&b).await, Err(Error::NotFound { .. })), "it is gone");
     ensure!(store.list(Some(&Path::from("no"))).try_next().await?.is_none(), "nothing");
+    Ok(())
+}
+
+/// Parts are in the order in which they were given, whatever is waited for first, and nobody sees any of them before all are there.
+async fn parts(world: &World) -> Result<()> {
+    let root = world.folder("parts")?;
+    let store = world.hdfs().object_store(&root)?;
+    let path = Path::from("x/m");
+    let mut upload = store.put_multipart(&path).await?;
+    let (one, two) = (upload.put_part(vec![b'1'; 3 << 20].into()), upload.put_part("2".into()));
+    two.await?;
+    ensure!(matches!(store.head(&path).await, Err(Error::NotFound { .. })), "it is not whole");
+    one.await?;
+    upload.complete().await?;
+    let expected = [vec![b'1'; 3 << 20], vec![b'2']].concat();
+    ensure!(world.cluster.hdfs_read(&format!("{root}/x/m"))? == expected, "its bytes");
+    ensure!(upload.complete().await.is_err() && upload.put_part("3".into()).await.is_err(), "it is at its end");
+
+    let mut given_up = store.put_multipart(&path).await?;
+    given_up.put_part("other".into()).await?;
+    given_up.abort().await?;
+    ensure!(world.cluster.hdfs_read(&format!("{root}/x/m"))? == expected, "its bytes");
+    let left = world.cluster.hdfs_list(&format!("{root}/x"))?;
+    ensure!(left.len() == 1, "{left:?}");
+
+    world.cluster.hdfs_make_folder("/user/parts", "stranger")?;
+    let refused = world.hdfs().object_store("/user/parts")?.put_multipart(&path).await.err().context("it went well")?;
+    let told = format!("{:#}", anyhow::anyhow!(refused));
+    ensure!(told.contains("hdfs dfs -setfacl -m user:pipeline:rwx /user/parts"), "{told}");
     Ok(())
 }
 
