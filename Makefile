@@ -1,6 +1,6 @@
 # Stygian: build, test and look. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup build plugins demo demo-secure test lint bench chaos chaos-secure soak cluster-up cluster-down fuzz audit
+.PHONY: help setup build plugins demo demo-secure test test-spark lint bench chaos chaos-secure soak cluster-up cluster-down fuzz audit
 timed := $(abspath .ci/timed)
 target := $(or $(CARGO_TARGET_DIR),target)
 stygian := $(abspath $(target))/debug/stygian
@@ -37,6 +37,9 @@ demo-secure: plugins ## the reference job between Kafka and HDFS that Kerberos g
 
 test: plugins ## every test
 	@$(timed) test cargo test --workspace --locked
+
+test-spark: plugins ## Spark reads the reference job's Parquet in HDFS (fetches 430 MB the first time)
+	@$(timed) test-spark $(abspath $(target))/debug/test-spark
 
 lint: setup ## formatting and clippy, warnings are errors; cargo deny where it is installed
 	@$(timed) format cargo fmt --all --check

@@ -389,6 +389,24 @@ impl OverKafka<'_> {
     }
 }
 
+impl OverKafka<'_> {
+    /// What another reader finds in the files in HDFS, each sink's folder by its URL, against what the case expects; how many rows that are.
+    ///
+    /// # Errors
+    /// What differs, or what the reader says.
+    pub fn compare_files(&self, read: impl Fn(&str) -> Result<Vec<Value>>) -> Result<usize> {
+        let mut compared = 0;
+        for sink in self.sinks.iter().filter(|(_, sink)| sink.topic.is_none()).map(|(name, _)| name) {
+            let expected = read_json_lines(&self.case.expected(sink))?;
+            compared += expected.len();
+            let url = self.rig.hdfs_url(&format!("{}/out/{sink}", self.root))?;
+            Differences::check(read(&url)?, expected).with_context(|| format!("sink `{sink}`"))?;
+        }
+        ensure!(compared > 0, "the case writes no files");
+        Ok(compared)
+    }
+}
+
 /// The value that a folder's name stands for.
 fn unfold(name: &mut Value) {
     let Some(text) = name.as_str() else { return };
