@@ -25,6 +25,8 @@ use stygian_core::ByteSize;
 const BATCH: usize = 8192;
 /// The bytes at the end of every file: the footer's length and `PAR1`.
 const TAIL: u64 = 8;
+/// So much of a file's end is read at first: most footers are in it.
+const END: u64 = 64 << 10;
 
 /// How large the parts of a file may be that are held in memory as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,8 +130,9 @@ async fn footer(reader: &mut dyn RangeReader, limits: &ParquetLimits) -> Result<
     if size < TAIL + 4 {
         return Err(FormatError::Corrupt(format!("{size} bytes are too few for a Parquet file")));
     }
-    let tail = reader.read(size - TAIL..size).await.map_err(FormatError::Read)?;
-    let Some((length, b"PAR1")) = tail.split_first_chunk::<4>() else {
+    let end = reader.read(size.saturating_sub(END)..size).await.map_err(FormatError::Read)?;
+    let tail = end.split_last_chunk::<8>().and_then(|(before, tail)| Some((before, tail.split_first_chunk::<4>()?)));
+    let Some((before, (length, b"PAR1"))) = tail else {
         return Err(FormatError::Corrupt("it does not end with `PAR1`".into()));
     };
     let length = u64::from(u32::from_le_bytes(*length));
@@ -137,6 +140,9 @@ async fn footer(reader: &mut dyn RangeReader, limits: &ParquetLimits) -> Result<
         return Err(too_large("the footer", length, limits.footer, "max_footer_bytes"));
     }
     let start = (size - TAIL).checked_sub(length).ok_or_else(|| FormatError::Corrupt("its footer is longer than the file".into()))?;
+    if let Some(here) = usize::try_from(length).ok().and_then(|length| before.len().checked_sub(length)) {
+        return guarded(|| ParquetMetaDataReader::decode_metadata(&before[here..])).map(Arc::new);
+    }
     let bytes = reader.read(start..size - TAIL).await.map_err(FormatError::Read)?;
     guarded(|| ParquetMetaDataReader::decode_metadata(&bytes)).map(Arc::new)
 }
@@ -193,17 +199,38 @@ struct Input {
     page_limit: ByteSize,
 }
 
+impl Input {
+    /// Column chunks that lie one behind the other, in one read.
+    async fn read(&mut self, chunks: &[Range<u64>], to: &mut Vec<Bytes>) -> parquet::errors::Result<()> {
+        let (Some(first), Some(last)) = (chunks.first(), chunks.last()) else { return Ok(()) };
+        let mut bytes = self.reader.read(first.start..last.end).await.map_err(ParquetError::External)?;
+        for chunk in chunks {
+            let length = usize::try_from(chunk.end - chunk.start).map_or(bytes.len(), |length| length.min(bytes.len()));
+            let chunk = bytes.split_to(length);
+            parquet_pages::check(&chunk, self.page_limit).map_err(|e| ParquetError::External(e.into()))?;
+            to.push(chunk);
+        }
+        Ok(())
+    }
+}
+
 impl AsyncFileReader for Input {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
+        async move { Ok(self.get_byte_ranges(vec![range]).await?.pop().unwrap_or_default()) }.boxed()
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, parquet::errors::Result<Vec<Bytes>>> {
         async move {
             let size = self.reader.len();
-            if range.start > range.end || range.end > size {
+            if let Some(range) = ranges.iter().find(|range| range.start > range.end || range.end > size) {
                 let text = format!("a column chunk lies at bytes {} to {} of {size}", range.start, range.end);
                 return Err(ParquetError::General(text));
             }
-            let bytes = self.reader.read(range).await.map_err(ParquetError::External)?;
-            parquet_pages::check(&bytes, self.page_limit).map_err(|e| ParquetError::External(e.into()))?;
-            Ok(bytes)
+            let mut read = Vec::with_capacity(ranges.len());
+            for together in ranges.chunk_by(|one, next| one.end == next.start) {
+                self.read(together, &mut read).await?;
+            }
+            Ok(read)
         }
         .boxed()
     }

@@ -22,15 +22,17 @@ use object_store::{
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use stygian_api::ConnectorError;
 
 /// What errors say that they come from.
 const STORE: &str = "HDFS";
 /// What is put into a store is for nobody else: folders that it makes are their owner's alone.
 const PRIVATE: u32 = 0o700;
-/// Pieces of a stream that are read before they are wanted.
+/// Removals at once.
 const AHEAD: usize = 2;
+/// Pieces of a stream, such as packets of a DataNode of 64 KiB, that are taken in one call.
+const TOGETHER: usize = 64;
 
 /// The store below a path.
 pub(crate) fn rooted(hdfs: &Hdfs, root: &str) -> std::result::Result<Arc<dyn ObjectStore>, ConnectorError> {
@@ -92,7 +94,7 @@ impl Store {
         self.hdfs.renamed(&other, path, over).await
     }
 
-    /// A stream whose every piece has a time limit, and whose panics end it with an error.
+    /// A stream whose pieces come several in one call with a time limit, and whose panics end it with an error.
     fn limited<T: Send + 'static>(
         &self,
         doing: &'static str,
@@ -100,21 +102,32 @@ impl Store {
         stream: BoxStream<'static, Result<T>>,
     ) -> BoxStream<'static, Result<T>> {
         let hdfs = self.hdfs.clone();
-        futures::stream::unfold(Some(stream), move |stream| {
+        let named = path.clone();
+        let pieces = futures::stream::unfold(Some(stream), move |stream| {
             let (hdfs, path) = (hdfs.clone(), path.clone());
             async move {
                 let mut stream = stream?;
+                let enough = Instant::now() + hdfs.inner.limit / 4;
                 let next = run(&hdfs.inner.threads, hdfs.until(), async move {
-                    let next = stream.next().await;
-                    Ok((next, stream))
+                    let mut pieces = Vec::new();
+                    while let Some(piece) = stream.next().await {
+                        let is_last = piece.is_err() || pieces.len() + 1 == TOGETHER || Instant::now() >= enough;
+                        pieces.push(piece);
+                        if is_last {
+                            break;
+                        }
+                    }
+                    Ok((pieces, stream))
                 });
                 match next.await {
-                    Ok((next, stream)) => Some((next?.map_err(|error| ours(&hdfs, doing, &path, error)), Some(stream))),
-                    Err(failed) => Some((Err(generic(hdfs.error(doing, &path, failed).await)), None)),
+                    Ok((pieces, _)) if pieces.is_empty() => None,
+                    Ok((pieces, stream)) => Some((pieces, Some(stream))),
+                    Err(failed) => Some((vec![Err(generic(hdfs.error(doing, &path, failed).await))], None)),
                 }
             }
-        })
-        .boxed()
+        });
+        let (hdfs, path) = (self.hdfs.clone(), named);
+        pieces.flat_map(futures::stream::iter).map(move |piece| piece.map_err(|error| ours(&hdfs, doing, &path, error))).boxed()
     }
 }
 
