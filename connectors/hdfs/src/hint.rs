@@ -30,11 +30,11 @@ impl Fault {
         match self {
             Self::BadPlace { .. } => "write hdfs://NAME/path, where NAME is a name service or HOST:PORT of a NameNode",
             Self::ConfMissing { .. } | Self::ConfWithoutCore { .. } => {
-                "set `hadoop_conf`, or HADOOP_CONF_DIR in the environment, to the folder with core-site.xml and hdfs-site.xml"
+                "set `conf` of [hdfs], or HADOOP_CONF_DIR in the environment, to the folder with core-site.xml and hdfs-site.xml"
             }
             Self::ConfUnreadable { .. } => "let the user that runs this read it; it is XML as Hadoop has it",
             Self::NoName { .. } => {
-                "set `name_node`, such as \"hdfs://ns\", or `hadoop_conf` to a folder whose core-site.xml has fs.defaultFS"
+                "write the name into the path, such as \"hdfs://ns/data\", or set `conf` of [hdfs] to a folder whose core-site.xml has fs.defaultFS"
             }
             Self::NotKerberos { .. } => {
                 "take the core-site.xml of the guarded cluster; if this HDFS has no guard, take [kerberos] out of the pipeline"
@@ -52,7 +52,7 @@ impl Fault {
             }
             Self::NoSpace { .. } => "free or add space on the DataNodes, or start those that are down: hdfs dfsadmin -report tells both",
             Self::Away { .. } => {
-                "check that the NameNodes run, that a firewall lets their port through, and the addresses in hdfs-site.xml or `name_node`"
+                "check that the NameNodes run, that a firewall lets their port through, and the addresses in hdfs-site.xml or the path"
             }
             Self::NoActive { .. } => {
                 "a failover takes some seconds; if it does not end, see hdfs haadmin -getAllServiceState, and that the failover controllers run"

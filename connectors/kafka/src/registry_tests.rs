@@ -173,6 +173,23 @@ fn schemas_are_asked_for_once_and_bad_ones_are_told() {
     assert_eq!(reason, "it refers to version 1 of subject `no`, which the registry does not have");
 }
 
+/// Ids that are made up must not push out those that rows are held back for.
+#[test]
+fn good_schemas_are_kept_however_many_ids_there_are_not() {
+    let fake = Fake::new(|question| match question {
+        "GET /schemas/ids/1" => schema(V1),
+        "GET /schemas/ids/2" => schema("\"string\""),
+        _ => error(404, 40403, "Schema not found"),
+    });
+    let schemas = fake.schemas();
+    schemas.learn(&[1, 2]).expect("learned");
+    let made_up: Vec<u32> = (100..100 + 3 * u32::try_from(crate::schemas::MOST).expect("few")).collect();
+    schemas.learn(&made_up).expect("learned");
+    assert!(schemas.unknown([1, 2]).is_empty(), "both are remembered");
+    assert!(!schemas.unknown(made_up).is_empty(), "the others are not all");
+    assert_eq!(schemas.writer(1).expect("good").columns().field(0).name(), "a");
+}
+
 fn taken(ids: &[u32]) -> Taken {
     let payloads = ids.iter().flat_map(|id| avro_frame(*id)).collect();
     let ranges = (0..ids.len()).map(|at| at * 5..at * 5 + 5).collect();

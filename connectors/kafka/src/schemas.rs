@@ -14,8 +14,8 @@ use stygian_formats::{WriterSchema, WriterSchemas};
 
 /// How long "there is none" is believed.
 const NONE_FOR: Duration = Duration::from_secs(30);
-/// Ids that may be remembered; beyond that all are asked for anew.
-const MOST: usize = 10_000;
+/// Ids that may be remembered beside those of good schemas; beyond that they are asked for anew.
+pub(crate) const MOST: usize = if cfg!(test) { 100 } else { 10_000 };
 /// Schemas that one may refer to, directly or not.
 const MOST_REFERENCES: usize = 100;
 
@@ -32,6 +32,16 @@ enum Entry {
     Bad(Arc<str>),
     /// The registry had none then.
     None(Instant),
+}
+
+impl Entry {
+    fn is_there(&self) -> bool {
+        !matches!(self, Self::None(_))
+    }
+
+    fn is_good(&self) -> bool {
+        matches!(self, Self::Good(_))
+    }
 }
 
 impl Schemas {
@@ -61,8 +71,11 @@ impl Schemas {
                 None => Entry::None(Instant::now()),
             };
             let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            if known.len() >= MOST {
-                known.clear();
+            // Those that there are stay, however many that there are not come up: what is held back for them must find them.
+            for worth in [Entry::is_there, Entry::is_good] {
+                if known.len() >= MOST {
+                    known.retain(|_, entry| worth(entry));
+                }
             }
             known.insert(*id, entry);
         }
