@@ -111,17 +111,16 @@ impl Store {
                 let next = run(&hdfs.inner.threads, hdfs.until(), async move {
                     let mut pieces = Vec::new();
                     while let Some(piece) = stream.next().await {
-                        let is_last = piece.is_err() || pieces.len() + 1 == TOGETHER || Instant::now() >= enough;
+                        let is_enough = piece.is_err() || pieces.len() + 1 == TOGETHER || Instant::now() >= enough;
                         pieces.push(piece);
-                        if is_last {
-                            break;
+                        if is_enough {
+                            return Ok((pieces, Some(stream)));
                         }
                     }
-                    Ok((pieces, stream))
+                    Ok((pieces, None))
                 });
                 match next.await {
-                    Ok((pieces, _)) if pieces.is_empty() => None,
-                    Ok((pieces, stream)) => Some((pieces, Some(stream))),
+                    Ok((pieces, left)) => Some((pieces, left)),
                     Err(failed) => Some((vec![Err(generic(hdfs.error(doing, &path, failed).await))], None)),
                 }
             }
