@@ -164,7 +164,7 @@ mod tests {
         #[test]
         fn groups_are_of_one_folder_in_order_and_not_too_large(sizes in prop::collection::vec((0..3_u8, 0..60_u64), 0..30), now in 0..20_i64) {
             let files: Vec<_> = sizes.iter().zip(0_i64..).map(|((folder, size), n)| file(&format!("{folder}/{n:02}"), *size, n / 3)).collect();
-            let groups = holding(files.clone()).choose(&COMPACTION, 100, now, |_| false);
+            let groups = holding(files).choose(&COMPACTION, 100, now, |_| false);
             for group in &groups {
                 prop_assert!(group.len() > 1 && group.iter().map(|file| file.length).sum::<u64>() <= 100);
                 prop_assert!(group.iter().all(|file| file.folder() == group[0].folder()));

@@ -31,12 +31,23 @@ fn merged(place: &Place) -> usize {
     files(place).iter().filter(|file| !named(file).starts_with('.') && named(file).contains("-m.")).count()
 }
 
-/// How many files the newest checkpoint says are held back.
-fn held(place: &Place) -> usize {
+/// What the newest checkpoint says.
+fn newest(place: &Place) -> Value {
     let asked =
         Program::find().expect("built").run(place.path(), &["checkpoints", "inspect", "checkpoints", "--output", "json"]).expect("runs");
     // It may be deleted while it is looked at.
-    let newest: Value = serde_json::from_str(&asked.out).unwrap_or_default();
+    serde_json::from_str(&asked.out).unwrap_or_default()
+}
+
+/// Waits until a checkpoint holds all that was sold.
+fn wait_until_read(place: &Place) {
+    let sold = std::fs::metadata(place.path().join("sales/a.jsonl")).expect("there").len();
+    wait_for("the last row", || (newest(place)["sources"][0]["splits"][0]["offset"] == sold).then_some(()));
+}
+
+/// How many files the newest checkpoint says are held back.
+fn held(place: &Place) -> usize {
+    let newest = newest(place);
     let outputs = newest["pending"][0]["outputs"].as_array().map(Vec::as_slice).unwrap_or_default();
     outputs.iter().filter(|output| output["held_since"].is_i64()).count()
 }
@@ -77,6 +88,7 @@ fn a_job_that_is_killed_at_any_step_of_a_merge_loses_and_doubles_nothing() {
         let child = place.launch("");
         let before = merged(&place);
         sell_until(&mut place, "a merged file", |place| merged(place) > before);
+        place.wait_for_all();
         stop(child);
         assert_eq!(place.visible(), place.sold, "at parallelism {parallelism}");
         assert_eq!(hidden(&place), [PathBuf::new(); 0], "at parallelism {parallelism}");
@@ -94,7 +106,8 @@ fn a_small_file_is_held_back_by_checkpoints_until_the_job_is_stopped() {
     end(child);
     let child = start(place.path(), &merging("1h"), &place.args());
     wait_for("what was held back", || (place.visible() > 0).then_some(()));
-    sell_until(&mut place, "files that are held back", |place| held(place) > 2);
+    place.sell(3);
+    wait_until_read(&place);
     assert!(place.visible() < place.sold);
     stop(child);
     assert_eq!((place.visible(), hidden(&place).len()), (place.sold, 0));

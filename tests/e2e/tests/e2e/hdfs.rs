@@ -122,8 +122,10 @@ fn a_savepoint_in_hdfs_is_gone_on_from() {
 #[test]
 fn small_files_in_hdfs_are_merged() {
     let mut shop = Shop::new();
-    let merging = "compact_below = \"1 MiB\"\ncompact_delay = \"2s\"";
-    let pipeline = shop.pipeline().replace("format = \"json\"\n\n[kerberos]", &format!("format = \"json\"\n{merging}\n\n[kerberos]"));
+    let merging = "compact_below = \"1 MiB\"\ncompact_delay = \"6s\"";
+    // Files that are merged in a fraction of the time that they wait, also on a busy machine.
+    let pipeline = shop.pipeline().replace("interval = \"50ms\"", "interval = \"500ms\"");
+    let pipeline = pipeline.replace("format = \"json\"\n\n[kerberos]", &format!("format = \"json\"\n{merging}\n\n[kerberos]"));
     assert!(pipeline.contains("compact_below"), "{pipeline}");
     std::fs::write(shop.place.path().join("pipeline.toml"), &pipeline).expect("written");
     for point in MERGE_POINTS {
@@ -145,6 +147,7 @@ fn small_files_in_hdfs_are_merged() {
         std::thread::sleep(Duration::from_millis(50));
         names(&shop).iter().any(|name| name.contains("-m.") && !name.starts_with('.')).then_some(())
     });
+    shop.wait_for_all();
     signal(&child, "-INT");
     let (_, err, status) = end(child);
     assert_eq!(status, Some(0), "{err}");
