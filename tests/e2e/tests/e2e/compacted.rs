@@ -95,6 +95,18 @@ fn a_job_that_is_killed_at_any_step_of_a_merge_loses_and_doubles_nothing() {
     }
 }
 
+/// Rows of Parquet are read again to be merged, where text is only copied.
+#[test]
+fn files_of_parquet_are_merged() {
+    let mut place = Place::new();
+    let pipeline = merging("2s").replace("path = \"out/running\"\nformat = \"json\"", "path = \"out/running\"\nformat = \"parquet\"");
+    let child = start(place.path(), &pipeline, &place.args());
+    sell_until(&mut place, "a merged file", |place| merged(place) > 0);
+    place.wait_for_all();
+    stop(child);
+    assert_eq!((place.visible(), hidden(&place).len()), (place.sold, 0));
+}
+
 #[test]
 fn a_small_file_is_held_back_by_checkpoints_until_the_job_is_stopped() {
     let mut place = Place::new();
