@@ -91,7 +91,7 @@ fn a_job_that_is_killed_at_any_step_of_a_merge_loses_and_doubles_nothing() {
         place.wait_for_all();
         stop(child);
         assert_eq!(place.visible(), place.sold, "at parallelism {parallelism}");
-        assert_eq!(hidden(&place), [PathBuf::new(); 0], "at parallelism {parallelism}");
+        assert_eq!(hidden(&place).len(), 0, "at parallelism {parallelism}");
     }
 }
 
