@@ -41,6 +41,15 @@ pub struct SinkContext {
 #[serde(transparent)]
 pub struct Pending(pub serde_json::Value);
 
+/// Finished work that a committer has merged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Merged {
+    /// What was merged, of what the committer held back.
+    pub parts: Vec<Pending>,
+    /// What takes its place.
+    pub into: Pending,
+}
+
 /// A sink, checked but not yet writing. Shared by all of its subtasks.
 #[async_trait]
 pub trait Sink: Send + Sync {
@@ -56,6 +65,12 @@ pub trait Sink: Send + Sync {
     /// What `stygian doctor` tries of it, in order. Default: nothing, for what needs nothing from outside but files.
     fn probes(&self) -> Vec<Probe> {
         Vec::new()
+    }
+
+    /// The option by which finished work is held back beyond a checkpoint ([`Committer::commit_or_hold`]): such a sink is of no use where output
+    /// becomes visible without checkpoints, and a pipeline that says so is refused. Default: none.
+    fn holds_by(&self) -> Option<&'static str> {
+        None
     }
 
     /// What makes finished work visible; one a job.
@@ -95,15 +110,32 @@ pub trait SinkWriter: Send {
 /// called again with the same things, by this committer or by one made later in another process, and does nothing twice.
 #[async_trait]
 pub trait Committer: Send {
-    /// Makes these visible, in order, after the commit of the checkpoint that holds them.
+    /// Makes these visible, in order, after the commit of the checkpoint that holds them; behind whatever is still held back.
     ///
     /// # Errors
     /// When one cannot be made visible, or is visible but is not what was finished. Those before it are visible, it and those after it are as
     /// they were, and nothing of others was overwritten.
     async fn commit(&mut self, pending: &[Pending]) -> Result<(), ConnectorError>;
 
+    /// As `commit`, but what is better merged may be held back: all that is held now is given back, and only that. Every later checkpoint names it, as
+    /// it was given here, until a later call does not give it back or it is merged ([`Committer::take_merged`]); it is not given to a later
+    /// call. Called after every checkpoint as long as anything is held, if only with nothing. Default: holds nothing.
+    ///
+    /// # Errors
+    /// As for `commit`.
+    async fn commit_or_hold(&mut self, pending: &[Pending]) -> Result<Vec<Pending>, ConnectorError> {
+        self.commit(pending).await.map(|()| Vec::new())
+    }
+
+    /// What was merged since this was last asked. From now on checkpoints name it in place of its parts, and it is given to be committed when the
+    /// first of them is: not before may the parts go, as until then a restart goes on from them. Does not wait. Default: nothing is merged.
+    fn take_merged(&mut self) -> Vec<Merged> {
+        Vec::new()
+    }
+
     /// As `commit`, in a run that goes on from the committed checkpoint that holds these: some may be visible already, some may be damaged.
-    /// Besides what `commit` does it makes sure of what it has not seen written itself. Called before `clean`, and before writers are opened.
+    /// Besides what `commit` does it makes sure of what it has not seen written itself. Nothing is held back: an earlier run that does not know yet
+    /// that it is dead may still be making visible what it held. Called before `clean`, and before writers are opened.
     ///
     /// # Errors
     /// As for `commit`; also when what was finished is gone, or is not what it was. A run must not go on then.

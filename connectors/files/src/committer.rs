@@ -3,113 +3,132 @@
 //! A crash can come between any two renames, and before a rename is durable; both leave a file under exactly one of its two names. So the
 //! rule is: under its in-progress name it is renamed; under its final name it is done, if it is the file that was finished (length and
 //! checksum); under none or both something else has been at work, and nothing is touched.
+//!
+//! Small files may be held back, to be merged (`holding` says which and for how long, `merges` merges them). What was merged takes the place
+//! of its parts in a checkpoint; it is renamed one checkpoint later, when its parts are deleted, in this order: first the parts, durably,
+//! then the rename. So whenever a merged file is visible, its parts are gone and cannot become visible any more, and as long as a
+//! part is there the merged file is not visible; that is what makes the checkpoint before right to go on from, too.
 
-use crate::checksum::Checksum;
-use crate::file_system::{FileSystem, failed};
+use crate::file_system::FileSystem;
+use crate::holding::Holding;
 use crate::in_progress::Owner;
+use crate::merges::Merges;
 use crate::orphans;
+use crate::pending_file::{Look, PendingFile, inside, refused};
 use crate::source::blocking;
+use crate::writer::WriterSpec;
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
-use stygian_api::{Committer, ConnectorError, Pending};
+use std::path::{Path, PathBuf};
+use stygian_api::{Committer, ConnectorError, Merged, Pending};
 use stygian_core::kill_point::kill_point;
-
-/// A finished file that waits for its final name. Both names are relative to the sink's folder.
-///
-/// Checkpoints hold this as JSON. A field that is not known is refused, because what it asks for would be left undone; so is a checksum of
-/// another name. All fields are needed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PendingFile {
-    pub(crate) from: String,
-    pub(crate) to: String,
-    /// In bytes.
-    pub(crate) length: u64,
-    /// Of all its bytes, as they lie in the file.
-    pub(crate) checksum: Checksum,
-}
-
-impl PendingFile {
-    pub(crate) fn into_pending(self) -> Pending {
-        let Self { from, to, length, checksum } = self;
-        Pending(serde_json::json!({ "from": from, "to": to, "length": length, "checksum": checksum.to_string() }))
-    }
-
-    fn read(files: &dyn FileSystem, root: &Path, pending: &Pending) -> Result<Self, ConnectorError> {
-        Self::deserialize(&pending.0).map_err(|e| {
-            let reason = format!("a pending file is not understood: {e}");
-            let hint = "go on with the version of stygian that wrote the checkpoint";
-            ConnectorError::refused(files.shown(root), reason, hint)
-        })
-    }
-
-    /// That the file at `path` is this one, as far as is looked.
-    fn check(&self, files: &dyn FileSystem, path: &Path, found: u64, look: Look) -> Result<(), ConnectorError> {
-        if found != self.length {
-            return Err(refused(files, path, format!("it has {found} bytes instead of {}", self.length)));
-        }
-        if look == Look::AtLength {
-            return Ok(());
-        }
-        let checksum = Checksum::of_file(files.open(path)?).map_err(|e| failed("read", files.shown(path), e))?;
-        if checksum == self.checksum {
-            return Ok(());
-        }
-        Err(refused(files, path, format!("it is not what was written: its checksum is {checksum} instead of {}", self.checksum)))
-    }
-}
-
-/// How closely a finished file is looked at before it is renamed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
-    /// In the run that wrote it moments ago: its bytes were counted and summed as they were written, and are durable.
-    AtLength,
-    /// After a restart: between then and now lies a crash, maybe of the machine, and once the file is visible nobody can take it back. That is
-    /// worth reading again what the last checkpoints had pending, which is not much.
-    AtBytes,
-}
 
 /// Renames files below a folder.
 #[derive(Debug)]
 pub(crate) struct Renamer {
-    pub(crate) files: Arc<dyn FileSystem>,
-    pub(crate) root: PathBuf,
-    /// The sink's node.
-    pub(crate) sink: String,
+    spec: WriterSpec,
+    holding: Holding,
+    merges: Merges,
 }
 
 impl Renamer {
-    async fn commit_all(&self, pending: &[Pending], look: Look) -> Result<(), ConnectorError> {
-        let (files, root, pending) = (self.files.clone(), self.root.clone(), pending.to_vec());
+    pub(crate) fn new(spec: WriterSpec) -> Self {
+        Self { spec, holding: Holding::default(), merges: Merges::default() }
+    }
+
+    fn read(&self, pending: &[Pending]) -> Result<Vec<PendingFile>, ConnectorError> {
+        pending.iter().map(|pending| PendingFile::read(&*self.spec.files, &self.spec.root, pending)).collect()
+    }
+
+    async fn rename(&self, pending: Vec<PendingFile>, look: Look) -> Result<(), ConnectorError> {
+        let (files, root) = (self.spec.files.clone(), self.spec.root.clone());
         blocking(move || commit_all(&*files, &root, &pending, look)).await
+    }
+
+    /// What became of merges since the last look.
+    fn look_at_merges(&mut self) {
+        for failed in self.merges.take_failed() {
+            self.holding.leave_alone(&failed);
+        }
     }
 }
 
 #[async_trait]
 impl Committer for Renamer {
     async fn commit(&mut self, pending: &[Pending]) -> Result<(), ConnectorError> {
-        self.commit_all(pending, Look::AtLength).await
+        let pending = self.read(pending)?;
+        self.merges.give_up_all(&self.spec).await?;
+        let mut due = self.holding.take_all();
+        due.extend(pending);
+        self.rename(due, Look::AtLength).await
+    }
+
+    async fn commit_or_hold(&mut self, pending: &[Pending]) -> Result<Vec<Pending>, ConnectorError> {
+        let Some(compaction) = self.spec.compaction else { return self.commit(pending).await.map(|()| Vec::new()) };
+        let (now, files) = (now(), self.read(pending)?);
+        self.look_at_merges();
+        let mut due = self.holding.take_due(&compaction, now, |part| self.merges.give_up(part));
+        for (file, pending) in files.into_iter().zip(pending) {
+            if compaction.holds(&file, now) {
+                self.holding.hold(file, pending.clone());
+            } else {
+                due.push(file);
+            }
+        }
+        self.rename(due, Look::AtLength).await?;
+        if !self.holding.is_empty() {
+            kill_point("held");
+        }
+        self.merges.begin(&self.spec, |busy| self.holding.choose(&compaction, self.spec.roll_bytes, now, busy));
+        Ok(self.holding.given())
+    }
+
+    fn take_merged(&mut self) -> Vec<Merged> {
+        self.look_at_merges();
+        let merged = self.merges.take_merged().into_iter();
+        merged.map(|(parts, into)| Merged { parts: self.holding.take_merged(&parts), into: into.into_pending() }).collect()
     }
 
     async fn recover(&mut self, pending: &[Pending]) -> Result<(), ConnectorError> {
-        self.commit_all(pending, Look::AtBytes).await
+        let pending = self.read(pending)?;
+        let (files, root, held) = (self.spec.files.clone(), self.spec.root.clone(), pending.clone());
+        blocking(move || held_are_there(&*files, &root, &held)).await?;
+        self.rename(pending, Look::AtBytes).await
     }
 
     async fn clean(&mut self, job: &str, keep: &[Pending]) -> Result<usize, ConnectorError> {
-        let (files, root, owner) = (self.files.clone(), self.root.clone(), Owner::new(job, &self.sink));
-        let keep = keep.iter().map(|pending| PendingFile::read(&*files, &root, pending).map(|file| file.from));
-        let keep: BTreeSet<String> = keep.collect::<Result<_, _>>()?;
+        let (files, root, owner) = (self.spec.files.clone(), self.spec.root.clone(), Owner::new(job, &self.spec.sink));
+        let keep: BTreeSet<String> = self.read(keep)?.into_iter().map(|file| file.from).collect();
         blocking(move || orphans::delete(&*files, &root, &owner, &keep)).await
     }
 }
 
-fn commit_all(files: &dyn FileSystem, root: &Path, pending: &[Pending], look: Look) -> Result<(), ConnectorError> {
+/// Microseconds since 1970.
+pub(crate) fn now() -> i64 {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Before anything is renamed: those who go on from an old checkpoint may find that what it held back was merged and deleted since. The rows are
+/// in a merged file then, and those parts that are left must not become visible beside it.
+fn held_are_there(files: &dyn FileSystem, root: &Path, pending: &[PendingFile]) -> Result<(), ConnectorError> {
+    for file in pending.iter().filter(|file| file.held_since.is_some()) {
+        let (from, to) = (inside(files, root, &file.from)?, inside(files, root, &file.to)?);
+        // Again the first, as it may be renamed between the two looks.
+        if files.length(&from)?.is_none() && files.length(&to)?.is_none() && files.length(&from)?.is_none() {
+            let reason =
+                "the finished file is gone: it was held back to be merged (`compact_below`), and a later checkpoint may have merged it";
+            let hint = "go on from that checkpoint, or look for what else deleted it; nothing was renamed or deleted";
+            return Err(ConnectorError::refused(files.shown(&from), reason, hint));
+        }
+    }
+    Ok(())
+}
+
+fn commit_all(files: &dyn FileSystem, root: &Path, pending: &[PendingFile], look: Look) -> Result<(), ConnectorError> {
     let mut folders = BTreeSet::new();
-    let done = pending.iter().try_for_each(|pending| {
-        let to = commit_one(files, root, &PendingFile::read(files, root, pending)?, look)?;
+    let done = pending.iter().try_for_each(|file| {
+        let to = commit_one(files, root, file, look)?;
         folders.extend(to.parent().map(Path::to_owned));
         Ok(())
     });
@@ -122,8 +141,8 @@ fn commit_one(files: &dyn FileSystem, root: &Path, file: &PendingFile, look: Loo
     match (files.length(&from)?, files.length(&to)?) {
         (Some(found), None) => {
             kill_point("unrenamed");
-            let renamed = file.check(files, &from, found, look).and_then(|()| files.rename_new(&from, &to));
-            match renamed {
+            let ready = file.check(files, &from, found, look).and_then(|()| delete_parts(files, root, file));
+            match ready.and_then(|()| files.rename_new(&from, &to)) {
                 Ok(()) => kill_point("renamed"),
                 Err(error) => renamed_by_another(files, &from, &to, file)?.ok_or(error)?,
             }
@@ -140,23 +159,23 @@ fn commit_one(files: &dyn FileSystem, root: &Path, file: &PendingFile, look: Loo
     Ok(to)
 }
 
+/// Deletes what was merged into a file that is about to be renamed.
+fn delete_parts(files: &dyn FileSystem, root: &Path, file: &PendingFile) -> Result<(), ConnectorError> {
+    if file.parts.is_empty() {
+        return Ok(());
+    }
+    kill_point("parts-undeleted");
+    for part in &file.parts {
+        files.remove(&inside(files, root, part)?)?;
+        kill_point("part-deleted");
+    }
+    files.sync_folder(&root.join(file.folder()))
+}
+
 /// Whether a run that lost the job to this one, or has it now, was quicker: then the file is there under its final name alone.
 fn renamed_by_another(files: &dyn FileSystem, from: &Path, to: &Path, file: &PendingFile) -> Result<Option<()>, ConnectorError> {
     match (files.length(from)?, files.length(to)?) {
         (None, Some(found)) => file.check(files, to, found, Look::AtBytes).map(Some),
         _ => Ok(None),
     }
-}
-
-fn inside(files: &dyn FileSystem, root: &Path, name: &str) -> Result<PathBuf, ConnectorError> {
-    let mut parts = Path::new(name).components().peekable();
-    if parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_))) {
-        return Ok(root.join(name));
-    }
-    Err(refused(files, root, format!("a pending file has the name `{}`", stygian_core::escape(name, 100))))
-}
-
-fn refused(files: &dyn FileSystem, path: &Path, reason: String) -> ConnectorError {
-    let hint = "look for what moved or replaced files in the sink's folder; nothing was overwritten";
-    ConnectorError::refused(files.shown(path), reason, hint)
 }

@@ -2,6 +2,7 @@
 
 use crate::connector_source;
 use crate::file_system::FileSystem;
+use crate::holding::Compaction;
 use crate::local::Local;
 use crate::options::{SinkOptions, SourceOptions};
 use crate::output::Writing;
@@ -14,7 +15,7 @@ use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use std::sync::Arc;
 use stygian_api::{Connector, ConnectorContext, Options, OptionsDoc, Problem, Problems, Sink, Source, with_causes};
-use stygian_core::StreamSchema;
+use stygian_core::{Span, StreamSchema};
 use stygian_formats::{AvroWriter, CsvEncoder, Format, FormatError, JsonEncoder, ParquetWriterOptions, RawEncoder};
 
 /// The connector `files`.
@@ -51,6 +52,7 @@ impl Connector for Files {
         if read.max_open_partitions == 0 {
             return Err(options.problem("max_open_partitions", "at least one file has to be open").into());
         }
+        let compaction = compaction(&read).map_err(|(key, message)| options.problem(key, message))?;
         let (files, root, remote): (Arc<dyn FileSystem>, _, _) = match Remote::of(&read.path, context) {
             Some(remote) => {
                 let (remote, root) = remote.map_err(|e| options.problem("path", with_causes(&e)))?;
@@ -72,6 +74,7 @@ impl Connector for Files {
             roll_bytes: read.roll_bytes.0,
             roll_after: read.roll_after.0,
             max_open: read.max_open_partitions,
+            compaction,
         };
         Ok(Arc::new(FilesSink { spec, remote }))
     }
@@ -82,6 +85,26 @@ pub(crate) fn csv_only_for_csv(options: &Options, given: bool, format: Format) -
         return Err(options.problem("csv", format!("`csv` says how CSV is written, and the format is {format}")));
     }
     Ok(())
+}
+
+/// Whether small files are merged; an `Err` is the option's name and what is wrong with it.
+fn compaction(read: &SinkOptions) -> Result<Option<Compaction>, (&'static str, String)> {
+    let delay = read.compact_delay.unwrap_or(Span::secs(300));
+    match read.compact_below {
+        None if read.compact_delay.is_some() => {
+            Err(("compact_delay", "no file is held back without `compact_below`, which says what small files are".to_owned()))
+        }
+        None => Ok(None),
+        Some(below) if below.0 == 0 => {
+            Err(("compact_below", "no file is smaller than this; leave it out if none is to be merged".to_owned()))
+        }
+        Some(below) if below > read.roll_bytes => Err((
+            "compact_below",
+            format!("files of {} would always be small, as they are closed at `roll_bytes`, {}", below, read.roll_bytes),
+        )),
+        Some(_) if delay.0.is_zero() => Err(("compact_delay", "it must be longer than nothing".to_owned())),
+        Some(below) => Ok(Some(Compaction { below: below.0, delay: delay.0 })),
+    }
 }
 
 fn writing(read: &SinkOptions, options: &Options, schema: &SchemaRef) -> Result<Writing, Problem> {

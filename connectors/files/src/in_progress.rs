@@ -21,6 +21,12 @@ impl Owner {
         Self { ending: format!("={}={}.inprogress", of_part(job), of_part(sink)) }
     }
 
+    /// Whose a file is that has these names until it is committed and then.
+    pub(crate) fn of_file(in_progress: &str, name: &str) -> Option<Self> {
+        let ending = in_progress.strip_prefix('.')?.strip_prefix(name)?;
+        Some(Self { ending: ending.to_owned() })
+    }
+
     /// The name that a file has until it is committed.
     pub(crate) fn in_progress(&self, name: &str) -> String {
         format!(".{name}{}", self.ending)
@@ -37,6 +43,12 @@ pub(crate) fn final_name(attempt: &str, subtask: impl std::fmt::Display, number:
     format!("part-{}-{subtask}-{number}.{extension}", of_part(attempt))
 }
 
+/// The name of the file that one of this name and others were merged into; no other file has it, as a file is merged at most once.
+pub(crate) fn merged_name(first: &str, extension: &str) -> Option<String> {
+    let stem = first.strip_suffix(extension)?.strip_suffix('.')?;
+    Some(format!("{stem}-m.{extension}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,10 +60,23 @@ mod tests {
         assert_eq!(name, ".part-a%2F..%2Fb-3-7.jsonl.gz=0190c0de-0000-7000-8000-000000000001=report.inprogress");
     }
 
+    fn merged(name: &str, extension: &str) -> String {
+        merged_name(name, extension).expect("one of ours")
+    }
+
+    #[test]
+    fn a_merged_file_is_its_first_parts_owners() {
+        let (owner, name) = (Owner::new("job", "a=b"), final_name("1", 3, 7, "csv"));
+        let again = Owner::of_file(&owner.in_progress(&name), &name).expect("its owner");
+        let merged = again.in_progress(&merged(&name, "csv"));
+        assert_eq!(merged, ".part-1-3-7-m.csv=job=a%3Db.inprogress");
+        assert!(owner.owns(&merged));
+    }
+
     #[test]
     fn the_longest_name_fits_into_a_folder() {
         let long = "x".repeat(500);
-        let name = Owner::new(&long, &long).in_progress(&final_name(&long, u16::MAX, u64::MAX, "jsonl.zst"));
+        let name = Owner::new(&long, &long).in_progress(&merged(&final_name(&long, u16::MAX, u64::MAX, "jsonl.zst"), "jsonl.zst"));
         assert!(name.len() <= 255, "{} bytes", name.len());
     }
 

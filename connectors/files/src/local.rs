@@ -87,7 +87,9 @@ impl FileSystem for Local {
     }
 
     fn store(&self, path: &Path) -> Result<(Arc<dyn ObjectStore>, object_store::path::Path), ConnectorError> {
-        let location = object_store::path::Path::from_absolute_path(path);
+        // A pipeline of the current folder has relative ones.
+        let absolute = std::path::absolute(path).map_err(|e| at("read", path, e))?;
+        let location = object_store::path::Path::from_absolute_path(absolute);
         let location = location.map_err(|e| ConnectorError::io("read", self.shown(path), e))?;
         Ok((Arc::new(LocalFileSystem::new()), location))
     }
@@ -160,4 +162,17 @@ fn create_folder(folder: &Path) -> io::Result<()> {
 fn sync(folder: &Path) -> io::Result<()> {
     let here = Path::new(".");
     File::open(if folder.as_os_str().is_empty() { here } else { folder })?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_path_has_a_place_in_the_store() {
+        let here = std::env::current_dir().expect("a folder");
+        let (_, location) = Local.store(Path::new("./out/kind=a%2Fb/.part-0")).expect("a place");
+        let (_, absolute) = Local.store(&here.join("out/kind=a%2Fb/.part-0")).expect("a place");
+        assert_eq!(location, absolute);
+    }
 }

@@ -142,6 +142,16 @@ pub struct SinkOptions {
     /// A file is closed this long after its first row. Default: "10m".
     #[serde(default = "roll_after")]
     pub roll_after: Span,
+    /// Finished files below this size are small: they are not made visible with their checkpoint, but held back and merged with others of their folder
+    /// into files of up to `roll_bytes`. At most `roll_bytes`. Default: none, nothing is merged. Set it, for example to "64 MiB", where
+    /// checkpoints are frequent and readers, or HDFS's NameNode, suffer from many small files. Rows become visible later by
+    /// `compact_delay`. Needs checkpoints, exactly-once.
+    pub compact_below: Option<ByteSize>,
+    /// A small file is held back for at most this long, until the first checkpoint after that; then it becomes visible as it is. Files are merged
+    /// when half of it is over, or as soon as they fill a file. What was merged becomes visible with the second checkpoint after that, so
+    /// make it several checkpoint intervals. At the end of a job, at a savepoint and at a restart nothing is held back. Default: "5m". Raise
+    /// it for fewer files, lower it to see rows sooner.
+    pub compact_delay: Option<Span>,
     /// At most this many files are open in each subtask; one more closes the one written longest ago. Default: 64. Raise it if rows of more
     /// partitions come mixed and files get too small; each open file takes memory (for parquet up to a row group of 32 MiB).
     #[serde(default = "max_open_partitions")]

@@ -1,18 +1,20 @@
 //! One file being written, under its in-progress name.
 
 use crate::checksum::WrittenFile;
-use crate::committer::PendingFile;
 use crate::file_system::{FileSystem, failed};
 use crate::in_progress::Owner;
+use crate::pending_file::PendingFile;
 use crate::text_output::{Deflating, TextOutput};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use stygian_api::{ConnectorError, Encoder};
 use stygian_formats::{
-    AvroCodec, AvroWriter, CsvEncoder, CsvOptions, Format, FormatError, JsonEncoder, ParquetWriter, ParquetWriterOptions, RawEncoder,
+    AvroCodec, AvroWriter, Compression, CsvEncoder, CsvOptions, Format, FormatError, JsonEncoder, ParquetWriter, ParquetWriterOptions,
+    RawEncoder,
 };
 
 /// Text is handed to the file in pieces of this size.
@@ -38,6 +40,23 @@ impl Writing {
             _ => format.extension().to_owned(),
         }
     }
+
+    /// How text is compressed.
+    pub(crate) fn compression(&self) -> Option<Compression> {
+        match self {
+            Self::Json(deflating) | Self::Csv(_, deflating) | Self::Raw(deflating) => deflating.map(|deflating| deflating.compression),
+            Self::Avro(_) | Self::Parquet(_) => None,
+        }
+    }
+
+    /// The text that every file begins with.
+    pub(crate) fn header(&self, schema: &SchemaRef) -> Result<Vec<u8>, FormatError> {
+        let mut header = Vec::new();
+        if let Self::Csv(options, _) = self {
+            CsvEncoder::new(schema.clone(), options)?.header(&mut header).map_err(FormatError::Corrupt)?;
+        }
+        Ok(header)
+    }
 }
 
 /// Where a file lies and will lie, below the sink's folder.
@@ -61,7 +80,8 @@ impl Names {
         self.relative(&self.owner.in_progress(&self.name))
     }
 
-    fn path(&self) -> PathBuf {
+    /// Where it lies.
+    pub(crate) fn path(&self) -> PathBuf {
         self.root.join(self.in_progress())
     }
 }
@@ -97,15 +117,20 @@ impl Output {
         match &mut self.content {
             Content::Text { file, encoder, buffer } => {
                 encoder.encode(rows, buffer).map_err(|e| ConnectorError::io("write", &self.shown, e))?;
-                if buffer.len() >= PIECE {
-                    file.write(buffer).map_err(|e| failed("write", self.shown.clone(), e))?;
-                    buffer.clear();
-                }
-                Ok(())
+                write_pieces(file, buffer).map_err(|e| failed("write", self.shown.clone(), e))
             }
             Content::Avro(writer) => writer.write(rows).map_err(|e| in_format(&self.shown, e)),
             Content::Parquet(writer) => writer.write(rows).map_err(|e| in_format(&self.shown, e)),
         }
+    }
+
+    /// Text that was encoded before, as it was for this file's format.
+    pub(crate) fn write_text(&mut self, text: &[u8]) -> Result<(), ConnectorError> {
+        let Content::Text { file, buffer, .. } = &mut self.content else {
+            return Err(ConnectorError::io("write", &self.shown, "it is not one of text"));
+        };
+        buffer.extend_from_slice(text);
+        write_pieces(file, buffer).map_err(|e| failed("write", self.shown.clone(), e))
     }
 
     /// About how large the file is.
@@ -125,20 +150,31 @@ impl Output {
     pub(crate) fn finish(self) -> Result<PendingFile, ConnectorError> {
         let Self { names, shown, content, .. } = self;
         let (length, checksum) = content.finish().map_err(|e| in_format(&shown, e))?.finish()?;
-        Ok(PendingFile { from: names.in_progress(), to: names.relative(&names.name), length, checksum })
+        Ok(PendingFile {
+            from: names.in_progress(),
+            to: names.relative(&names.name),
+            length,
+            checksum,
+            held_since: None,
+            parts: Vec::new(),
+        })
     }
+}
+
+fn write_pieces(file: &mut TextOutput, buffer: &mut Vec<u8>) -> io::Result<()> {
+    if buffer.len() >= PIECE {
+        file.write(buffer)?;
+        buffer.clear();
+    }
+    Ok(())
 }
 
 impl Content {
     fn new(file: WrittenFile, writing: &Writing, schema: &SchemaRef) -> Result<Self, FormatError> {
-        let mut buffer = Vec::new();
+        let buffer = writing.header(schema)?;
         let (encoder, deflating): (Box<dyn Encoder>, _) = match writing {
             Writing::Json(deflating) => (Box::new(JsonEncoder::new(schema)?), *deflating),
-            Writing::Csv(options, deflating) => {
-                let encoder = CsvEncoder::new(schema.clone(), options)?;
-                encoder.header(&mut buffer).map_err(FormatError::Corrupt)?;
-                (Box::new(encoder), *deflating)
-            }
+            Writing::Csv(options, deflating) => (Box::new(CsvEncoder::new(schema.clone(), options)?), *deflating),
             Writing::Raw(deflating) => (Box::new(RawEncoder::new(schema)?), *deflating),
             Writing::Avro(codec) => return Ok(Self::Avro(Box::new(AvroWriter::new(file, schema, *codec)?))),
             Writing::Parquet(options) => return Ok(Self::Parquet(Box::new(ParquetWriter::new(file, schema.clone(), *options)?))),

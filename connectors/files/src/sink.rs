@@ -33,8 +33,12 @@ impl Sink for FilesSink {
         self.remote.as_ref().map(|remote| remote.probes(&self.spec.root)).unwrap_or_default()
     }
 
+    fn holds_by(&self) -> Option<&'static str> {
+        self.spec.compaction.map(|_| "compact_below")
+    }
+
     fn committer(&self) -> Box<dyn Committer> {
-        Box::new(Renamer { files: self.spec.files.clone(), root: self.spec.root.clone(), sink: self.spec.sink.clone() })
+        Box::new(Renamer::new(self.spec.clone()))
     }
 
     fn commit_point(&self) -> Option<Arc<dyn CommitPoint>> {

@@ -1,10 +1,12 @@
 //! The files of one subtask: one open file a folder, closed by size, by age, when too many are open, and at every commit.
 
-use crate::committer::PendingFile;
+use crate::committer::now;
 use crate::file_system::FileSystem;
+use crate::holding::Compaction;
 use crate::in_progress::{Owner, final_name};
 use crate::output::{Names, Output, Writing};
 use crate::partition::{Part, Partitioning};
+use crate::pending_file::PendingFile;
 use crate::source::blocking;
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
@@ -30,6 +32,8 @@ pub(crate) struct WriterSpec {
     pub(crate) roll_bytes: u64,
     pub(crate) roll_after: Duration,
     pub(crate) max_open: usize,
+    /// Set where small files are merged.
+    pub(crate) compaction: Option<Compaction>,
 }
 
 /// The writer of one subtask. Its files are worked on where blocking is allowed, and are gone when that fails.
@@ -145,7 +149,7 @@ impl Files {
 
     fn close(&mut self, folder: &str) -> Result<(), ConnectorError> {
         if let Some(output) = self.open.remove(folder) {
-            self.finished.push(output.finish()?.into_pending());
+            self.finished.push(self.pending(output.finish()?));
         }
         Ok(())
     }
@@ -173,12 +177,18 @@ impl Files {
         Ok(std::mem::take(&mut self.finished))
     }
 
+    fn pending(&self, file: PendingFile) -> Pending {
+        let small = self.spec.compaction.is_some_and(|compaction| file.length < compaction.below);
+        PendingFile { held_since: small.then(now), ..file }.into_pending()
+    }
+
     /// Closes files, several at once where that takes long.
     fn close_these(&mut self, folders: &[String]) -> Result<(), ConnectorError> {
         let at_once = if self.spec.files.is_far() { CLOSED_AT_ONCE } else { 1 };
         for some in folders.chunks(at_once) {
             let outputs: Vec<Output> = some.iter().filter_map(|folder| self.open.remove(folder)).collect();
-            self.finished.extend(finished(outputs)?.into_iter().map(PendingFile::into_pending));
+            let finished: Vec<Pending> = finished(outputs)?.into_iter().map(|file| self.pending(file)).collect();
+            self.finished.extend(finished);
         }
         Ok(())
     }

@@ -287,6 +287,7 @@ impl<'a> Loading<'a> {
                 Err(problems) => self.problems.extend(problems.0),
             }
         }
+        self.holds_nothing_without_checkpoints(&sinks);
         let accepts = sinks.iter().map(|(name, sink)| (name.clone(), sink.accepts())).collect();
         if let Err(problems) = plan.check_sinks(&accepts) {
             self.problems.extend(problems.0);
@@ -301,6 +302,23 @@ impl<'a> Loading<'a> {
         let reach = Reach::of(self.pipeline, &self.base);
         let Self { base, sources, plugins, facts, .. } = self;
         Ok(Loaded { plan, base, reach, sources, sinks, plugins, described: facts.plugins, commit_point })
+    }
+
+    /// What waits for a later checkpoint would wait for ever, or not at all.
+    fn holds_nothing_without_checkpoints(&mut self, sinks: &BTreeMap<String, Arc<dyn Sink>>) {
+        let why = match &self.pipeline.checkpoint {
+            None => "the pipeline makes none; add a [checkpoint] table",
+            Some(checkpoint) if checkpoint.mode == Mode::AtLeastOnce => {
+                "with mode = \"at-least-once\" output does not wait for one; make it \"exactly-once\""
+            }
+            Some(_) => return,
+        };
+        for node in &self.pipeline.sinks {
+            if let Some(option) = sinks.get(node.name.get_ref()).and_then(|sink| sink.holds_by()) {
+                let message = format!("`{option}` holds output back until a later checkpoint, and {why}, or leave the option out");
+                self.problems.push(node.options.problem(option, message));
+            }
+        }
     }
 
     fn commit_point(&self, sinks: &BTreeMap<String, Arc<dyn Sink>>) -> Result<Option<Arc<dyn CommitPoint>>, Problem> {

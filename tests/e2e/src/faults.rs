@@ -27,6 +27,9 @@ pub const KILL_POINTS: [&str; 16] = [
     "restoring",
 ];
 
+/// The places of a job whose files are merged, beside [`KILL_POINTS`].
+pub const MERGE_POINTS: [&str; 5] = ["held", "merging", "merged", "parts-undeleted", "part-deleted"];
+
 /// The longest that a run may take.
 pub(crate) const LONGEST: Duration = Duration::from_secs(120);
 
@@ -46,7 +49,7 @@ impl Case {
     /// # Errors
     /// What differs from what was expected.
     pub fn check_killed(&self, parallelism: u16, seed: u64, kills: usize) -> Result<Killed> {
-        let run = Run { case: self, place: self.copied()?, parallelism, seed };
+        let run = Run { case: self, place: self.copied()?, parallelism, seed, merges: seed % 2 == 1 };
         let (mut chance, mut killed) = (Chance(seed), Killed::default());
         // Moments are spread over about as long as a run takes, which is not known before: a kill that comes late shortens those after it.
         let mut longest = 400;
@@ -68,15 +71,17 @@ impl Case {
         run.finish(killed)
     }
 
-    /// As [`Case::check_killed`], at named places: `seed` chooses which, and which time the job comes there.
+    /// As [`Case::check_killed`], at named places: `seed` chooses which, and which time the job comes there. By every other seed files are merged.
     ///
     /// # Errors
     /// What differs from what was expected.
     pub fn check_killed_at_points(&self, parallelism: u16, seed: u64, kills: usize) -> Result<Killed> {
-        let run = Run { case: self, place: self.copied()?, parallelism, seed };
+        let run = Run { case: self, place: self.copied()?, parallelism, seed, merges: seed % 2 == 1 };
         let (mut chance, mut killed) = (Chance(seed), Killed::default());
+        let merges = if run.merges { &MERGE_POINTS[..] } else { &[] };
+        let points: Vec<&'static str> = KILL_POINTS.iter().chain(merges).copied().collect();
         for _ in 0..kills {
-            let (point, spared) = (chance.one_of(&KILL_POINTS), chance.below(4));
+            let (point, spared) = (chance.one_of(&points), chance.below(4));
             if run.kill_at(point, spared)? {
                 killed.times += 1;
                 killed.points.push(point);
@@ -96,7 +101,7 @@ impl Case {
     /// # Errors
     /// When it does not come there, or what differs from what was expected.
     pub fn check_killed_at(&self, point: &'static str, parallelism: u16) -> Result<Killed> {
-        let run = Run { case: self, place: self.copied()?, parallelism, seed: 0 };
+        let run = Run { case: self, place: self.copied()?, parallelism, seed: 0, merges: MERGE_POINTS.contains(&point) };
         let mut points = Vec::new();
         if !run.kill_at(point, 0)? {
             run.forget()?;
@@ -114,7 +119,7 @@ impl Case {
     /// # Errors
     /// What differs from what was expected.
     pub fn check_two_processes(&self, parallelism: u16, seed: u64, rounds: usize) -> Result<Killed> {
-        let run = Run { case: self, place: self.copied()?, parallelism, seed };
+        let run = Run { case: self, place: self.copied()?, parallelism, seed, merges: seed % 2 == 1 };
         let (mut chance, mut killed, mut left) = (Chance(seed), Killed::default(), None);
         while killed.times < rounds {
             let mut one = match left.take() {
@@ -160,6 +165,8 @@ struct Run<'a> {
     place: tempfile::TempDir,
     parallelism: u16,
     seed: u64,
+    /// Its files are held back for a moment, and merged.
+    merges: bool,
 }
 
 impl Run<'_> {
@@ -167,7 +174,8 @@ impl Run<'_> {
     fn start(&self, points: Option<&str>) -> Result<Child> {
         // Where a place is waited for, there is one checkpoint after the other.
         let interval = if points.is_some() { "1ms" } else { "50ms" };
-        let mut command = durable(self.place.path(), self.parallelism, interval)?;
+        let merging = if self.merges { merging(self.place.path())? } else { Vec::new() };
+        let mut command = durable(self.place.path(), self.parallelism, interval, &merging)?;
         if let Some(points) = points {
             command.env("FAILPOINTS", points);
         }
@@ -203,13 +211,23 @@ impl Run<'_> {
     }
 }
 
+/// What has the files of a case merged: all of them are small, and soon old enough.
+fn merging(place: &Path) -> Result<Vec<String>> {
+    let pipeline: toml::Table = std::fs::read_to_string(place.join("pipeline.toml"))?.parse()?;
+    let sinks = pipeline.get("sink").and_then(toml::Value::as_table).into_iter().flatten();
+    let files = sinks.filter(|(_, sink)| sink.get("connector").and_then(toml::Value::as_str) == Some("files"));
+    Ok(files
+        .flat_map(|(name, _)| [format!("sink.{name}.compact_below=\"1 MiB\""), format!("sink.{name}.compact_delay=\"40ms\"")])
+        .collect())
+}
+
 /// A run with checkpoints, which goes on from what is in the folder.
-fn durable(place: &Path, parallelism: u16, interval: &str) -> Result<Command> {
+fn durable(place: &Path, parallelism: u16, interval: &str, more: &[String]) -> Result<Command> {
     let plugins = components().to_str().context("a path that is no text")?;
     let parallelism = format!("settings.parallelism={parallelism}");
     let interval = format!("checkpoint.interval=\"{interval}\"");
     let sets = [parallelism.as_str(), "checkpoint.folder=\"checkpoints\"", &interval];
-    let sets = sets.into_iter().flat_map(|set| ["--set", set]);
+    let sets = sets.into_iter().chain(more.iter().map(String::as_str)).flat_map(|set| ["--set", set]);
     let args: Vec<&str> = ["run", "pipeline.toml", "--plugins", plugins].into_iter().chain(sets).collect();
     Ok(Program::find()?.command(place, &args))
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "tests say what they expect by failing")]
 
 mod common;
+mod compacted;
 mod compressed;
 mod followed;
 mod limits;

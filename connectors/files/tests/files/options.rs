@@ -101,6 +101,14 @@ async fn a_sink_says_what_is_wrong_and_where() {
         ("path = \"o\"\nformat = \"parquet\"\ncompression = \"gzip\"", "\"gzip\"", "parquet cannot be compressed with gzip"),
         ("path = \"o\"\nformat = \"json\"\ncompression = \"gzip\"\ncompression_level = 10", "10", "gzip has the levels 0 to 9"),
         ("path = \"o\"\nformat = \"json\"\ncompression_level = 3", "3", "there is no level without gzip or zstd of text"),
+        ("path = \"o\"\nformat = \"json\"\ncompact_delay = \"1m\"", "\"1m\"", "no file is held back without `compact_below`"),
+        ("path = \"o\"\nformat = \"json\"\ncompact_below = \"0 B\"", "\"0 B\"", "no file is smaller than this"),
+        (
+            "path = \"o\"\nformat = \"json\"\ncompact_below = \"2 MiB\"\nroll_bytes = \"1 MiB\"",
+            "\"2 MiB\"",
+            "files of 2.0 MiB would always be small, as they are closed at `roll_bytes`, 1.0 MiB",
+        ),
+        ("path = \"o\"\nformat = \"json\"\ncompact_below = \"2 MiB\"\ncompact_delay = \"0s\"", "\"0s\"", "it must be longer than nothing"),
         ("path = \"o\"\nformat = \"csv\"\nroll_bytes = \"much\"", "\"much\"", "`much` is not a size"),
     ] {
         let (found, problem) = first(options, sink(folder.path(), options, &rows).await.err());

@@ -64,6 +64,7 @@ async fn recovers_in_every_format() {
         ("avro", ""),
         ("parquet", ""),
         ("json", "roll_bytes = \"1 B\""),
+        ("json", "compact_below = \"1 MiB\""),
     ];
     for (format, more) in ways {
         let folder = tempfile::tempdir().expect("a folder");

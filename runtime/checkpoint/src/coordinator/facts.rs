@@ -55,12 +55,23 @@ pub enum Fact {
         /// With this outcome.
         outcome: Written,
     },
-    /// A sink's committer has made everything visible that was finished up to a checkpoint.
+    /// [`Decision::MakeVisible`] was carried out.
     MadeVisible {
         /// The sink.
         sink: OperatorId,
         /// Up to and with this one.
         through: CheckpointId,
+        /// All that the sink's committer holds back, as it was given to it: not visible, and to be named by later checkpoints.
+        held: Vec<serde_json::Value>,
+    },
+    /// A sink's committer has merged some of what it holds back.
+    Merged {
+        /// The sink.
+        sink: OperatorId,
+        /// What is not to be named any more.
+        parts: Vec<serde_json::Value>,
+        /// What is to be named in its place, and given to the committer when the first checkpoint that names it is committed.
+        into: serde_json::Value,
     },
     /// A person asks for a savepoint.
     Savepoint {
@@ -128,7 +139,8 @@ pub enum Decision {
         /// Since it began: with its barriers, or, at the end of the input, without any.
         took: Duration,
     },
-    /// Have the sink's committer make these visible, in order, behind what it was given before, and report [`Fact::MadeVisible`].
+    /// Have the sink's committer make these visible, in order, behind what it was given before, and report [`Fact::MadeVisible`]. There may be
+    /// none, for a committer that holds something back.
     MakeVisible {
         /// The sink.
         sink: OperatorId,
@@ -136,6 +148,8 @@ pub enum Decision {
         through: CheckpointId,
         /// What was not given to it before.
         outputs: Vec<serde_json::Value>,
+        /// Nothing may be held back, also of what was given before: it is the last checkpoint, or a savepoint.
+        release: bool,
     },
     /// Delete what no manifest that is kept names ([`crate::CheckpointStorage::collect_garbage`]).
     CollectGarbage {

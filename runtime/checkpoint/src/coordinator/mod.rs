@@ -5,6 +5,8 @@
 //! n + 1 is committed only after n. Invariants:
 //! - What a sink has finished is in every manifest from the first one committed after it until its committer has confirmed it; also
 //!   what was finished for a checkpoint that was aborted, for its rows are before every later barrier.
+//! - What a committer holds back stays in every manifest, until it is visible or what it was merged into is in the manifest in its place. A
+//!   job ends, and a savepoint is copied, with nothing held back.
 //! - Nothing is made visible before the manifest that holds it is committed.
 //! - An id is never used twice: that of an aborted checkpoint is filled (see [`Kind::Skipped`]) when the next manifest is written.
 //! - A manifest of which it is not known whether it was written is tried again or ends the run; it is never passed over.
@@ -18,7 +20,7 @@ mod phase;
 pub use facts::{Decision, Fact, Moment, Written};
 
 use crate::handover::{self, HandOver, Outputs, Stamp, TaskId};
-use crate::manifest::{Kind, Manifest, OperatorPlugins};
+use crate::manifest::{Kind, Manifest, OperatorPlugins, PendingOutput};
 use crate::names::AttemptId;
 use crate::settings::CheckpointSettings;
 use pending::PendingOutputs;
@@ -94,6 +96,12 @@ impl Coordinator {
         &self.last
     }
 
+    /// Whether what a committer has merged can be in the checkpoint at hand ([`Fact::Merged`]). Not in a last one: what is visible at the end is then
+    /// named by two checkpoints, so that the job can go on from the one before the newest, too.
+    pub fn takes_merged(&self) -> bool {
+        matches!(&self.phase, Phase::Collecting(collecting) if !collecting.last)
+    }
+
     /// Committed savepoints that are not copied yet: what they need must stay.
     pub fn savepoints(&self) -> impl Iterator<Item = CheckpointId> + '_ {
         self.savepoints.iter().map(|savepoint| savepoint.manifest.id)
@@ -129,7 +137,8 @@ impl Coordinator {
             Fact::Declined { id, task, pending, reason } => self.declined(now.since_start, id, &task, pending, &reason, out),
             Fact::Ended { task, handed } => self.task_ended(task, handed),
             Fact::Wrote { id, outcome } => self.wrote(now.since_start, id, outcome, out),
-            Fact::MadeVisible { sink, through } => self.outputs.confirm(&sink, through),
+            Fact::MadeVisible { sink, through, held } => self.outputs.confirm(&sink, through, &held),
+            Fact::Merged { sink, parts, into } => self.merged(&sink, &parts, into, out),
             Fact::Savepoint { request } => self.requests.push(request),
             Fact::Stop { savepoint } => {
                 self.requests.extend(savepoint);
@@ -182,6 +191,14 @@ impl Coordinator {
         self.ended.insert(task, handed);
     }
 
+    fn merged(&mut self, sink: &OperatorId, parts: &[serde_json::Value], into: serde_json::Value, out: &mut Vec<Decision>) {
+        // The first one whose manifest is not made yet.
+        let id = if let Phase::Collecting(collecting) = &self.phase { collecting.id } else { self.next_id };
+        if !self.outputs.replace(sink, parts, PendingOutput { checkpoint: id, output: into }) {
+            self.fail(format!("sink `{sink}` has merged what it does not hold back, and its rows would be there twice"), out);
+        }
+    }
+
     fn wrote(&mut self, now: Duration, id: CheckpointId, outcome: Written, out: &mut Vec<Decision>) {
         let Phase::Writing(writing) = &mut self.phase else { return };
         if writing.manifest.id != id {
@@ -201,19 +218,21 @@ impl Coordinator {
         let id = writing.manifest.id;
         out.push(Decision::Committed { id, took: now.saturating_sub(writing.began) });
         let give = self.outputs.give(id);
-        out.extend(give.into_iter().map(|(sink, outputs)| Decision::MakeVisible { sink, through: id, outputs }));
-        out.push(Decision::CollectGarbage { committed: id });
         for task in &writing.settles {
             self.uncommitted.remove(task);
             if let Some(handed) = self.ended.get_mut(task) {
                 handed.files.clear();
             }
         }
-        for request in writing.requests {
-            self.savepoints.push(Savepoint { request, manifest: writing.manifest.clone(), copying: false });
-        }
         if writing.last {
             self.stop = Stop::Committed;
+        }
+        // Also where the tasks came to their ends while this one was made.
+        let release = !writing.requests.is_empty() || (self.is_ending() && !self.owes_a_last());
+        out.extend(give.into_iter().map(|(sink, outputs)| Decision::MakeVisible { sink, through: id, outputs, release }));
+        out.push(Decision::CollectGarbage { committed: id });
+        for request in writing.requests {
+            self.savepoints.push(Savepoint { request, manifest: writing.manifest.clone(), copying: false });
         }
         self.failures = 0;
         self.last = writing.manifest;

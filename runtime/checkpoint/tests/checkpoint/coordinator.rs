@@ -82,7 +82,7 @@ fn a_checkpoint_is_committed_when_all_subtasks_have_handed_over() {
     let through = CheckpointId(1);
     let expected = [
         Decision::Committed { id: through, took: Duration::from_secs(3) },
-        Decision::MakeVisible { sink: node("report"), through, outputs: to(&["one"]) },
+        Decision::MakeVisible { sink: node("report"), through, outputs: to(&["one"]), release: false },
         Decision::CollectGarbage { committed: through },
     ];
     assert_eq!(coordinator.on(at(13), wrote(1, Written::Committed)), expected);
@@ -104,7 +104,7 @@ fn outputs_stay_in_the_manifests_until_they_are_visible() {
         assert_eq!(pending(written(&decisions).1), expected);
         coordinator.on(at(id * 10), wrote(id, Written::Committed));
         if id == 2 {
-            coordinator.on(at(21), Fact::MadeVisible { sink: node("report"), through: CheckpointId(2) });
+            coordinator.on(at(21), Fact::MadeVisible { sink: node("report"), through: CheckpointId(2), held: Vec::new() });
         }
     }
 }
@@ -229,9 +229,12 @@ fn at_the_end_of_the_input_all_is_committed_and_visible_before_the_job_finishes(
     assert!(!decisions.contains(&Decision::Finish));
     // It began when the one before it was committed, and not with the barriers of that.
     assert_eq!(decisions[0], Decision::Committed { id: CheckpointId(2), took: Duration::from_secs(1) });
-    assert_eq!(coordinator.on(at(16), Fact::MadeVisible { sink: node("report"), through: CheckpointId(1) }), []);
+    assert_eq!(coordinator.on(at(16), Fact::MadeVisible { sink: node("report"), through: CheckpointId(1), held: Vec::new() }), []);
     assert_eq!(coordinator.wake_at(), None);
-    assert_eq!(coordinator.on(at(16), Fact::MadeVisible { sink: node("report"), through: CheckpointId(2) }), [Decision::Finish]);
+    assert_eq!(
+        coordinator.on(at(16), Fact::MadeVisible { sink: node("report"), through: CheckpointId(2), held: Vec::new() }),
+        [Decision::Finish]
+    );
 }
 
 #[test]
@@ -242,7 +245,7 @@ fn a_savepoint_is_copied_when_its_output_is_visible() {
     let decisions = coordinator.on(at(1), ack(1, &a, handed(5, vec![], &["one"])));
     assert_eq!(written(&decisions).1.kind, Kind::Savepoint);
     assert_eq!(coordinator.on(at(2), wrote(1, Written::Committed)).len(), 3);
-    let decisions = coordinator.on(at(3), Fact::MadeVisible { sink: node("report"), through: CheckpointId(1) });
+    let decisions = coordinator.on(at(3), Fact::MadeVisible { sink: node("report"), through: CheckpointId(1), held: Vec::new() });
     let [Decision::CopySavepoint { request, manifest }] = &decisions[..] else { panic!("{decisions:?}") };
     assert!(manifest.pending.is_empty() && manifest.id == CheckpointId(1));
     let copied = Fact::SavepointCopied { request: request.clone(), result: Ok(()) };

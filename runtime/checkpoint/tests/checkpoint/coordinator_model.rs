@@ -15,7 +15,10 @@ enum Event {
     End(usize),
     Seconds(u64),
     Wrote(u8),
-    Visible,
+    /// The sink is done with what it was given; it may hold some of it back.
+    Visible(bool),
+    /// The sink has merged two of those that it holds back.
+    Merged,
     Savepoint,
 }
 
@@ -34,6 +37,11 @@ struct Job {
     writing: Option<Manifest>,
     committed: Manifest,
     handed: Vec<String>,
+    /// What the sink was given and is at.
+    at_work: Vec<String>,
+    /// It may hold nothing back.
+    release: bool,
+    held: Vec<String>,
     given: Vec<String>,
     visible: CheckpointId,
     over: Option<Decision>,
@@ -58,6 +66,9 @@ impl Job {
             writing: None,
             committed: first,
             handed: Vec::new(),
+            at_work: Vec::new(),
+            release: false,
+            held: Vec::new(),
             given: Vec::new(),
             visible: CheckpointId(0),
             over: None,
@@ -109,12 +120,28 @@ impl Job {
                 }
                 Fact::Wrote { id, outcome }
             }
-            Event::Visible => Fact::MadeVisible { sink: node("report"), through: self.visible },
+            Event::Visible(hold) => self.make_visible(hold),
+            // A committer that is at work is not asked.
+            Event::Merged if self.coordinator.takes_merged() && self.at_work.is_empty() && self.held.len() > 1 => {
+                let rest = self.held.split_off(2);
+                let parts = std::mem::replace(&mut self.held, rest);
+                Fact::Merged { sink: node("report"), into: word(&parts.join("+")), parts: parts.iter().map(|part| word(part)).collect() }
+            }
             Event::Savepoint => Fact::Savepoint { request: "s".into() },
             _ => return,
         };
         let decisions = self.coordinator.on(self.now, fact);
         decisions.into_iter().for_each(|decision| self.decided(decision));
+    }
+
+    /// The sink makes all visible, or holds back what is not merged yet.
+    fn make_visible(&mut self, hold: bool) -> Fact {
+        self.held.append(&mut self.at_work);
+        let release = std::mem::take(&mut self.release);
+        let visible = self.held.extract_if(.., |output| release || !hold || output.contains('+'));
+        self.given.extend(visible.flat_map(|output| output.split('+').map(str::to_owned).collect::<Vec<_>>()));
+        let held = self.held.iter().map(|output| word(output)).collect();
+        Fact::MadeVisible { sink: node("report"), through: self.visible, held }
     }
 
     fn decided(&mut self, decision: Decision) {
@@ -125,22 +152,36 @@ impl Job {
                 (0..TASKS).filter(|of| !self.ended[*of]).for_each(|of| self.barriers[of].push(id));
             }
             Decision::Write { skipped, manifest } => self.check_manifest(&skipped, *manifest),
-            Decision::MakeVisible { outputs, through, .. } => {
+            Decision::MakeVisible { outputs, through, release, .. } => {
                 let pending: BTreeSet<&str> = names(&self.committed).collect();
                 let outputs: Vec<String> = outputs.iter().map(|output| output["to"].as_str().expect("a name").to_owned()).collect();
-                assert!(outputs.iter().all(|output| pending.contains(output.as_str())), "{outputs:?} are in no committed manifest");
+                let all = outputs.iter().chain(&self.held).chain(&self.at_work);
+                assert!(all.clone().all(|output| pending.contains(output.as_str())), "{all:?} are not all in the committed manifest");
                 assert_eq!(through, self.committed.id);
-                self.given.extend(outputs);
+                self.at_work.extend(outputs);
+                self.release |= release;
                 self.visible = through;
             }
             Decision::CopySavepoint { request, manifest } => {
                 assert!(manifest.pending.is_empty() && manifest.kind == Kind::Savepoint && manifest.id <= self.visible);
+                let saved = |output: &String| self.said_by(output).is_some_and(|id| id <= manifest.id);
+                assert!(!self.held.iter().chain(&self.at_work).any(saved), "not all of it is visible");
                 let decisions = self.coordinator.on(self.now, Fact::SavepointCopied { request, result: Ok(()) });
                 decisions.into_iter().for_each(|decision| self.decided(decision));
             }
             Decision::Finish | Decision::Fail { .. } => self.over = Some(decision),
             Decision::Abort { .. } | Decision::Committed { .. } | Decision::CollectGarbage { .. } | Decision::Answer { .. } => {}
         }
+    }
+
+    /// The checkpoint at whose barrier the last part of an output was finished; `None`: at none, as with its subtask's end.
+    fn said_by(&self, output: &str) -> Option<CheckpointId> {
+        let part = |part: &str| {
+            let (of, number) = part.split_once('-').expect("a dash");
+            let (of, number) = (of.parse::<usize>().expect("a number"), number.parse::<u64>().expect("a number"));
+            self.said.iter().find(|((by, _), read)| *by == of && **read == number).map(|((_, id), _)| *id)
+        };
+        output.split('+').map(part).collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
     fn check_manifest(&mut self, skipped: &[Manifest], manifest: Manifest) {
@@ -152,7 +193,8 @@ impl Job {
             assert_eq!(*offset, expected, "subtask {of} in checkpoint {}", manifest.id);
         }
         // All that was finished up to these offsets and is not known to be visible, and nothing behind them.
-        let pending: BTreeSet<String> = names(&manifest).map(str::to_owned).collect();
+        let pending: BTreeSet<String> = names(&manifest).flat_map(|name| name.split('+')).map(str::to_owned).collect();
+        assert_eq!(pending.len(), names(&manifest).flat_map(|name| name.split('+')).count(), "none is named twice");
         for output in &self.handed {
             let (of, number) = output.split_once('-').expect("a dash");
             let before = number.parse::<u64>().expect("a number") <= offsets[of.parse::<usize>().expect("a number")];
@@ -166,6 +208,10 @@ impl Job {
     }
 }
 
+fn word(output: &str) -> serde_json::Value {
+    serde_json::json!({ "to": output })
+}
+
 fn names(manifest: &Manifest) -> impl Iterator<Item = &str> {
     manifest.pending.values().flatten().filter_map(|pending| pending.output["to"].as_str())
 }
@@ -177,7 +223,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0..TASKS).prop_map(Event::End),
         4 => prop_oneof![1_u64..20, Just(700)].prop_map(Event::Seconds),
         4 => (0_u8..8).prop_map(Event::Wrote),
-        2 => Just(Event::Visible),
+        2 => any::<bool>().prop_map(Event::Visible),
+        2 => Just(Event::Merged),
         1 => Just(Event::Savepoint),
     ]
 }
@@ -195,7 +242,7 @@ proptest! {
         // From now on all goes well.
         (0..TASKS).for_each(|of| job.happen(Event::End(of)));
         for _ in 0..20 {
-            [Event::Seconds(2), Event::Wrote(7), Event::Visible].into_iter().for_each(|event| if job.over.is_none() { job.happen(event); });
+            [Event::Seconds(2), Event::Wrote(7), Event::Visible(true)].into_iter().for_each(|event| if job.over.is_none() { job.happen(event); });
         }
         match &job.over {
             Some(Decision::Finish) => {

@@ -161,7 +161,7 @@ async fn run_job(world: World, n: u128, acts: Vec<Act>) {
     let moment = |seconds| Moment { since_start: Duration::from_secs(seconds), wall_micros: 0 };
     let mut coordinator =
         Coordinator::new(settings, attempt(n), BTreeSet::from([me.clone()]), BTreeMap::new(), manifest.clone(), moment(0));
-    coordinator.on(moment(0), Fact::MadeVisible { sink: node("report"), through: manifest.id });
+    coordinator.on(moment(0), Fact::MadeVisible { sink: node("report"), through: manifest.id, held: Vec::new() });
     for (turn, act) in (1..).zip(acts) {
         let now = moment(turn * 1000);
         let Some(Decision::Inject { id, .. }) = coordinator.on(now, Fact::Tick).pop() else { panic!("no barrier") };
@@ -233,7 +233,7 @@ async fn make_visible(world: &World, coordinator: &mut Coordinator, now: Moment,
         step().await;
         world.sink.borrow_mut().rename(&file_of(&pending.output));
     }
-    coordinator.on(now, Fact::MadeVisible { sink: node("report"), through: manifest.id });
+    coordinator.on(now, Fact::MadeVisible { sink: node("report"), through: manifest.id, held: Vec::new() });
 }
 
 type Process = Pin<Box<dyn Future<Output = ()>>>;

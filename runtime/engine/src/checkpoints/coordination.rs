@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stygian_api::{CommitError, CommitPoint, CommitRecord, Committer, ConnectorError, Pending, with_causes};
+use stygian_api::{CommitError, CommitPoint, CommitRecord, Committer, ConnectorError, Merged, Pending, with_causes};
 use stygian_checkpoint::{
     AttemptId, CheckpointError, CheckpointStorage, CommitOutcome, Coordinator, Decision, Digest, Fact, Garbage, InUse, Manifest, Moment,
     OperatorPlugins, Written,
@@ -65,7 +65,15 @@ pub(crate) struct Coordination {
 struct Commits {
     /// Not there while it is at work.
     idle: Option<Box<dyn Committer>>,
-    waiting: VecDeque<(CheckpointId, Vec<Pending>)>,
+    waiting: VecDeque<Commit>,
+}
+
+/// What is to be made visible after one checkpoint.
+struct Commit {
+    through: CheckpointId,
+    outputs: Vec<Pending>,
+    /// Nothing may be held back.
+    release: bool,
 }
 
 impl Commits {
@@ -78,7 +86,7 @@ impl Commits {
 enum Done {
     Wrote(CheckpointId, Written),
     Copied { request: String, result: Result<(), String> },
-    Visible { sink: OperatorId, committer: Box<dyn Committer>, through: CheckpointId, result: Result<(), ConnectorError> },
+    Visible { sink: OperatorId, committer: Box<dyn Committer>, through: CheckpointId, result: Result<Vec<Pending>, ConnectorError> },
     Collected(Result<Garbage, CheckpointError>),
 }
 
@@ -108,7 +116,7 @@ impl Coordination {
         let mut coordinator = Coordinator::new(settings, attempt, wired.participants.clone(), plugins, restore.base.clone(), moment);
         // Recovery has made visible what was pending.
         for sink in restore.base.pending.keys() {
-            let decided = coordinator.on(moment, Fact::MadeVisible { sink: sink.clone(), through: restore.base.id });
+            let decided = coordinator.on(moment, Fact::MadeVisible { sink: sink.clone(), through: restore.base.id, held: Vec::new() });
             debug_assert!(decided.is_empty(), "nothing is due at the start");
         }
         Self {
@@ -165,14 +173,37 @@ impl Coordination {
                 }
                 () = sleep_until(wake) => Fact::Tick,
             };
-            let now = self.now();
-            for decision in self.coordinator.on(now, fact) {
-                if let Next::Finished = self.carry_out(decision, &work)? {
+            // Before an acknowledgement, with which the manifest may be made.
+            for fact in self.take_merged().into_iter().chain([fact]) {
+                if let Next::Finished = self.tell(fact, &work)? {
                     self.followers.finish().await;
                     return Ok(());
                 }
             }
         }
+    }
+
+    fn tell(&mut self, fact: Fact, work: &FuturesUnordered<BoxFuture<'static, Done>>) -> Result<Next, JobError> {
+        for decision in self.coordinator.on(self.now(), fact) {
+            if let Next::Finished = self.carry_out(decision, work)? {
+                return Ok(Next::Finished);
+            }
+        }
+        Ok(Next::GoOn)
+    }
+
+    /// What committers have merged meanwhile, for the checkpoint at hand. One that is at work is asked the next time.
+    fn take_merged(&mut self) -> Vec<Fact> {
+        if !self.coordinator.takes_merged() {
+            return Vec::new();
+        }
+        let idle = self.committers.iter_mut().filter_map(|(sink, commits)| Some((sink, commits.idle.as_mut()?)));
+        idle.flat_map(|(sink, committer)| {
+            let words = |parts: Vec<Pending>| parts.into_iter().map(|part| part.0).collect();
+            let merged = committer.take_merged().into_iter();
+            merged.map(move |Merged { parts, into }| Fact::Merged { sink: sink.clone(), parts: words(parts), into: into.0 })
+        })
+        .collect()
     }
 
     fn now(&self) -> Moment {
@@ -203,10 +234,10 @@ impl Coordination {
                 self.followers.tell(&committed);
                 self.outcomes.commit(committed);
             }
-            Decision::MakeVisible { sink, through, outputs } => {
+            Decision::MakeVisible { sink, through, outputs, release } => {
                 let outputs = outputs.into_iter().map(Pending).collect();
                 if let Some(commits) = self.committers.get_mut(&sink) {
-                    commits.waiting.push_back((through, outputs));
+                    commits.waiting.push_back(Commit { through, outputs, release });
                     commits.go_on(&sink, work);
                 }
             }
@@ -235,13 +266,13 @@ impl Coordination {
                 Ok(Some(Fact::Wrote { id, outcome }))
             }
             Done::Visible { sink, committer, through, result } => {
-                result.map_err(|source| JobError::Sink { sink: sink.clone(), source })?;
+                let held = result.map_err(|source| JobError::Sink { sink: sink.clone(), source })?;
                 kill_point("visible");
                 if let Some(commits) = self.committers.get_mut(&sink) {
                     commits.idle = Some(committer);
                     commits.go_on(&sink, work);
                 }
-                Ok(Some(Fact::MadeVisible { sink, through }))
+                Ok(Some(Fact::MadeVisible { sink, through, held: held.into_iter().map(|held| held.0).collect() }))
             }
             Done::Copied { request, result } => Ok(Some(Fact::SavepointCopied { request, result })),
             Done::Collected(Err(error)) => {
@@ -259,11 +290,12 @@ impl Commits {
             return;
         }
         if let Some(mut committer) = self.idle.take()
-            && let Some((through, outputs)) = self.waiting.pop_front()
+            && let Some(Commit { through, outputs, release }) = self.waiting.pop_front()
         {
             let sink = sink.clone();
             work.push(Box::pin(async move {
-                let result = committer.commit(&outputs).await;
+                let result =
+                    if release { committer.commit(&outputs).await.map(|()| Vec::new()) } else { committer.commit_or_hold(&outputs).await };
                 Done::Visible { sink, committer, through, result }
             }));
         }

@@ -93,6 +93,16 @@ fn places() {
     }
 }
 
+/// As above, of a job whose files are merged.
+#[test]
+fn places_of_merging() {
+    for (at, point) in stygian_e2e::MERGE_POINTS.into_iter().enumerate() {
+        let (name, parallelism) = ("dedup", if at % 2 == 0 { 1 } else { 3 });
+        let checked = Case::named(name).and_then(|case| case.check_killed_at(point, parallelism));
+        checked.unwrap_or_else(|error| panic!("{point} of {name} at parallelism {parallelism}: {error:#}"));
+    }
+}
+
 /// The exclusive manifest alone keeps two processes on one job apart, as where there is no lock.
 #[test]
 fn two_processes_without_a_lock() {

@@ -107,7 +107,7 @@ impl Place {
     }
 
     /// Starts the pipeline that was run last, with these places set.
-    fn launch(&self, points: &str) -> Child {
+    pub(crate) fn launch(&self, points: &str) -> Child {
         let args: Vec<&str> = ["run", "pipeline.toml"].into_iter().chain(self.args()).collect();
         Program::find().expect("built").command(self.path(), &args).env("FAILPOINTS", points).spawn().expect("starts")
     }

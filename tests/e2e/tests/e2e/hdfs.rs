@@ -3,8 +3,9 @@
 use crate::durable::{Place, TOTALS};
 use crate::process::{end, signal, start, wait_for};
 use std::sync::OnceLock;
+use std::time::Duration;
 use stygian_cluster::{Hdfs, Options};
-use stygian_e2e::{Ended, Medium, Over, Program, Rig, read_output};
+use stygian_e2e::{Ended, MERGE_POINTS, Medium, Over, Program, Rig, read_output};
 
 /// The cluster that all share who do not break it.
 fn rig() -> &'static Rig {
@@ -115,6 +116,43 @@ fn a_savepoint_in_hdfs_is_gone_on_from() {
     let listed = command.envs(rig().cluster.env("pipeline")).env("HADOOP_CONF_DIR", rig().cluster.hadoop_conf()).output().expect("runs");
     let (out, err) = (String::from_utf8_lossy(&listed.stdout), String::from_utf8_lossy(&listed.stderr));
     assert!(listed.status.success() && out.contains("checkpoint"), "{out}{err}");
+}
+
+/// Killed at every step of merging small files.
+#[test]
+fn small_files_in_hdfs_are_merged() {
+    let mut shop = Shop::new();
+    let merging = "compact_below = \"1 MiB\"\ncompact_delay = \"6s\"";
+    // Files that are merged in a fraction of the time that they wait, also on a busy machine.
+    let pipeline = shop.pipeline().replace("interval = \"50ms\"", "interval = \"500ms\"");
+    let pipeline = pipeline.replace("format = \"json\"\n\n[kerberos]", &format!("format = \"json\"\n{merging}\n\n[kerberos]"));
+    assert!(pipeline.contains("compact_below"), "{pipeline}");
+    std::fs::write(shop.place.path().join("pipeline.toml"), &pipeline).expect("written");
+    for point in MERGE_POINTS {
+        let mut killed = shop.place.launch(&format!("{point}=return"));
+        wait_for(point, || {
+            shop.place.sell(3);
+            std::thread::sleep(Duration::from_millis(50));
+            killed.try_wait().expect("known")
+        });
+        let (_, err, status) = end(killed);
+        assert!(status.is_none(), "{point}: {status:?}\n{err}");
+    }
+    let child = start(shop.place.path(), &pipeline, &shop.place.args());
+    let names = |shop: &Shop| -> Vec<String> {
+        rig().cluster.hdfs_list(&format!("{}/out", shop.root)).unwrap_or_default().into_iter().map(|entry| entry.name).collect()
+    };
+    wait_for("a merged file", || {
+        shop.place.sell(3);
+        std::thread::sleep(Duration::from_millis(50));
+        names(&shop).iter().any(|name| name.contains("-m.") && !name.starts_with('.')).then_some(())
+    });
+    shop.wait_for_all();
+    signal(&child, "-INT");
+    let (_, err, status) = end(child);
+    assert_eq!(status, Some(0), "{err}");
+    assert_eq!(shop.visible(), shop.place.sold);
+    assert!(names(&shop).iter().all(|name| !name.starts_with('.')), "{:?}", names(&shop));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod aggregates;
 mod broken_storage;
 mod cases;
+mod compacted;
 mod control;
 mod disk;
 mod durable;
