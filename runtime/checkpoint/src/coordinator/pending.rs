@@ -52,7 +52,8 @@ impl PendingOutputs {
         self.sinks.iter().map(|(sink, entries)| (sink.clone(), of(entries))).filter(|(_, pending)| !pending.is_empty()).collect()
     }
 
-    /// The manifest of `id` is committed: what each committer is to have now; nothing for one that only holds something back.
+    /// The manifest of `id` is committed: what each committer is to have now; nothing for one that holds something back, or may come to: whether
+    /// it is to let go of it, it has to hear.
     pub(super) fn give(&mut self, id: CheckpointId) -> Vec<(OperatorId, Vec<serde_json::Value>)> {
         let mut all = Vec::new();
         for (sink, entries) in &mut self.sinks {
@@ -63,7 +64,7 @@ impl PendingOutputs {
                     entry.pending.output.clone()
                 })
                 .collect();
-            if !outputs.is_empty() || entries.iter().any(|entry| entry.stage == Stage::Held) {
+            if !outputs.is_empty() || entries.iter().any(|entry| entry.stage != Stage::New) {
                 all.push((sink.clone(), outputs));
             }
         }

@@ -23,6 +23,8 @@ enum Event {
 }
 
 const TASKS: usize = 3;
+/// One hand-over of so many has no output.
+const QUIET: u64 = 3;
 
 struct Job {
     coordinator: Coordinator,
@@ -30,7 +32,7 @@ struct Job {
     /// Barriers on their way to each subtask.
     barriers: Vec<Vec<CheckpointId>>,
     ended: [bool; TASKS],
-    /// How far each subtask has read; it reads one more before every hand-over, and finishes one output.
+    /// How far each subtask has read; it reads one more before every hand-over, and finishes one output at most of them.
     read: [u64; TASKS],
     /// What each hand-over said: the offset of a subtask at a barrier.
     said: BTreeMap<(usize, CheckpointId), u64>,
@@ -44,6 +46,8 @@ struct Job {
     held: Vec<String>,
     given: Vec<String>,
     visible: CheckpointId,
+    /// Savepoints that have just been copied.
+    copied: Vec<String>,
     over: Option<Decision>,
 }
 
@@ -71,6 +75,7 @@ impl Job {
             held: Vec::new(),
             given: Vec::new(),
             visible: CheckpointId(0),
+            copied: Vec::new(),
             over: None,
         }
     }
@@ -78,9 +83,10 @@ impl Job {
     fn hand_over(&mut self, of: usize) -> stygian_checkpoint::HandOver {
         self.read[of] += 1;
         let output = format!("{of}-{}", self.read[of]);
-        let mut handed = handed(self.read[of], vec![], &[&output]);
+        let outputs: &[&str] = if self.read[of].is_multiple_of(QUIET) { &[] } else { &[&output] };
+        let mut handed = handed(self.read[of], vec![], outputs);
         handed.sources.values_mut().flatten().for_each(|split| split.split = SplitId::new(of.to_string()));
-        self.handed.push(output);
+        self.handed.extend(outputs.iter().map(|output| (*output).to_owned()));
         handed
     }
 
@@ -132,6 +138,10 @@ impl Job {
         };
         let decisions = self.coordinator.on(self.now, fact);
         decisions.into_iter().for_each(|decision| self.decided(decision));
+        while let Some(request) = self.copied.pop() {
+            let decisions = self.coordinator.on(self.now, Fact::SavepointCopied { request, result: Ok(()) });
+            decisions.into_iter().for_each(|decision| self.decided(decision));
+        }
     }
 
     /// The sink makes all visible, or holds back what is not merged yet.
@@ -163,11 +173,10 @@ impl Job {
                 self.visible = through;
             }
             Decision::CopySavepoint { request, manifest } => {
-                assert!(manifest.pending.is_empty() && manifest.kind == Kind::Savepoint && manifest.id <= self.visible);
+                assert!(manifest.pending.is_empty() && manifest.kind == Kind::Savepoint);
                 let saved = |output: &String| self.said_by(output).is_some_and(|id| id <= manifest.id);
                 assert!(!self.held.iter().chain(&self.at_work).any(saved), "not all of it is visible");
-                let decisions = self.coordinator.on(self.now, Fact::SavepointCopied { request, result: Ok(()) });
-                decisions.into_iter().for_each(|decision| self.decided(decision));
+                self.copied.push(request);
             }
             Decision::Finish | Decision::Fail { .. } => self.over = Some(decision),
             Decision::Abort { .. } | Decision::Committed { .. } | Decision::CollectGarbage { .. } | Decision::Answer { .. } => {}

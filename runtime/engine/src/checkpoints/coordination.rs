@@ -173,8 +173,11 @@ impl Coordination {
                 }
                 () = sleep_until(wake) => Fact::Tick,
             };
-            // Before an acknowledgement, with which the manifest may be made.
-            for fact in self.take_merged().into_iter().chain([fact]) {
+            // Before an acknowledgement, with which the manifest may be made; after what tells that the parts are held back.
+            let mut facts = self.take_merged();
+            let at = if matches!(fact, Fact::MadeVisible { .. }) { 0 } else { facts.len() };
+            facts.insert(at, fact);
+            for fact in facts {
                 if let Next::Finished = self.tell(fact, &work)? {
                     self.followers.finish().await;
                     return Ok(());
