@@ -59,7 +59,7 @@ async fn compare(protection: &str, url: &str, realm: &str, rounds: usize) -> Res
     let (mut ours, mut theirs) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     // The first round warms up.
     for round in 0..=rounds {
-        let taken = [run_ours(url, realm, round, &batches).await?, run_theirs(url, round, &batches).await?];
+        let taken = [run_ours(url, realm, round, &batches).await?, Box::pin(run_theirs(url, round, &batches)).await?];
         if round > 0 {
             for (kept, (write, read)) in [&mut ours, &mut theirs].into_iter().zip(taken) {
                 kept[0].push(write.as_secs_f64());
@@ -150,9 +150,9 @@ async fn run_theirs(url: &str, round: usize, batches: &[RecordBatch]) -> Result<
     }
     writer.close()?;
     let mut file = client.create(&part, WriteOptions::default()).await?;
-    file.write_bytes(bytes.into()).await?;
+    Box::pin(file.write_bytes(bytes.into())).await?;
     file.hsync().await?;
-    file.close().await?;
+    Box::pin(file.close()).await?;
     client.rename(&part, &path, false).await?;
     let written = began.elapsed();
 
