@@ -142,21 +142,20 @@ impl Merges {
         merged
     }
 
+    fn end_all(&self) {
+        self.all.iter().for_each(|merge| {
+            merge.end(State::GivenUp);
+        });
+    }
+
     /// Gives up all, and deletes what was merged and not taken. Waits for the thread, so that nothing of it is left.
     pub(crate) async fn give_up_all(&mut self, spec: &WriterSpec) -> Result<(), ConnectorError> {
-        let merged: Vec<PendingFile> = self.take_merged().into_iter().map(|(_, merged)| merged).collect();
-        let mut late = Vec::new();
-        for merge in self.all.drain(..) {
-            if !merge.end(State::GivenUp)
-                && let State::Merged(merged) = &*merge.state()
-            {
-                late.push(merged.clone());
-            }
-        }
+        self.end_all();
         if let Some(thread) = self.thread.take() {
             thread.await.map_err(|error| ConnectorError::io("merge", spec.files.shown(&spec.root), error))?;
         }
-        let unneeded: Vec<PendingFile> = merged.into_iter().chain(late).collect();
+        let unneeded: Vec<PendingFile> = self.take_merged().into_iter().map(|(_, merged)| merged).collect();
+        self.all.clear();
         if unneeded.is_empty() {
             return Ok(());
         }
@@ -172,8 +171,6 @@ impl Merges {
 /// A run that ends does not wait for them.
 impl Drop for Merges {
     fn drop(&mut self) {
-        self.all.iter().for_each(|merge| {
-            merge.end(State::GivenUp);
-        });
+        self.end_all();
     }
 }

@@ -140,10 +140,11 @@ async fn footer(reader: &mut dyn RangeReader, limits: &ParquetLimits) -> Result<
         return Err(too_large("the footer", length, limits.footer, "max_footer_bytes"));
     }
     let start = (size - TAIL).checked_sub(length).ok_or_else(|| FormatError::Corrupt("its footer is longer than the file".into()))?;
-    if let Some(here) = usize::try_from(length).ok().and_then(|length| before.len().checked_sub(length)) {
-        return guarded(|| ParquetMetaDataReader::decode_metadata(&before[here..])).map(Arc::new);
-    }
-    let bytes = reader.read(start..size - TAIL).await.map_err(FormatError::Read)?;
+    let here = usize::try_from(length).ok().and_then(|length| before.len().checked_sub(length));
+    let bytes = match here {
+        Some(here) => end.slice(here..before.len()),
+        None => reader.read(start..size - TAIL).await.map_err(FormatError::Read)?,
+    };
     guarded(|| ParquetMetaDataReader::decode_metadata(&bytes)).map(Arc::new)
 }
 

@@ -7,7 +7,8 @@ use crate::client::Hdfs;
 use crate::fault::Fault;
 use crate::recognise::fault;
 use crate::task::run;
-use crate::upload::Upload;
+use crate::upload::{Upload, write};
+use crate::writer::Writer;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -83,13 +84,16 @@ impl Store {
         format!("{folder}/.{name}.tmp.{}-{nanos}-{}", std::process::id(), self.puts.fetch_add(1, Ordering::Relaxed))
     }
 
-    async fn put(&self, path: &str, payload: PutPayload, over: bool) -> std::result::Result<(), ConnectorError> {
+    /// A new file under another name.
+    async fn begin(&self, path: &str) -> std::result::Result<Writer, ConnectorError> {
         self.hdfs.make_folders_as(crate::location::parent(path), PRIVATE).await?;
-        let other = self.other_name(path);
-        let mut file = self.hdfs.create(&other).await?;
-        for bytes in payload {
-            file.write(bytes).await?;
-        }
+        self.hdfs.create(&self.other_name(path)).await
+    }
+
+    async fn put(&self, path: &str, payload: PutPayload, over: bool) -> std::result::Result<(), ConnectorError> {
+        let mut file = self.begin(path).await?;
+        let other = file.path().to_owned();
+        write(&mut file, payload).await?;
         file.finish().await?;
         self.hdfs.renamed(&other, path, over).await
     }
@@ -160,9 +164,8 @@ impl ObjectStore for Store {
     /// HDFS knows none of the options.
     async fn put_multipart_opts(&self, location: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         let path = self.path(location);
-        self.hdfs.make_folders_as(crate::location::parent(&path), PRIVATE).await.map_err(generic)?;
-        let upload = Upload::begin(self.hdfs.clone(), self.other_name(&path), path).await.map_err(generic)?;
-        Ok(Box::new(upload))
+        let file = self.begin(&path).await.map_err(generic)?;
+        Ok(Box::new(Upload::of(self.hdfs.clone(), file, path)))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {

@@ -24,12 +24,12 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    /// Of a new file.
-    pub(crate) async fn begin(hdfs: Hdfs, other: String, path: String) -> std::result::Result<Self, ConnectorError> {
-        let mut file = hdfs.create(&other).await?;
+    /// Into a new file, which is renamed to `path` at the end.
+    pub(crate) fn of(hdfs: Hdfs, mut file: Writer, path: String) -> Self {
+        let other = file.path().to_owned();
         // As long as the parts that their sender does not wait for.
         let (sender, mut parts) = mpsc::unbounded_channel::<Part>();
-        let write = async move {
+        let writing = async move {
             while let Some((payload, told)) = parts.recv().await {
                 let written = write(&mut file, payload).await;
                 // Who does not wait for a part learns of it at the end: a file is given up after its first error.
@@ -37,7 +37,7 @@ impl Upload {
             }
             file
         };
-        Ok(Self { hdfs, other, path, parts: Some((sender, tokio::spawn(write))) })
+        Self { hdfs, other, path, parts: Some((sender, tokio::spawn(writing))) }
     }
 
     fn ended(&self) -> object_store::Error {
@@ -45,7 +45,8 @@ impl Upload {
     }
 }
 
-async fn write(file: &mut Writer, payload: PutPayload) -> std::result::Result<(), ConnectorError> {
+/// Writes all pieces of a payload.
+pub(crate) async fn write(file: &mut Writer, payload: PutPayload) -> std::result::Result<(), ConnectorError> {
     for bytes in payload {
         file.write(bytes).await?;
     }

@@ -179,12 +179,18 @@ mod tests {
         CommitRecord { job: "a job".into(), checkpoint }
     }
 
-    #[tokio::test]
-    async fn who_was_fenced_knows_it_though_the_broker_only_said_that_it_failed() {
+    /// The first checkpoint is committed.
+    async fn begun() -> (MockCluster<'static, DefaultProducerContext>, Transactions) {
         let brokers = brokers();
         let transactions = transactions(&brokers.bootstrap_servers());
         transactions.fence().await.expect("fenced");
         transactions.commit(&record(1)).await.expect("committed");
+        (brokers, transactions)
+    }
+
+    #[tokio::test]
+    async fn who_was_fenced_knows_it_though_the_broker_only_said_that_it_failed() {
+        let (brokers, transactions) = begun().await;
         brokers.request_errors(RDKafkaApiKey::EndTxn, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN]);
         brokers.request_errors(RDKafkaApiKey::EndTxn, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_PRODUCER_FENCED]);
         brokers.request_errors(RDKafkaApiKey::InitProducerId, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_PRODUCER_FENCED]);
@@ -194,10 +200,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_commit_comes_back_though_the_coordinator_of_the_group_does_not() {
-        let brokers = brokers();
-        let transactions = transactions(&brokers.bootstrap_servers());
-        transactions.fence().await.expect("fenced");
-        transactions.commit(&record(1)).await.expect("committed");
+        let (brokers, transactions) = begun().await;
 
         brokers.broker_down(2).expect("down");
         let lost = tokio::time::timeout(Duration::from_secs(60), transactions.commit(&record(2))).await.expect("it comes back");

@@ -17,12 +17,40 @@ pub(crate) enum Progress {
     Idle,
 }
 
+/// What those downstream were told last.
+#[derive(Clone, Debug)]
+struct Told {
+    watermark: EventTime,
+    idle: bool,
+}
+
+impl Told {
+    fn nothing() -> Self {
+        Self { watermark: EventTime::MIN, idle: false }
+    }
+
+    /// What to tell now of inputs with their watermarks, each idle or not. Of those that are not, the slowest counts; where all are idle, the
+    /// furthest: nothing before it can come from any that said so.
+    fn progress(&mut self, inputs: impl Iterator<Item = (EventTime, bool)> + Clone, may_idle: bool) -> Option<Progress> {
+        let present = inputs.clone().filter(|(_, idle)| !idle).map(|(watermark, _)| watermark).min();
+        let merged = present.or_else(|| inputs.map(|(watermark, _)| watermark).max());
+        if let Some(merged) = merged.filter(|merged| *merged > self.watermark) {
+            *self = Self { watermark: merged, idle: false };
+            return Some(Progress::Watermark(merged));
+        }
+        if present.is_none() && !self.idle && may_idle {
+            self.idle = true;
+            return Some(Progress::Idle);
+        }
+        None
+    }
+}
+
 /// The minimum over inputs, each of which reports its own watermark.
 #[derive(Clone, Debug)]
 pub(crate) struct WatermarkMerge {
     inputs: Vec<InputState>,
-    told: EventTime,
-    told_idle: bool,
+    told: Told,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,13 +62,13 @@ struct InputState {
 
 impl WatermarkMerge {
     pub(crate) fn new(inputs: usize) -> Self {
-        Self { inputs: vec![InputState { watermark: EventTime::MIN, idle: false }; inputs], told: EventTime::MIN, told_idle: false }
+        Self { inputs: vec![InputState { watermark: EventTime::MIN, idle: false }; inputs], told: Told::nothing() }
     }
 
     /// The last merged watermark.
     #[cfg(test)]
     pub(crate) fn current(&self) -> EventTime {
-        self.told
+        self.told.watermark
     }
 
     /// An input's watermark; one that goes back is ignored.
@@ -54,7 +82,7 @@ impl WatermarkMerge {
     /// Rows came from an input: it holds the watermark again.
     pub(crate) fn active(&mut self, input: usize) {
         self.inputs[input].idle = false;
-        self.told_idle = false;
+        self.told.idle = false;
     }
 
     /// An input is idle. (One that has ended is not: at the end of its data it says the last watermark there is, and one that was stopped
@@ -65,19 +93,7 @@ impl WatermarkMerge {
     }
 
     fn progress(&mut self) -> Option<Progress> {
-        let present = self.inputs.iter().filter(|input| !input.idle).map(|input| input.watermark).min();
-        // Of inputs that are all idle, the furthest counts: nothing before it can come from any that said so.
-        let merged = present.or_else(|| self.inputs.iter().map(|input| input.watermark).max()).unwrap_or(EventTime::MIN);
-        if merged > self.told {
-            self.told = merged;
-            self.told_idle = false;
-            return Some(Progress::Watermark(merged));
-        }
-        if present.is_none() && !self.told_idle {
-            self.told_idle = true;
-            return Some(Progress::Idle);
-        }
-        None
+        self.told.progress(self.inputs.iter().map(|input| (input.watermark, input.idle)), true)
     }
 }
 
@@ -93,8 +109,7 @@ pub(crate) struct SplitWatermarks {
     idle_after: Option<Duration>,
     /// Whether more splits may come. Without any at hand, nothing is to be expected from here for now.
     growing: bool,
-    told: EventTime,
-    told_idle: bool,
+    told: Told,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -129,8 +144,7 @@ impl SplitWatermarks {
             disorder,
             idle_after,
             growing,
-            told: EventTime::MIN,
-            told_idle: false,
+            told: Told::nothing(),
         }
     }
 
@@ -172,7 +186,7 @@ impl SplitWatermarks {
         let state = &mut self.splits[split];
         state.largest = state.largest.max(largest.unwrap_or(EventTime::MIN));
         state.phase = Phase::Read(now);
-        self.told_idle = false;
+        self.told.idle = false;
     }
 
     /// The source says that nothing before `watermark` follows in a split.
@@ -194,19 +208,9 @@ impl SplitWatermarks {
 
     /// What to tell now, if anything changed since it was asked last.
     pub(crate) fn progress(&mut self, now: Instant) -> Option<Progress> {
-        let present = self.splits.iter().filter(|split| !self.is_away(split, now)).map(|split| self.of(split)).min();
-        let all_ended = self.splits.iter().all(|split| split.phase == Phase::Ended);
-        let idle = || self.splits.iter().filter(|split| split.phase != Phase::Ended).map(|split| self.of(split)).max();
-        if let Some(merged) = present.or_else(idle).filter(|merged| *merged > self.told) {
-            self.told = merged;
-            self.told_idle = false;
-            return Some(Progress::Watermark(merged));
-        }
-        if present.is_none() && !self.told_idle && (self.growing || !all_ended) {
-            self.told_idle = true;
-            return Some(Progress::Idle);
-        }
-        None
+        let unread = self.splits.iter().filter(|split| split.phase != Phase::Ended);
+        let inputs: Vec<(EventTime, bool)> = unread.map(|split| (self.of(split), self.is_away(split, now))).collect();
+        self.told.progress(inputs.iter().copied(), self.growing || !inputs.is_empty())
     }
 }
 

@@ -1,6 +1,6 @@
 //! A case: its folder, copied for every run.
 
-use crate::program::{Ended, Program, components, root};
+use crate::program::{Ended, Program, components, python, root};
 use crate::rows::{Differences, read_json_lines, read_output};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ impl Case {
             return Ok(());
         }
         let kept = self.kept()?;
-        python(&script, &[&kept])?;
+        python(&script, [&kept])?;
         std::fs::create_dir_all(input)?;
         copy(&kept, input)
     }
@@ -75,7 +75,7 @@ impl Case {
     /// Output in formats that the harness does not read: `decode.py` writes it as JSON lines.
     pub(crate) fn decode(&self, out: &Path) -> Result<()> {
         let script = self.folder.join("decode.py");
-        if script.is_file() { python(&script, &[out, &self.kept()?]) } else { Ok(()) }
+        if script.is_file() { python(&script, [out, &self.kept()?]).map(drop) } else { Ok(()) }
     }
 
     /// The folder of what was fetched, by the case that the script belongs to.
@@ -102,12 +102,6 @@ impl Case {
         ensure!(compared > 0, "the case expects nothing");
         Ok(())
     }
-}
-
-fn python(script: &Path, args: &[&Path]) -> Result<()> {
-    let ran = std::process::Command::new("python3").arg(script).args(args).output().context("cannot run python3")?;
-    ensure!(ran.status.success(), "{} failed:\n{}", script.display(), String::from_utf8_lossy(&ran.stderr));
-    Ok(())
 }
 
 fn expect_error(ended: &Ended, expected: &str) -> Result<()> {

@@ -14,5 +14,5 @@ mod rows;
 pub use case::Case;
 pub use faults::{Chance, Guard, KILL_POINTS, Killed, MERGE_POINTS};
 pub use kafka::{Medium, Over, OverKafka, Rig, TRANSACTION_POINTS, USER};
-pub use program::{Ended, Program, components};
+pub use program::{Ended, Program, components, python};
 pub use rows::{Differences, read_json_lines, read_output};

@@ -1,6 +1,7 @@
 //! The program under test and the plugins it uses, as they lie in the target folder.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -44,6 +45,16 @@ fn build_components() -> Result<PathBuf> {
     let built = build_all(&dirs, &options, &mut |_| {})?;
     let first = built.first().and_then(|built| built.component.parent()).context("no component was built")?;
     Ok(first.to_owned())
+}
+
+/// What a Python script prints. It leaves nothing compiled beside itself, as it lies in the checkout.
+///
+/// # Errors
+/// When it cannot be run, or what it says when it fails.
+pub fn python<A: AsRef<OsStr>>(script: &Path, args: impl IntoIterator<Item = A>) -> Result<Vec<u8>> {
+    let ran = Command::new("python3").arg("-B").arg(script).args(args).output().context("cannot run python3")?;
+    ensure!(ran.status.success(), "{} failed:\n{}", script.display(), String::from_utf8_lossy(&ran.stderr));
+    Ok(ran.stdout)
 }
 
 /// The `stygian` program.

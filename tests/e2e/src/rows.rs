@@ -1,6 +1,6 @@
 //! Rows as JSON values, and whether two sets of them are the same.
 
-use crate::program::Program;
+use crate::program::{Program, python};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::cmp::Ordering;
@@ -88,9 +88,9 @@ fn read_parquet(files: &[PathBuf]) -> Result<Vec<Vec<Value>>> {
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/python/read_parquet.py");
     let program = Program::find()?;
-    let read = Command::new("python3").arg(script).arg(program.data()).args(files).output().context("cannot run python3")?;
-    ensure!(read.status.success(), "pyarrow cannot read all of {files:?}:\n{}", String::from_utf8_lossy(&read.stderr));
-    let rows: Vec<Vec<Value>> = serde_json::Deserializer::from_slice(&read.stdout).into_iter().collect::<Result<_, _>>()?;
+    let args = std::iter::once(program.data()).chain(files.iter().map(PathBuf::as_path));
+    let read = python(&script, args).with_context(|| format!("pyarrow cannot read all of {files:?}"))?;
+    let rows: Vec<Vec<Value>> = serde_json::Deserializer::from_slice(&read).into_iter().collect::<Result<_, _>>()?;
     ensure!(rows.len() == files.len(), "pyarrow has read {} of {} files", rows.len(), files.len());
     Ok(rows)
 }

@@ -3,13 +3,12 @@
 //! Starts a KDC, a broker and HDFS, runs the reference job from a topic to HDFS, and has Spark read the files where they are, as the user that
 //! the job runs as. Spark is fetched the first time.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use serde_json::Value;
 use std::io::Write;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 use stygian_cluster::{Hdfs, Options};
-use stygian_e2e::{Medium, Over, Program, Rig, USER};
+use stygian_e2e::{Medium, Over, Program, Rig, USER, python};
 
 fn main() -> Result<()> {
     let rig = Rig::start(&Options { hdfs: Hdfs::One, ..Options::default() })?;
@@ -23,11 +22,8 @@ fn main() -> Result<()> {
 
 fn by_spark(rig: &Rig, url: &str) -> Result<Vec<Value>> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/python/read_by_spark.py");
-    let (cluster, program) = (&rig.cluster, Program::find()?);
-    let mut spark = Command::new("python3");
-    spark.arg(script).arg(program.data()).arg(url).arg(format!("{USER}@{}", cluster.realm()));
-    spark.arg(cluster.keytab(USER)).arg(cluster.krb5_conf()).env("HADOOP_CONF_DIR", cluster.hadoop_conf());
-    let read = spark.output().context("cannot run python3")?;
-    ensure!(read.status.success(), "Spark cannot read {url}:\n{}", String::from_utf8_lossy(&read.stderr));
-    Ok(serde_json::Deserializer::from_slice(&read.stdout).into_iter().collect::<Result<_, _>>()?)
+    let (cluster, kept) = (&rig.cluster, Program::find()?.data().to_owned());
+    let (url, principal) = (PathBuf::from(url), PathBuf::from(format!("{USER}@{}", cluster.realm())));
+    let read = python(&script, [kept, url, principal, cluster.keytab(USER), cluster.krb5_conf(), cluster.hadoop_conf()])?;
+    Ok(serde_json::Deserializer::from_slice(&read).into_iter().collect::<Result<_, _>>()?)
 }

@@ -1,6 +1,5 @@
-"""Reads a folder of Parquet in HDFS by Spark and writes its rows as JSON lines: `read_by_spark.py KEPT URL PRINCIPAL KEYTAB KRB5_CONF`.
-
-HADOOP_CONF_DIR says where HDFS is. What folders are named for (`day=...`) are columns of text.
+"""Reads a folder of Parquet in HDFS by Spark and writes its rows as JSON lines: `read_by_spark.py KEPT URL PRINCIPAL KEYTAB KRB5_CONF
+HADOOP_CONF`. What folders are named for (`day=...`) are columns of text.
 """
 import datetime
 import json
@@ -14,7 +13,7 @@ from told import told
 PINNED = ["pyspark==4.0.1 --hash=sha256:9d1f22d994f60369228397e3479003ffe2dd736ba79165003246ff7bd48e2c73",
           "py4j==0.10.9.9 --hash=sha256:c7c26e4158defb37b0bb124933163641a2ff6e3a3913f7811b0ddbe07ed61533"]
 
-kept, url, principal, keytab, krb5_conf = sys.argv[1:]
+kept, url, principal, keytab, krb5_conf, hadoop_conf = sys.argv[1:]
 packages = use(kept, "pyspark-4.0.1", PINNED)
 # Spark gives times as those of the machine's zone, without saying so.
 os.environ["TZ"] = "UTC"
@@ -22,6 +21,7 @@ time.tzset()
 # Its Python processes, and which Spark it is.
 os.environ["PYTHONPATH"] = str(packages)
 os.environ["SPARK_HOME"] = str(packages / "pyspark")
+os.environ["HADOOP_CONF_DIR"] = hadoop_conf
 os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
 from pyspark.sql import SparkSession  # noqa: E402
 
