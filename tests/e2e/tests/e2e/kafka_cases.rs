@@ -259,10 +259,11 @@ fn a_group_has_the_offsets_of_checkpoints_and_another_job_can_go_on_from_them() 
 
 #[test]
 fn what_a_killed_job_has_open_is_aborted_on_request() {
-    let mut shop = Shop::new();
+    // One partition, so that what is written behind is behind the open transaction.
+    let mut shop = Shop { to: rig().topic("alone", 1).expect("made"), ..Shop::new() };
     shop.sell(30);
-    // Killed when the rows are written, to both partitions, and their transaction is not yet committed; the first checkpoint must find them.
-    let pipeline = shop.pipeline("").replace("interval = '50ms'", "interval = '6s'");
+    // Killed when the rows are written and their transaction is not yet committed.
+    let pipeline = shop.pipeline("").replace("interval = '50ms'", "interval = '2s'");
     let child = shop.start(&pipeline, &[], "transaction-open=return");
     assert_eq!(end(child).2, None, "it was to be killed");
     rig().cluster.kcat_write(&shop.to, &[Record::new(None, "\"behind\"")]).expect("written");
