@@ -1,12 +1,13 @@
 //! HDFS as a store of objects: hdfs-native-object-store below a path, each call with a time limit and with our errors.
 //!
 //! What is put is our own: written under another name in the same folder, made safe, and renamed; so its end is as certain as that of a file
-//! (`writer`, `outcome`). What a failed put leaves is a file `.NAME.tmp.*`, which lists show: whoever cleans the folder removes it.
+//! (`writer`, `outcome`). What is whole in memory is written again, under a new name, if that fails in a way that may pass. What a failed put
+//! leaves is a file `.NAME.tmp.*`, which lists show: whoever cleans the folder removes it.
 
 use crate::client::Hdfs;
 use crate::fault::Fault;
 use crate::recognise::fault;
-use crate::task::run;
+use crate::task::{Tries, run};
 use crate::upload::{Upload, write};
 use crate::writer::Writer;
 use async_trait::async_trait;
@@ -24,7 +25,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use stygian_api::ConnectorError;
+use stygian_api::{ConnectorError, with_causes};
 
 /// What errors say that they come from.
 const STORE: &str = "HDFS";
@@ -90,12 +91,27 @@ impl Store {
         self.hdfs.create(&self.other_name(path)).await
     }
 
-    async fn put(&self, path: &str, payload: PutPayload, over: bool) -> std::result::Result<(), ConnectorError> {
-        let mut file = self.begin(path).await?;
-        let other = file.path().to_owned();
-        write(&mut file, payload).await?;
-        file.finish().await?;
+    async fn put(&self, path: &str, payload: &PutPayload, over: bool) -> std::result::Result<(), ConnectorError> {
+        self.hdfs.make_folders_as(crate::location::parent(path), PRIVATE).await?;
+        let mut tries = Tries::new(self.hdfs.until());
+        let other = loop {
+            let other = self.other_name(path);
+            let Err(error) = self.write_as(&other, payload.clone()).await else { break other };
+            if !error.may_pass() || !tries.another().await {
+                return Err(error);
+            }
+            tracing::warn!("{}, which is tried again under another name", with_causes(&error));
+            if let Err(error) = self.hdfs.remove(&other).await {
+                tracing::debug!(%error, "what was begun is left");
+            }
+        };
         self.hdfs.renamed(&other, path, over).await
+    }
+
+    async fn write_as(&self, other: &str, payload: PutPayload) -> std::result::Result<(), ConnectorError> {
+        let mut file = self.hdfs.create(other).await?;
+        write(&mut file, payload).await?;
+        file.finish().await.map(drop)
     }
 
     /// A stream whose pieces come several in one call with a time limit, and whose panics end it with an error.
@@ -150,7 +166,7 @@ impl ObjectStore for Store {
         if !over && self.hdfs.status(&path).await.map_err(generic)?.is_some() {
             return Err(exists(&self.hdfs));
         }
-        match self.put(&path, payload, over).await {
+        match self.put(&path, &payload, over).await {
             Ok(()) => Ok(PutResult { e_tag: None, version: None, extensions: Default::default() }),
             // Another was quicker.
             Err(error) if !over && !error.may_pass() && self.hdfs.status(&path).await.is_ok_and(|found| found.is_some()) => {

@@ -6,7 +6,8 @@ use crate::errors::written;
 use crate::golden::{compare, told};
 use crate::probes::checked;
 use crate::world::{World, wait};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use object_store::ObjectStoreExt;
 use std::time::Duration;
 use stygian_cluster::Server;
 
@@ -33,6 +34,20 @@ pub(crate) const CASES: &[Case] = &[
         let outcome = wait(without_data_node(world, &folder));
         world.cluster.start_server(Server::DataNode)?;
         outcome
+    }),
+    ("a_whole_file_waits_for_a_data_node_that_comes_back", |world| {
+        let folder = world.folder("data-node-back")?;
+        world.cluster.kill(Server::DataNode)?;
+        let (hdfs, root) = (world.hdfs(), folder.clone());
+        let putting = std::thread::spawn(move || {
+            wait(async { anyhow::Ok(hdfs.object_store(&root)?.put(&"state".into(), vec![7; 300_000].into()).await?) })
+        });
+        // By then the first try has found nobody.
+        std::thread::sleep(Duration::from_secs(1));
+        world.cluster.start_server(Server::DataNode)?;
+        putting.join().map_err(|_| anyhow::anyhow!("it panicked"))??;
+        ensure!(world.cluster.hdfs_read(&format!("{folder}/state"))? == vec![7; 300_000], "its bytes");
+        Ok(())
     }),
     ("a_kdc_that_is_away_is_told", |world| {
         world.cluster.kill(Server::Kdc)?;

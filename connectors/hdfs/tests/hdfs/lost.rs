@@ -6,6 +6,7 @@ use crate::golden::{compare, error_text, told};
 use crate::lossy::{Lossy, Lost};
 use crate::world::{World, wait};
 use anyhow::{Context, Result, ensure};
+use object_store::{ObjectStore, PutMode, PutOptions};
 use stygian_hdfs::{Hdfs, HdfsOptions};
 
 pub(crate) const CASES: &[Case] = &[
@@ -15,6 +16,7 @@ pub(crate) const CASES: &[Case] = &[
     ("a_lost_creation_is_made_again_or_told_as_open", |world| wait(creations(world))),
     ("a_lost_end_of_a_file_loses_nothing", |world| wait(ends(world))),
     ("a_lost_removal_is_done", |world| wait(removals(world))),
+    ("a_whole_file_whose_writing_is_lost_is_written_under_another_name", |world| wait(puts(world))),
 ];
 
 fn lossy(world: &World) -> Result<(Lossy, Hdfs)> {
@@ -114,5 +116,19 @@ async fn removals(world: &World) -> Result<()> {
         ensure!(hdfs.remove(&path).await? && lossy.has_lost(), "{lost:?}");
     }
     ensure!(world.cluster.hdfs_list(&folder)?.is_empty(), "they are there");
+    Ok(())
+}
+
+/// A lost answer leaves it open whose file that is, so it is given up for another one; that it is gone then, and no other.
+async fn puts(world: &World) -> Result<()> {
+    let ((lossy, hdfs), folder) = (lossy(world)?, world.folder("lost-put")?);
+    let store = hdfs.object_store(&folder)?;
+    for (mode, name) in [(PutMode::Overwrite, "state"), (PutMode::Create, "manifest")] {
+        lossy.lose("create", Lost::Answer);
+        store.put_opts(&name.into(), "whole".into(), PutOptions::from(mode)).await.context(name)?;
+        ensure!(lossy.has_lost() && world.cluster.hdfs_read(&format!("{folder}/{name}"))? == b"whole", "{name}");
+    }
+    let left = world.cluster.hdfs_list(&folder)?;
+    ensure!(left.len() == 2, "{left:?}");
     Ok(())
 }
