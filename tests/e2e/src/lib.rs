@@ -4,6 +4,7 @@
 //! any order; numbers within a relative 1e-9), or `error.txt` with what standard error must say. Expected rows come from a script
 //! beside the case that is not our code. Output in formats that the harness does not read is made JSON lines by the case's `decode.py`. Every case is run at parallelism 1 and 3, in a folder of its own.
 
+mod behaviour;
 mod case;
 mod faults;
 mod hdfs;
@@ -11,6 +12,7 @@ mod kafka;
 mod program;
 mod rows;
 
+pub use behaviour::{Behaviour, ITEMS};
 pub use case::Case;
 pub use faults::{Chance, Guard, KILL_POINTS, Killed, MERGE_POINTS};
 pub use kafka::{Medium, Over, OverKafka, Rig, TRANSACTION_POINTS, USER};
