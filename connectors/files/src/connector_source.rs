@@ -2,6 +2,7 @@
 
 use crate::connector::csv_only_for_csv;
 use crate::followed::{Followed, Following};
+use crate::growing::{GrowingFiles, NamedFiles};
 use crate::inputs::{Inputs, Listed, PlainInputs, open_file};
 use crate::location::Location;
 use crate::options::{ReadCompression, SourceOptions};
@@ -10,10 +11,20 @@ use crate::source::{FilesSource, Reading, blocking, header_of, schema_of};
 use crate::text_input::{Chosen, Inflating, open_text};
 use arrow_schema::SchemaRef;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use stygian_api::{ConnectorContext, ConnectorError, Options, Problem, Problems, Source, with_causes};
 use stygian_formats::{
     AvroLimits, Columns, Compression, CsvDecoder, Format, FormatError, JsonDecoder, ParquetLimits, RawDecoder, raw_schema,
 };
+
+/// How often followed files are looked at on this machine.
+const POLL: Duration = Duration::from_millis(250);
+/// As often where every look is one at whole folders, which others pay for too.
+const POLL_BY_NAME: Duration = Duration::from_secs(5);
+/// How long a rotated file may rest before it is given up.
+const ROTATE_WAIT: Duration = Duration::from_secs(5);
+/// As long where every file is given up that rests; what grows now and then is better kept.
+const REST_BY_NAME: Duration = Duration::from_secs(60);
 
 /// Checks the options and looks at the first file.
 pub(crate) async fn source(options: &Options, context: &ConnectorContext) -> Result<Arc<dyn Source>, Problems> {
@@ -21,18 +32,16 @@ pub(crate) async fn source(options: &Options, context: &ConnectorContext) -> Res
     csv_only_for_csv(options, read.csv.is_some(), read.format)?;
     only_for_text(options, &read)?;
     let at = |key: &str, message: String| options.problem(key, message);
-    let (inputs, local): (Arc<dyn Inputs>, _) = match Remote::of(&read.path, context) {
-        Some(_) if read.follow => {
-            return Err(at("follow", "files in HDFS are read once, and cannot be followed".to_owned()).into());
-        }
+    let (inputs, growing): (Arc<dyn Inputs>, Arc<dyn GrowingFiles>) = match Remote::of(&read.path, context) {
         Some(remote) => {
             let (remote, path) = remote.map_err(|e| at("path", with_causes(&e)))?;
             let made = blocking(move || PlainInputs::new(Arc::new(remote), &path)).await;
-            (Arc::new(made.map_err(|e| at("path", with_causes(&e)))?), None)
+            let there = made.map_err(|e| at("path", with_causes(&e)))?;
+            (Arc::new(there.clone()), Arc::new(NamedFiles::new(there)))
         }
         None => {
             let local = Location::new(&context.base, &read.path, read.follow_links).map_err(|e| at("path", e))?;
-            (Arc::new(local.clone()), Some(local))
+            (Arc::new(local.clone()), Arc::new(local))
         }
     };
     let files = list(inputs.clone(), read.follow).await.map_err(|e| at("path", e))?;
@@ -41,7 +50,7 @@ pub(crate) async fn source(options: &Options, context: &ConnectorContext) -> Res
         let hint = "the path is a file, a folder or a glob, relative to the pipeline file";
         return Err(at("path", format!("no file matches `{}`", read.path)).hint(hint).into());
     }
-    let source = Making { read: &read, inputs, local, first }.source().await.map_err(|OptionError(key, message)| at(key, message))?;
+    let source = Making { read: &read, inputs, growing, first }.source().await.map_err(|OptionError(key, message)| at(key, message))?;
     Ok(Arc::new(source))
 }
 
@@ -82,8 +91,8 @@ fn in_schema(error: &FormatError) -> OptionError {
 struct Making<'a> {
     read: &'a SourceOptions,
     inputs: Arc<dyn Inputs>,
-    /// The same, if they are on this machine.
-    local: Option<Location>,
+    /// The same, to be followed.
+    growing: Arc<dyn GrowingFiles>,
     first: Option<&'a Listed>,
 }
 
@@ -91,9 +100,13 @@ impl Making<'_> {
     async fn source(self) -> Result<FilesSource, OptionError> {
         let (schema, reading) = self.reading().await?;
         let read = self.read;
-        let following =
-            Following { poll_interval: read.poll_interval.0, rotate_wait: read.rotate_wait.0, max_files: read.max_followed_files };
-        let followed = self.local.clone().filter(|_| read.follow).map(|location| Arc::new(Followed::new(location, following)));
+        let (poll_interval, rotate_wait) = if self.growing.by_name() { (POLL_BY_NAME, REST_BY_NAME) } else { (POLL, ROTATE_WAIT) };
+        let following = Following {
+            poll_interval: read.poll_interval.map_or(poll_interval, |interval| interval.0),
+            rotate_wait: read.rotate_wait.map_or(rotate_wait, |wait| wait.0),
+            max_files: read.max_followed_files,
+        };
+        let followed = read.follow.then(|| Arc::new(Followed::new(self.growing.clone(), following)));
         let (inflating, max_row_bytes) = (self.inflating(), read.max_row_bytes.as_usize());
         Ok(FilesSource { inputs: self.inputs, schema, reading, inflating, max_row_bytes, followed, marks: OnceLock::new() })
     }

@@ -1,9 +1,11 @@
 //! What this connector asks of the place where files lie: a local disk, or HDFS. All of it waits for an answer, so it is called where
 //! blocking is allowed.
 
+use ::bytes::Bytes;
 use object_store::ObjectStore;
 use std::fmt;
 use std::io::{Read, Write};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use stygian_api::ConnectorError;
@@ -24,6 +26,9 @@ pub(crate) trait FileSystem: fmt::Debug + Send + Sync {
 
     /// Reads a file from its beginning.
     fn open(&self, path: &Path) -> Result<Box<dyn Read>, ConnectorError>;
+
+    /// The bytes of a part of a file; fewer where it ends before, or what follows is being written and cannot be read yet.
+    fn read(&self, path: &Path, range: Range<u64>) -> Result<Bytes, ConnectorError>;
 
     /// Renames a file, unless there is one of the new name.
     fn rename_new(&self, from: &Path, to: &Path) -> Result<(), ConnectorError>;

@@ -2,21 +2,21 @@
 //!
 //! A file is known by what it is (`identity`), not by its name: one that is renamed goes on being the same split, and a new file of an
 //! old name is a new one. A split is named after both (`followed_name`). A file is opened when it is first seen, so that a rotation
-//! between then and its reading loses nothing.
+//! between then and its reading loses nothing. Where there are only names (`growing`), a file is another one when it begins otherwise.
 //!
-//! The reader of a file says when it is done: the file was rotated and nothing came any more, or it was cut. Such a file is watched for
-//! as long as it is there; if it grows all the same, or after it was cut, it is read on as a new split, and nothing is read twice. After a
-//! restart all this is known again from what the checkpoint holds of every split (`followed_restore`).
+//! The reader of a file says when it is done: the file was rotated, or rests where there are only names, and nothing came any more, or it was
+//! cut. Such a file is watched for as long as it is there; if it grows all the same, or after it was cut, it is read on as a new split, and
+//! nothing is read twice. After a restart all this is known again from what the checkpoint holds of every split (`followed_restore`).
 
 use crate::followed_file::{FollowedFile, Leftover};
 use crate::followed_name::FollowedName;
+use crate::growing::{GrowingFile, GrowingFiles};
 use crate::identity::Identity;
-use crate::location::{FoundFile, Location};
+use crate::location::FoundFile;
+use crate::marks::FollowedMark;
 use crate::source::blocking;
 use crate::text_input::TextInput;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use stygian_api::{ConnectorError, Split, SplitProgress};
@@ -34,7 +34,7 @@ pub(crate) struct Following {
 /// The followed files of a source, shared with their readers.
 #[derive(Debug)]
 pub(crate) struct Followed {
-    pub(crate) location: Location,
+    pub(crate) files: Arc<dyn GrowingFiles>,
     following: Following,
     table: Mutex<Table>,
 }
@@ -51,17 +51,19 @@ pub(crate) struct Table {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) split: SplitId,
-    /// Where it was when it was first seen.
-    pub(crate) path: PathBuf,
     /// Where its reading begins.
     pub(crate) base: u64,
+    /// How it begins, as far as is known.
+    pub(crate) mark: Option<FollowedMark>,
+    /// When it was written last, at the last look.
+    pub(crate) modified: Option<i64>,
     pub(crate) state: State,
 }
 
 #[derive(Debug)]
 pub(crate) enum State {
     /// Seen and opened.
-    Waiting(File),
+    Waiting(Arc<dyn GrowingFile>),
     Read,
     /// Read up to here; [`CUT`]: and then it was cut.
     Done(u64),
@@ -71,8 +73,8 @@ pub(crate) enum State {
 pub(crate) const CUT: u64 = u64::MAX;
 
 impl Followed {
-    pub(crate) fn new(location: Location, following: Following) -> Self {
-        Self { location, following, table: Mutex::default() }
+    pub(crate) fn new(files: Arc<dyn GrowingFiles>, following: Following) -> Self {
+        Self { files, following, table: Mutex::default() }
     }
 
     pub(crate) fn poll_interval(&self) -> Duration {
@@ -89,26 +91,27 @@ impl Followed {
     pub(crate) async fn restore(self: &Arc<Self>, read: &[SplitProgress]) -> Result<(), ConnectorError> {
         let (own, read) = (self.clone(), read.to_vec());
         blocking(move || {
-            *own.lock() = crate::followed_restore::table(&own.location, &read)?;
+            *own.lock() = crate::followed_restore::table(&*own.files, &read)?;
             Ok(())
         })
         .await
     }
 
     fn look(&self) -> Result<Vec<Split>, ConnectorError> {
-        let found = self.location.list_present()?;
+        let found = self.files.list()?;
+        let others = self.others(&found)?;
         let mut table = self.lock();
         let present: BTreeSet<Identity> = found.iter().map(|file| file.identity).collect();
         table.files.retain(|identity, entry| !matches!(entry.state, State::Done(_)) || present.contains(identity));
         for file in found.iter().filter(|file| Compression::of_name(&file.name).is_none()) {
-            self.look_at(&mut table, file)?;
+            self.look_at(&mut table, file, others.contains(&file.identity))?;
         }
         let live = table.files.values().filter(|entry| !matches!(entry.state, State::Done(_)));
         let live = live.map(|entry| &entry.split).chain(table.leftovers.keys());
         let mut splits: Vec<Split> = live.map(|id| Split { id: id.clone(), bytes: None }).collect();
         if splits.len() > self.following.max_files {
             return Err(ConnectorError::Refused {
-                what: self.location.shown(),
+                what: self.files.shown(),
                 reason: format!("{} files are to be followed, more than {}", splits.len(), self.following.max_files),
                 hint: "choose a path that matches fewer, or raise `max_followed_files`".into(),
             });
@@ -117,21 +120,53 @@ impl Followed {
         Ok(splits)
     }
 
-    fn look_at(&self, table: &mut Table, found: &FoundFile) -> Result<(), ConnectorError> {
-        let base = match table.files.get(&found.identity).map(|entry| &entry.state) {
-            None => 0,
-            Some(State::Done(at)) if found.bytes < *at => 0,
-            Some(State::Done(at)) if found.bytes > *at => *at,
-            Some(_) => return Ok(()),
+    /// `is_another`: than the one of this identity that was read.
+    fn look_at(&self, table: &mut Table, found: &FoundFile, is_another: bool) -> Result<(), ConnectorError> {
+        let (base, mark) = match table.files.get_mut(&found.identity) {
+            None => (0, None),
+            Some(entry) => {
+                let State::Done(at) = entry.state else { return Ok(()) };
+                entry.modified = Some(found.modified);
+                match at {
+                    at if found.bytes < at || is_another => (0, None),
+                    at if found.bytes > at => (at, entry.mark),
+                    _ => return Ok(()),
+                }
+            }
         };
-        let Some((file, path)) = self.location.open_present(&found.name)? else { return Ok(()) };
-        let metadata = file.metadata().map_err(|e| ConnectorError::io("read", path.display().to_string(), e))?;
         // Another file has the name since it was listed: it is seen the next time.
-        if Identity::of(&metadata) == found.identity {
-            let split = table.name(found, base);
-            table.files.insert(found.identity, Entry { split, path, base, state: State::Waiting(file) });
+        if let Some(file) = self.files.open(found)? {
+            let (split, modified) = (table.name(found, base), Some(found.modified));
+            table.files.insert(found.identity, Entry { split, base, mark, modified, state: State::Waiting(file) });
         }
         Ok(())
+    }
+
+    /// Files that were read, and begin otherwise now. Read while others may go on, as it takes its time.
+    fn others(&self, found: &[FoundFile]) -> Result<BTreeSet<Identity>, ConnectorError> {
+        let mut others = BTreeSet::new();
+        for (file, mark) in self.written_since(found) {
+            if let Some(open) = self.files.open(file)?
+                && !mark.is_of_file(&*open, true)?
+            {
+                tracing::warn!(path = open.shown(), "this followed file was replaced by another one, which is read from its start");
+                others.insert(file.identity);
+            }
+        }
+        Ok(others)
+    }
+
+    /// Files that are known by their names, were read, and were written since; and how they began.
+    fn written_since<'a>(&self, found: &'a [FoundFile]) -> Vec<(&'a FoundFile, FollowedMark)> {
+        let table = self.lock();
+        let written = |file: &'a FoundFile| {
+            let entry = table.files.get(&file.identity)?;
+            let State::Done(at) = entry.state else { return None };
+            // What is shorter is another one anyway.
+            let is_written = file.bytes >= at && entry.modified != Some(file.modified);
+            Some((file, entry.mark.filter(|_| is_written)?))
+        };
+        if self.files.by_name() { found.iter().filter_map(written).collect() } else { Vec::new() }
     }
 
     /// A reader of a split, and where it begins.
@@ -150,7 +185,8 @@ impl Followed {
         match std::mem::replace(&mut entry.state, State::Read) {
             State::Waiting(file) => {
                 let from = from.max(entry.base);
-                let reader = FollowedFile::new(self.clone(), *identity, entry.path.clone(), file, self.following);
+                let known = entry.mark.filter(|_| self.files.by_name());
+                let reader = FollowedFile::new(self.clone(), *identity, file, known, self.following);
                 Ok((Box::new(reader), from))
             }
             other => {
@@ -160,10 +196,10 @@ impl Followed {
         }
     }
 
-    /// A file's reader has ended: everything before `at` was read.
-    pub(crate) fn done(&self, identity: Identity, at: u64) {
+    /// A file's reader has ended: everything before `at` was read of a file that begins so.
+    pub(crate) fn done(&self, identity: Identity, at: u64, mark: FollowedMark) {
         if let Some(entry) = self.lock().files.get_mut(&identity) {
-            entry.state = State::Done(at);
+            (entry.state, entry.mark) = (State::Done(at), Some(mark));
         }
     }
 
@@ -178,5 +214,123 @@ impl Table {
         let generation = self.generations.entry(found.identity).or_default();
         *generation += 1;
         FollowedName { name: found.name.clone(), identity: found.identity, generation: *generation, base }.id()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::growing::NamedFiles;
+    use crate::inputs::PlainInputs;
+    use crate::local::Local;
+    use bytes::Bytes;
+    use std::path::Path;
+
+    /// A folder of this machine, followed as if there were only names.
+    fn by_name(folder: &Path) -> Arc<Followed> {
+        let inputs = PlainInputs::new(Arc::new(Local), folder).expect("a folder");
+        let following = Following { poll_interval: Duration::ZERO, rotate_wait: Duration::ZERO, max_files: 9 };
+        Arc::new(Followed::new(Arc::new(NamedFiles::new(inputs)), following))
+    }
+
+    /// Writes it at another time than it was written before.
+    async fn write(path: &Path, text: &str) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        std::fs::write(path, text).expect("written");
+    }
+
+    /// The one split there is, and what it begins with.
+    async fn one(followed: &Arc<Followed>) -> (String, Box<dyn TextInput>, u64) {
+        let splits = followed.splits().await.expect("splits");
+        assert_eq!(splits.len(), 1, "{splits:?}");
+        let (text, from) = followed.open(&splits[0].id, 0).expect("opened");
+        (splits[0].id.to_string(), text, from)
+    }
+
+    /// One of the same length comes while it rests.
+    #[tokio::test]
+    async fn a_file_that_is_replaced_before_it_is_given_up_is_read_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, followed) = (folder.path().join("a"), by_name(folder.path()));
+        write(&path, "1\n2\n").await;
+        let (_, mut text, _) = one(&followed).await;
+        assert_eq!(text.more(0, Bytes::new(), 100).await.expect("read"), "1\n2\n");
+        write(&path, "3\n4\n").await;
+        followed.splits().await.expect("splits");
+        assert_eq!(lines(&mut *text, 4).await, "");
+        let (_, mut text, from) = one(&followed).await;
+        assert_eq!((lines(&mut *text, from).await, from), ("3\n4\n".into(), 0));
+    }
+
+    /// Reads lines from there until the split ends.
+    async fn lines(text: &mut dyn TextInput, from: u64) -> String {
+        let (mut at, mut lines) = (from, String::new());
+        while text.end() != Some(at) {
+            let more = text.more(at, Bytes::new(), 100).await.expect("read");
+            at += more.len() as u64;
+            lines.push_str(std::str::from_utf8(&more).expect("text"));
+        }
+        while text.take_mark().is_some() {}
+        lines
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_known_by_its_name_is_read_on_when_it_grows_and_anew_when_it_is_another() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, followed) = (folder.path().join("a"), by_name(folder.path()));
+        write(&path, "1\n2\n").await;
+        let (first, mut text, from) = one(&followed).await;
+        assert_eq!((lines(&mut *text, from).await, from), ("1\n2\n".into(), 0));
+        assert_eq!(followed.splits().await.expect("splits"), [], "it rests, and is done");
+        write(&path, "1\n2\n3\n").await;
+        let (second, mut text, from) = one(&followed).await;
+        assert_eq!((lines(&mut *text, from).await, from), ("3\n".into(), 4));
+        assert_eq!(second, format!("{first}.2+4"));
+        for (another, begins) in [("x\ny\nz\nw\n", 0), ("x\ny\nz\nw\n", 8), ("r\ny\nz\nw\n", 0), ("v\n", 0), ("v\nu\n", 2)] {
+            write(&path, another).await;
+            if begins == another.len() {
+                assert_eq!(followed.splits().await.expect("splits"), [], "it was touched");
+                continue;
+            }
+            let (_, mut text, from) = one(&followed).await;
+            assert_eq!((lines(&mut *text, from).await, from), (another[begins..].into(), begins as u64), "{another}");
+        }
+        std::fs::remove_file(&path).expect("removed");
+        assert_eq!(followed.splits().await.expect("splits"), []);
+        write(&path, "v\nu\n").await;
+        let (_, mut text, from) = one(&followed).await;
+        assert_eq!((lines(&mut *text, from).await, from), ("v\nu\n".into(), 0), "it was made anew");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_replaced_while_it_is_read_ends_and_is_read_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, followed) = (folder.path().join("a"), by_name(folder.path()));
+        write(&path, "1\n2\n").await;
+        let (_, mut text, _) = one(&followed).await;
+        assert_eq!(text.more(0, Bytes::new(), 100).await.expect("read"), "1\n2\n");
+        write(&path, "longer\nby far\n").await;
+        followed.splits().await.expect("splits");
+        assert_eq!(lines(&mut *text, 4).await, "");
+        let (_, mut text, from) = one(&followed).await;
+        assert_eq!((lines(&mut *text, from).await, from), ("longer\nby far\n".into(), 0));
+    }
+
+    #[tokio::test]
+    async fn a_last_line_waits_for_its_end_and_a_file_that_is_deleted_unread_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, followed) = (folder.path().join("a"), by_name(folder.path()));
+        write(&path, "1\nha").await;
+        let (_, mut text, _) = one(&followed).await;
+        assert_eq!(text.more(0, Bytes::new(), 100).await.expect("read"), "1\nha");
+        for _ in 0..3 {
+            let half = Bytes::from_static(b"ha");
+            assert_eq!((text.more(2, half, 100).await.expect("read"), text.end()), (Bytes::from_static(b"ha"), None));
+        }
+        write(&path, "1\nhalf\n").await;
+        followed.splits().await.expect("splits");
+        std::fs::remove_file(&path).expect("removed");
+        let error = text.more(2, Bytes::from_static(b"ha"), 100).await.expect_err("it is gone");
+        assert!(error.to_string().contains("could not read"), "{error}");
     }
 }

@@ -11,13 +11,10 @@
 use crate::followed::{CUT, Entry, State, Table};
 use crate::followed_file::Leftover;
 use crate::followed_name::FollowedName;
+use crate::growing::{GrowingFile, GrowingFiles};
 use crate::identity::Identity;
-use crate::location::Location;
 use crate::marks::{self, FollowedMark};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use stygian_api::{ConnectorError, SplitProgress};
 
@@ -30,58 +27,58 @@ struct Known<'a> {
 
 /// A file that is there still.
 struct Present {
-    file: File,
-    path: PathBuf,
+    file: Arc<dyn GrowingFile>,
     bytes: u64,
 }
 
 /// The table that goes on from `read`.
-pub(crate) fn table(location: &Location, read: &[SplitProgress]) -> Result<Table, ConnectorError> {
+pub(crate) fn table(place: &dyn GrowingFiles, read: &[SplitProgress]) -> Result<Table, ConnectorError> {
     let mut files: BTreeMap<Identity, Vec<Known<'_>>> = BTreeMap::new();
     for progress in read {
         let known = Known::read(progress)?;
         files.entry(known.name.identity).or_default().push(known);
     }
-    let wanted: BTreeSet<Identity> = files.keys().copied().collect();
-    let places = if wanted.is_empty() { BTreeMap::new() } else { location.find(&wanted)? };
+    files.values_mut().for_each(|splits| splits.sort_by_key(|known| known.name.generation));
+    let newest = |(identity, splits): (&Identity, &Vec<Known<'_>>)| Some((*identity, splits.last()?.name.name.clone()));
+    let wanted: BTreeMap<Identity, String> = files.iter().filter_map(newest).collect();
+    let mut found = if wanted.is_empty() { BTreeMap::new() } else { place.find(&wanted)? };
     let mut table = Table::default();
-    for (identity, mut splits) in files {
-        splits.sort_by_key(|known| known.name.generation);
+    for (identity, splits) in files {
         let newest = splits.last().map_or(0, |known| known.name.generation);
         table.generations.insert(identity, newest);
-        let present = places.get(&identity).map(|path| Present::open(path, identity)).transpose()?.flatten();
-        match present {
-            Some(present) => restore_file(&mut table, location, &splits, present)?,
-            None => splits.iter().try_for_each(|known| known.may_be_gone(location))?,
+        match found.remove(&identity) {
+            Some(file) => restore_file(&mut table, &splits, Present { bytes: file.size()?, file }, place.by_name())?,
+            None => splits.iter().try_for_each(|known| known.may_be_gone(place))?,
         }
     }
     Ok(table)
 }
 
 /// Takes up a file that is there. `splits` are its generations, oldest first.
-fn restore_file(table: &mut Table, location: &Location, splits: &[Known<'_>], present: Present) -> Result<(), ConnectorError> {
+fn restore_file(table: &mut Table, splits: &[Known<'_>], present: Present, by_name: bool) -> Result<(), ConnectorError> {
     let Some((newest, older)) = splits.split_last() else { return Ok(()) };
-    for (at, known) in splits.iter().enumerate().filter(|(_, known)| !known.progress.ended) {
-        let newer = &splits[at + 1..];
-        if known.is_read() || !newer.is_empty() {
-            table.leftovers.insert(known.progress.id.clone(), known.leftover(newer, &present)?);
-        }
-    }
     // Where the newest has not been read yet, it goes on where the one before it ended.
     let before = older.last().filter(|_| newest.name.base > 0);
     let mark = newest.mark.as_ref().or_else(|| before.and_then(|known| known.mark.as_ref()));
-    let same = mark.map_or(Ok(true), |mark| mark.is_of(&present.file)).map_err(|e| failed(&present.path, e))?;
+    let same = mark.map_or(Ok(true), |mark| mark.is_of_file(&*present.file, by_name))?;
+    for (at, known) in splits.iter().enumerate().filter(|(_, known)| !known.progress.ended) {
+        let newer = &splits[at + 1..];
+        if known.is_read() || !newer.is_empty() {
+            table.leftovers.insert(known.progress.id.clone(), known.leftover(newer, &present, same)?);
+        }
+    }
     let was_cut = mark.is_some_and(|mark| mark.cut.is_some());
     let read = newest.progress.next.0.max(newest.name.base);
     let as_it_was = same && !was_cut && present.bytes >= read;
+    let modified = present.file.modified();
     let state = match (newest.is_read(), as_it_was) {
         (true, true) => State::Done(read),
         (true, false) => State::Done(CUT),
         (false, true) => State::Waiting(present.file),
         (false, false) => return Err(newest.replaced(&present)),
     };
-    let (split, path) = (newest.progress.id.clone(), location.path(&newest.name.name));
-    table.files.insert(newest.name.identity, Entry { split, path, base: newest.name.base, state });
+    let (split, base, mark) = (newest.progress.id.clone(), newest.name.base, mark.copied());
+    table.files.insert(newest.name.identity, Entry { split, base, mark, modified, state });
     Ok(())
 }
 
@@ -102,7 +99,7 @@ impl<'a> Known<'a> {
     }
 
     /// That nothing is lost if the file is gone.
-    fn may_be_gone(&self, location: &Location) -> Result<(), ConnectorError> {
+    fn may_be_gone(&self, place: &dyn GrowingFiles) -> Result<(), ConnectorError> {
         if self.progress.ended {
             return Ok(());
         }
@@ -111,21 +108,19 @@ impl<'a> Known<'a> {
             self.progress.next.0.max(self.name.base)
         );
         let hint = "put it back, not a copy and not compressed, under any name; or start the job afresh";
-        Err(ConnectorError::refused(location.path(&self.name.name).display().to_string(), reason, hint))
+        Err(ConnectorError::refused(place.shown_file(&self.name.name), reason, hint))
     }
 
     /// What is still to be read of this one, of which there are newer generations.
-    fn leftover(&self, newer: &[Known<'_>], present: &Present) -> Result<Leftover, ConnectorError> {
+    fn leftover(&self, newer: &[Known<'_>], present: &Present, same: bool) -> Result<Leftover, ConnectorError> {
         let next = self.progress.next.0;
         let end = if self.is_read() { next } else { newer.first().map_or(0, |newer| newer.name.base) };
         // A generation that begins at byte 0 is of a file that was cut: what was in it before is gone.
-        let gone = newer.iter().any(|newer| newer.name.base == 0) || present.bytes < end;
+        let gone = !same || newer.iter().any(|newer| newer.name.base == 0) || present.bytes < end;
         if !self.is_read() && (gone || end < next) {
             return Err(self.replaced(present));
         }
-        let shown = present.path.display().to_string();
-        let file = present.file.try_clone().map_err(|e| failed(&present.path, e))?;
-        Ok(Leftover { file: Arc::new(file), shown, end })
+        Ok(Leftover { file: present.file.clone(), end })
     }
 
     fn replaced(&self, present: &Present) -> ConnectorError {
@@ -136,23 +131,6 @@ impl<'a> Known<'a> {
             format!("this file was read up to byte {read}, and was cut or replaced since: what it has now is not what it had")
         };
         let hint = "what it had is lost; start the job afresh, and rotate by renaming, not by copying and cutting";
-        ConnectorError::refused(present.path.display().to_string(), reason, hint)
+        ConnectorError::refused(present.file.shown(), reason, hint)
     }
-}
-
-impl Present {
-    /// `None` if it has been renamed or removed since it was found.
-    fn open(path: &Path, identity: Identity) -> Result<Option<Self>, ConnectorError> {
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened.map_err(|e| failed(path, e))?,
-        };
-        let metadata = file.metadata().map_err(|e| failed(path, e))?;
-        let bytes = metadata.len();
-        Ok((Identity::of(&metadata) == identity).then(|| Self { file, path: path.to_owned(), bytes }))
-    }
-}
-
-fn failed(path: &Path, error: io::Error) -> ConnectorError {
-    ConnectorError::io("read", path.display().to_string(), error)
 }

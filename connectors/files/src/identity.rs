@@ -3,21 +3,22 @@
 //! The inode and the time at which it was made name a file as long as it is there, also after the machine was booted. Where a file system does
 //! not say when a file was made (NFS), the device stands in, whose number may be another after a boot or a mount: files are not found
 //! again then. There, too, a new file that gets the inode of one that was read to its end and deleted since the last look is taken for
-//! that one.
+//! that one. In HDFS, whose client does not tell inodes, files are what they are called.
 
 use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
 use std::time::UNIX_EPOCH;
+use xxhash_rust::xxh3::xxh3_128;
 
-/// The inode of a file, and when it was made, because inodes are used again; where that is not known, the device.
+/// The inode of a file, and when it was made, because inodes are used again; where that is not known, the device. Or its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Identity {
     /// 0 if `made` is known.
     device: u64,
     inode: u64,
-    /// Nanoseconds since 1970; 0 if it is not known.
+    /// Nanoseconds since 1970; 0 if it is not known. The hash of its name, where that is all there is.
     made: u128,
 }
 
@@ -26,6 +27,11 @@ impl Identity {
         let made = metadata.created().ok().and_then(|made| made.duration_since(UNIX_EPOCH).ok());
         let made = made.map_or(0, |made| made.as_nanos());
         Self { device: if made == 0 { metadata.dev() } else { 0 }, inode: metadata.ino(), made }
+    }
+
+    /// Where nothing but its name tells which file it is.
+    pub(crate) fn of_name(name: &str) -> Self {
+        Self { device: 0, inode: 0, made: xxh3_128(name.as_bytes()) }
     }
 }
 

@@ -18,6 +18,7 @@ mod followed;
 mod followed_file;
 mod followed_name;
 mod followed_restore;
+mod growing;
 mod holding;
 mod identity;
 mod in_progress;

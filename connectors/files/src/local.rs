@@ -2,12 +2,14 @@
 
 use crate::file_system::{Entry, EntryKind, FileSystem, NewFile, failed};
 use crate::identity::Identity;
+use ::bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use rustix::fs::{CWD, RenameFlags};
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stygian_api::ConnectorError;
@@ -45,6 +47,12 @@ impl FileSystem for Local {
     fn open(&self, path: &Path) -> Result<Box<dyn Read>, ConnectorError> {
         let file = File::open(path).map_err(|e| at("read", path, e))?;
         Ok(Box::new(file))
+    }
+
+    fn read(&self, path: &Path, range: Range<u64>) -> Result<Bytes, ConnectorError> {
+        let file = File::open(path).map_err(|e| at("read", path, e))?;
+        let want = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+        read_at(&file, range.start, want).map_err(|e| at("read", path, e))
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> Result<(), ConnectorError> {
@@ -100,6 +108,21 @@ impl FileSystem for Local {
             removed => removed.map(|()| true).map_err(|e| at("delete", path, e)),
         }
     }
+}
+
+/// What there is of a file from a place on, at most `want` bytes.
+pub(crate) fn read_at(file: &File, at: u64, want: usize) -> io::Result<Bytes> {
+    let (mut bytes, mut filled) = (vec![0; want], 0);
+    while filled < want {
+        match file.read_at(&mut bytes[filled..], at + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes.into())
 }
 
 struct LocalFile {

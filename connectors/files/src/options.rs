@@ -73,17 +73,20 @@ pub struct SourceOptions {
     /// (logrotate's copytruncate) is read from its start again, and a warning says so: what was not read before is lost, so rather
     /// rotate by renaming. A last line waits for its end. Compressed files, and copies that a rotation makes, should not match the
     /// path; names that end with ".gz" or ".zst" are passed over. A job that goes on from a checkpoint finds the files again that it was
-    /// reading, under any name below the folder, and refuses to go on if one is gone or was cut. For json, csv and raw. Default: false.
+    /// reading, under any name below the folder, and refuses to go on if one is gone or was cut. For json, csv and raw. In HDFS a file is known by
+    /// its name and its first bytes: one that is renamed comes again as a new one, one that is renamed or deleted before it was read fails the
+    /// job, and one in the place of another that begins as that one did is taken for it; so give files there names that they keep. What
+    /// is being written there is read block by block, the last one when the file is closed. Default: false.
     #[serde(default)]
     pub follow: bool,
-    /// How often followed files, and the folder for new ones, are looked at. Default: "250ms".
-    #[serde(default = "poll_interval")]
-    pub poll_interval: Span,
-    /// How long after its last growth a followed file that was renamed or deleted is given up: as long as programs may take to notice the
-    /// rotation. Default: "5s".
-    #[serde(default = "rotate_wait")]
-    pub rotate_wait: Span,
-    /// At most so many files are followed at once; one more ends the job. Each is an open file. Default: 512.
+    /// How often followed files, and the folder for new ones, are looked at. Default: "250ms"; in HDFS, where that asks the NameNode for the whole
+    /// folder, "5s".
+    pub poll_interval: Option<Span>,
+    /// How long after its last growth a followed file that was renamed or deleted (or rests, in HDFS) is given up: as long as programs may take to
+    /// notice the rotation. If it grows all the same, it is read on. Until it is given up it holds the watermark back, unless `idle_after` says
+    /// otherwise; each time it is read on it is one entry more in checkpoints. Default: "5s"; in HDFS "1min".
+    pub rotate_wait: Option<Span>,
+    /// At most so many files are followed at once; one more ends the job. Each is an open file, but not in HDFS. Default: 512.
     #[serde(default = "max_followed_files")]
     #[schemars(range(min = 1))]
     pub max_followed_files: usize,
@@ -173,14 +176,6 @@ fn max_header_bytes() -> ByteSize {
 
 fn max_block_bytes() -> ByteSize {
     AvroLimits::default().block
-}
-
-fn poll_interval() -> Span {
-    Span::millis(250)
-}
-
-fn rotate_wait() -> Span {
-    Span::secs(5)
 }
 
 fn max_followed_files() -> usize {

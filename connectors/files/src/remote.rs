@@ -1,8 +1,10 @@
 //! Files in HDFS.
 
 use crate::file_system::{Entry, EntryKind, FileSystem, NewFile};
+use ::bytes::Bytes;
 use object_store::ObjectStore;
 use std::io::{self, Cursor, Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -66,6 +68,10 @@ impl FileSystem for Remote {
     fn open(&self, path: &Path) -> Result<Box<dyn Read>, ConnectorError> {
         let length = self.length(path)?.unwrap_or(0);
         Ok(Box::new(RemoteRead { files: self.clone(), path: path.to_owned(), at: 0, length, piece: Cursor::default() }))
+    }
+
+    fn read(&self, path: &Path, range: Range<u64>) -> Result<Bytes, ConnectorError> {
+        self.wait(self.hdfs.read(&path.to_string_lossy(), range))
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> Result<(), ConnectorError> {
@@ -170,14 +176,14 @@ struct RemoteRead {
     path: PathBuf,
     at: u64,
     length: u64,
-    piece: Cursor<bytes::Bytes>,
+    piece: Cursor<Bytes>,
 }
 
 impl Read for RemoteRead {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.piece.position() >= self.piece.get_ref().len() as u64 && self.at < self.length {
             let end = self.length.min(self.at + PIECE as u64);
-            let piece = self.files.wait(self.files.hdfs.read(&self.path.to_string_lossy(), self.at..end)).map_err(io::Error::other)?;
+            let piece = self.files.read(&self.path, self.at..end).map_err(io::Error::other)?;
             if piece.is_empty() {
                 return Err(io::Error::other(format!("it ends at {}, and had {} bytes", self.at, self.length)));
             }

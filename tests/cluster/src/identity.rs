@@ -12,6 +12,7 @@ use crate::webhdfs::Entry;
 use anyhow::{Result, ensure};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::Child;
 
 /// Kerberos.
 impl Cluster {
@@ -172,6 +173,23 @@ impl Cluster {
     /// When HDFS does not answer.
     pub fn hdfs_write(&self, path: &str, bytes: &[u8], owner: &str) -> Result<()> {
         self.hdfs()?.write(path, bytes, owner)
+    }
+
+    /// Adds to the end of a file in HDFS.
+    ///
+    /// # Errors
+    /// When there is none, or HDFS does not answer.
+    pub fn hdfs_append(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        self.hdfs()?.append(path, bytes)
+    }
+
+    /// Begins to add to the end of a file in HDFS, which stays open until the process ends that is given back: what is written into its standard input
+    /// is added.
+    ///
+    /// # Errors
+    /// When there is none, or HDFS does not answer.
+    pub fn hdfs_begin_append(&self, path: &str) -> Result<Child> {
+        self.hdfs()?.begin_append(path)
     }
 
     /// Removes a file of HDFS, or a folder with all in it; whether there was one.

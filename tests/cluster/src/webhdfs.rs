@@ -7,6 +7,7 @@ use crate::hdfs::Hdfs;
 use crate::tools::{command, run};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use std::process::{Child, Stdio};
 
 /// A file or folder in HDFS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,22 @@ impl Hdfs {
     pub(crate) fn write(&self, path: &str, bytes: &[u8], owner: &str) -> Result<()> {
         self.curl("PUT", path, "op=CREATE&overwrite=true", Some(bytes))?;
         self.give(path, owner)
+    }
+
+    /// Adds to the end of a file.
+    pub(crate) fn append(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        self.curl("POST", path, "op=APPEND", Some(bytes)).map(drop)
+    }
+
+    /// Begins to add to the end of a file, which is open until the process is: what its standard input holds is added.
+    pub(crate) fn begin_append(&self, path: &str) -> Result<Child> {
+        let answer = self.rest("POST", path, "op=APPEND&noredirect=true")?;
+        let data_node = answer["Location"].as_str().with_context(|| format!("no DataNode to append to {path}: {answer}"))?;
+        let mut curl = command(
+            "curl",
+            ["-sS", "--fail-with-body", "-X", "POST", "-H", "Content-Type: application/octet-stream", "-T", "-", data_node],
+        )?;
+        curl.stdin(Stdio::piped()).spawn().context("curl")
     }
 
     fn give(&self, path: &str, owner: &str) -> Result<()> {

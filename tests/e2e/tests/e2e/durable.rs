@@ -63,12 +63,17 @@ impl Place {
 
     /// Sells to the users in turn.
     pub(crate) fn sell(&mut self, rows: u64) {
-        let file = self.path().join("sales/a.jsonl");
+        let (file, rows) = (self.path().join("sales/a.jsonl"), self.rows(rows));
         let mut file = std::fs::File::options().append(true).create(true).open(file).expect("opened");
-        for row in self.sold..self.sold + rows {
-            writeln!(file, "{{\"user\":\"u{}\",\"amount\":{}}}", row % self.users, row).expect("written");
-        }
+        file.write_all(&rows).expect("written");
+    }
+
+    /// The next rows that are sold, to be put somewhere else.
+    pub(crate) fn rows(&mut self, rows: u64) -> Vec<u8> {
+        let of = |row: u64| format!("{{\"user\":\"u{}\",\"amount\":{}}}\n", row % self.users, row);
+        let text: String = (self.sold..self.sold + rows).map(of).collect();
         self.sold += rows;
+        text.into_bytes()
     }
 
     pub(crate) fn args(&self) -> Vec<&'static str> {
@@ -99,7 +104,7 @@ impl Place {
         wait_for("all rows", || (self.visible() == self.sold).then_some(()));
     }
 
-    fn manifests(&self) -> Vec<PathBuf> {
+    pub(crate) fn manifests(&self) -> Vec<PathBuf> {
         let folder = std::fs::read_dir(self.path().join("checkpoints/checkpoints")).expect("there");
         let mut all: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
         all.sort();

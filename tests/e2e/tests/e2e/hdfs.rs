@@ -2,6 +2,7 @@
 
 use crate::durable::{Place, TOTALS};
 use crate::process::{end, signal, start, wait_for};
+use std::io::Write;
 use std::sync::OnceLock;
 use std::time::Duration;
 use stygian_cluster::{Hdfs, Options};
@@ -116,6 +117,57 @@ fn a_savepoint_in_hdfs_is_gone_on_from() {
     let listed = command.envs(rig().cluster.env("pipeline")).env("HADOOP_CONF_DIR", rig().cluster.hadoop_conf()).output().expect("runs");
     let (out, err) = (String::from_utf8_lossy(&listed.stdout), String::from_utf8_lossy(&listed.stderr));
     assert!(listed.status.success() && out.contains("checkpoint"), "{out}{err}");
+}
+
+/// They come, grow and go, also while the job is down.
+#[test]
+fn files_in_hdfs_are_followed_through_a_kill() {
+    let mut shop = Shop::new();
+    let cluster = &rig().cluster;
+    let quick = "poll_interval = \"200ms\"\nrotate_wait = \"500ms\"";
+    let pipeline = shop.pipeline().replace("sales/*.jsonl", &shop.url("in/*.jsonl")).replace("poll_interval = \"10ms\"", quick);
+    assert!(pipeline.contains(quick) && pipeline.contains("/in/*.jsonl"), "{pipeline}");
+    let path = |shop: &Shop, name: &str| format!("{}/in/{name}.jsonl", shop.root);
+    cluster.hdfs_make_folder(&format!("{}/in", shop.root), "pipeline").expect("made");
+    let put = |shop: &mut Shop, name: &str, rows| cluster.hdfs_write(&path(shop, name), &shop.place.rows(rows), "pipeline").expect(name);
+    let append = |shop: &mut Shop, name: &str, rows| cluster.hdfs_append(&path(shop, name), &shop.place.rows(rows)).expect(name);
+    put(&mut shop, "a", 10);
+    let child = start(shop.place.path(), &pipeline, &shop.place.args());
+    shop.wait_for_all();
+    // Longer than it rests until it is given up.
+    std::thread::sleep(Duration::from_secs(1));
+    append(&mut shop, "a", 5);
+    put(&mut shop, "b", 7);
+    shop.wait_for_all();
+    append(&mut shop, "b", 2);
+    signal(&child, "-KILL");
+    end(child);
+    append(&mut shop, "b", 3);
+    put(&mut shop, "c", 4);
+    // Nobody can read the end of a file, or even all of a short one, while somebody has it open to write more.
+    let mut open = cluster.hdfs_begin_append(&path(&shop, "a")).expect("begun");
+    let mut input = open.stdin.take().expect("piped");
+    let (begun, rest) = (b"{\"user\":", shop.place.rows(1));
+    let rest = rest.strip_prefix(begun).expect("a row");
+    input.write_all(begun).and_then(|()| input.flush()).expect("written");
+    std::thread::sleep(Duration::from_secs(1));
+    let child = start(shop.place.path(), &pipeline, &shop.place.args());
+    wait_for("the rows of the others", || (shop.visible() == shop.place.sold - 1).then_some(()));
+    input.write_all(rest).expect("written");
+    drop(input);
+    assert!(open.wait().expect("ended").success());
+    shop.wait_for_all();
+    // One that was read may go, and another one may come under its name.
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(cluster.hdfs_remove(&path(&shop, "c")).expect("removed"));
+    std::thread::sleep(Duration::from_secs(1));
+    put(&mut shop, "c", 6);
+    append(&mut shop, "a", 1);
+    shop.wait_for_all();
+    signal(&child, "-INT");
+    let (_, err, status) = end(child);
+    assert_eq!(status, Some(0), "{err}");
+    assert_eq!(shop.visible(), shop.place.sold);
 }
 
 /// Killed at every step of merging small files.
