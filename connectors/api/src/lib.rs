@@ -25,5 +25,5 @@ pub use options::{Options, OptionsDoc, suggest};
 pub use probe::Probe;
 pub use problem::{Problem, Problems};
 pub use secret::{Secret, SecretError, SecretText};
-pub use sink::{Accepts, Committer, Merged, Pending, Sink, SinkContext, SinkWriter};
+pub use sink::{Accepts, Committer, Merged, Orphan, Pending, Sink, SinkContext, SinkWriter};
 pub use source::{Fetched, Mark, Source, Split, SplitProgress, SplitReader};

@@ -3,8 +3,8 @@
 //! What a writer finishes passes through three hands: the writer hands it over as [`Pending`], a checkpoint keeps it, and once the checkpoint
 //! is committed the [`Committer`] makes it visible. Nothing becomes visible in any other way, so what is visible belongs to a committed
 //! checkpoint (or to a run without checkpoints), and a run that goes on from one never has to take anything back. It finishes what the
-//! checkpoint has pending ([`Committer::recover`]), deletes what the runs before it began in vain ([`Committer::clean`]), and opens writers
-//! then; what was begun is never written on.
+//! checkpoint has pending ([`Committer::recover`]), deletes what the runs before it began in vain ([`Committer::delete_orphans`]), and opens
+//! writers then; what was begun is never written on.
 
 use crate::{CommitPoint, ConnectorError, Probe};
 use arrow_array::RecordBatch;
@@ -40,6 +40,10 @@ pub struct SinkContext {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Pending(pub serde_json::Value);
+
+/// Something begun that no checkpoint knows: its name, in the connector's own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan(pub String);
 
 /// Finished work that a committer has merged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,20 +137,39 @@ pub trait Committer: Send {
         Vec::new()
     }
 
+    /// Whether a run can go on from a checkpoint that holds these, as far as that shows without reading them. Touches nothing. Called for all of a
+    /// job's sinks before any of them recovers, so that a run that cannot go on leaves everything as it was. Default: `recover` tells.
+    ///
+    /// # Errors
+    /// When one is neither pending nor visible, or would be visible twice.
+    async fn check(&mut self, _pending: &[Pending]) -> Result<(), ConnectorError> {
+        Ok(())
+    }
+
     /// As `commit`, in a run that goes on from the committed checkpoint that holds these: some may be visible already, some may be damaged.
     /// Besides what `commit` does it makes sure of what it has not seen written itself. Nothing is held back: an earlier run that does not know yet
-    /// that it is dead may still be making visible what it held. Called before `clean`, and before writers are opened.
+    /// that it is dead may still be making visible what it held. Called before orphans are looked for, and before writers are opened.
     ///
     /// # Errors
     /// As for `commit`; also when what was finished is gone, or is not what it was. A run must not go on then.
     async fn recover(&mut self, pending: &[Pending]) -> Result<(), ConnectorError>;
 
-    /// Deletes what earlier runs of `job` (its UUID, as in [`SinkContext::job`]) began for this sink and is not in `keep`; gives back how many
-    /// things that were. `keep`: whatever any checkpoint that may still be restored has pending. What is visible, and what belongs to other
-    /// jobs and sinks, is left alone. Called when earlier runs cannot write any more (they are fenced) and before writers are opened: an
-    /// open writer's work would go, too. A run that is dead without knowing it finds its work gone, which is an error to it.
+    /// Finds what earlier runs of `job` (its UUID, as in [`SinkContext::job`]) began for this sink and is not in `keep`. `keep`: whatever any
+    /// checkpoint that may still be restored has pending. What is visible, and what belongs to other jobs and sinks, is none of it. Called
+    /// before writers are opened: an open writer's work would be found, too. Default: nothing is left behind.
     ///
     /// # Errors
-    /// When something that should go cannot be found or deleted.
-    async fn clean(&mut self, job: &str, keep: &[Pending]) -> Result<usize, ConnectorError>;
+    /// When it cannot be found.
+    async fn orphans(&mut self, _job: &str, _keep: &[Pending]) -> Result<Vec<Orphan>, ConnectorError> {
+        Ok(Vec::new())
+    }
+
+    /// Deletes these; gives back how many were still there. Called when it is certain that they were found before any later run took the
+    /// job over: what such a run begins must not go. A run that is dead without knowing it finds its work gone, which is an error to it.
+    ///
+    /// # Errors
+    /// When one of them cannot be deleted.
+    async fn delete_orphans(&mut self, _orphans: Vec<Orphan>) -> Result<usize, ConnectorError> {
+        Ok(0)
+    }
 }

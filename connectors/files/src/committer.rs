@@ -11,7 +11,7 @@
 
 use crate::file_system::FileSystem;
 use crate::holding::Holding;
-use crate::in_progress::Owner;
+use crate::in_progress::{Owner, final_name_of};
 use crate::merges::Merges;
 use crate::orphans;
 use crate::pending_file::{Look, PendingFile, inside, refused};
@@ -20,7 +20,7 @@ use crate::writer::WriterSpec;
 use async_trait::async_trait;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use stygian_api::{Committer, ConnectorError, Merged, Pending};
+use stygian_api::{Committer, ConnectorError, Merged, Orphan, Pending};
 use stygian_core::kill_point::kill_point;
 
 /// Renames files below a folder.
@@ -89,17 +89,26 @@ impl Committer for Renamer {
         merged.map(|(parts, into)| Merged { parts: self.holding.take_merged(&parts), into: into.into_pending() }).collect()
     }
 
+    async fn check(&mut self, pending: &[Pending]) -> Result<(), ConnectorError> {
+        let pending = self.read(pending)?;
+        let (files, root) = (self.spec.files.clone(), self.spec.root.clone());
+        blocking(move || pending.iter().try_for_each(|file| check_one(&*files, &root, file))).await
+    }
+
     async fn recover(&mut self, pending: &[Pending]) -> Result<(), ConnectorError> {
         let pending = self.read(pending)?;
-        let (files, root, held) = (self.spec.files.clone(), self.spec.root.clone(), pending.clone());
-        blocking(move || held_are_there(&*files, &root, &held)).await?;
         self.rename(pending, Look::AtBytes).await
     }
 
-    async fn clean(&mut self, job: &str, keep: &[Pending]) -> Result<usize, ConnectorError> {
+    async fn orphans(&mut self, job: &str, keep: &[Pending]) -> Result<Vec<Orphan>, ConnectorError> {
         let (files, root, owner) = (self.spec.files.clone(), self.spec.root.clone(), Owner::new(job, &self.spec.sink));
         let keep: BTreeSet<String> = self.read(keep)?.into_iter().map(|file| file.from).collect();
-        blocking(move || orphans::delete(&*files, &root, &owner, &keep)).await
+        blocking(move || orphans::find(&*files, &root, &owner, &keep)).await
+    }
+
+    async fn delete_orphans(&mut self, orphans: Vec<Orphan>) -> Result<usize, ConnectorError> {
+        let (files, root) = (self.spec.files.clone(), self.spec.root.clone());
+        blocking(move || orphans::delete(&*files, &root, &orphans)).await
     }
 }
 
@@ -110,16 +119,23 @@ pub(crate) fn now() -> i64 {
 }
 
 /// Before anything is renamed: those who go on from an old checkpoint may find that what it held back was merged and deleted since. The rows are
-/// in a merged file then, and those parts that are left must not become visible beside it.
-fn held_are_there(files: &dyn FileSystem, root: &Path, pending: &[PendingFile]) -> Result<(), ConnectorError> {
-    for file in pending.iter().filter(|file| file.held_since.is_some()) {
-        let (from, to) = (inside(files, root, &file.from)?, inside(files, root, &file.to)?);
-        // Again the first, as it may be renamed between the two looks.
-        if files.length(&from)?.is_none() && files.length(&to)?.is_none() && files.length(&from)?.is_none() {
-            let reason =
-                "the finished file is gone: it was held back to be merged (`compact_below`), and a later checkpoint may have merged it";
-            let hint = "go on from that checkpoint, or look for what else deleted it; nothing was renamed or deleted";
-            return Err(ConnectorError::refused(files.shown(&from), reason, hint));
+/// in a merged file then, and those parts that are left must not become visible beside it. Nor must a merged file beside one of its parts.
+fn check_one(files: &dyn FileSystem, root: &Path, file: &PendingFile) -> Result<(), ConnectorError> {
+    let (from, to) = (inside(files, root, &file.from)?, inside(files, root, &file.to)?);
+    // Again the first, as it may be renamed between the two looks.
+    if files.length(&from)?.is_none() && files.length(&to)?.is_none() && files.length(&from)?.is_none() {
+        let held = ": it was held back to be merged (`compact_below`), and a later checkpoint may have merged it";
+        let reason = format!("the finished file is gone{}", if file.held_since.is_some() { held } else { "" });
+        let hint = "go on from a later checkpoint, or look for what else moved or deleted it; nothing was renamed or deleted";
+        return Err(ConnectorError::refused(files.shown(&from), reason, hint));
+    }
+    for part in &file.parts {
+        let strange = || refused(files, root, format!("a part of a merged file has the name `{}`", stygian_core::escape(part, 100)));
+        let visible = inside(files, root, &final_name_of(part).ok_or_else(strange)?)?;
+        if files.length(&visible)?.is_some() {
+            let reason = format!("it was merged into {}, so that its rows would be there twice", files.shown(&to));
+            let hint = "go on from the checkpoint by which it became visible; nothing was renamed or deleted";
+            return Err(ConnectorError::refused(files.shown(&visible), reason, hint));
         }
     }
     Ok(())

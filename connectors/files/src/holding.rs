@@ -6,7 +6,7 @@
 //! becomes visible as it is. What was merged is held once, until the checkpoint after the first that names it.
 
 use crate::pending_file::PendingFile;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use stygian_api::Pending;
 
@@ -74,18 +74,20 @@ impl Holding {
 
     /// What was merged, as it was given; by in-progress names.
     pub(crate) fn take_merged(&mut self, parts: &[PendingFile]) -> Vec<Pending> {
-        self.0.extract_if(.., |held| parts.contains(&held.file)).map(|held| held.given).collect()
+        let parts = in_progress_names(parts);
+        self.0.extract_if(.., |held| parts.contains(&*held.file.from)).map(|held| held.given).collect()
     }
 
     /// These could not be merged, which is not tried again.
     pub(crate) fn leave_alone(&mut self, parts: &[PendingFile]) {
-        self.0.iter_mut().filter(|held| parts.contains(&held.file)).for_each(|held| held.alone = true);
+        let parts = in_progress_names(parts);
+        self.0.iter_mut().filter(|held| parts.contains(&*held.file.from)).for_each(|held| held.alone = true);
     }
 
-    /// Files that are to be merged, each group into one of about `roll_bytes`. Those are left out of which `busy` says that they are merged already.
-    pub(crate) fn choose(&self, compaction: &Compaction, roll_bytes: u64, now: i64, busy: impl Fn(&str) -> bool) -> Vec<Vec<PendingFile>> {
+    /// Files that are to be merged, each group into one of about `roll_bytes`. `busy` names those that are merged already.
+    pub(crate) fn choose(&self, compaction: &Compaction, roll_bytes: u64, now: i64, busy: &BTreeSet<&str>) -> Vec<Vec<PendingFile>> {
         let mut folders = BTreeMap::<&str, Vec<&PendingFile>>::new();
-        let free = self.0.iter().filter(|held| !held.alone && held.file.parts.is_empty() && !busy(&held.file.from));
+        let free = self.0.iter().filter(|held| !held.alone && held.file.parts.is_empty() && !busy.contains(&*held.file.from));
         free.for_each(|held| folders.entry(held.file.folder()).or_default().push(&held.file));
         let of_folder = |files: Vec<&PendingFile>| {
             let mut groups = Vec::<Vec<PendingFile>>::new();
@@ -110,6 +112,11 @@ impl Holding {
         };
         folders.into_values().flat_map(of_folder).filter(|group| group.len() > 1).collect()
     }
+}
+
+/// In-progress names.
+fn in_progress_names(files: &[PendingFile]) -> BTreeSet<&str> {
+    files.iter().map(|file| &*file.from).collect()
 }
 
 #[cfg(test)]
@@ -150,7 +157,7 @@ mod tests {
     fn files_of_a_folder_are_merged_when_they_are_enough_or_have_waited_for_half_of_the_time() {
         let holding = holding([file("x/a", 40, 100), file("y/b", 40, 100), file("x/c", 40, 101), file("x/d", 40, 104)]);
         let chosen = |now, busy: &str| {
-            let groups = holding.choose(&COMPACTION, 100, now, |from| from.ends_with(&format!("{busy}=j=s.inprogress")));
+            let groups = holding.choose(&COMPACTION, 100, now, &BTreeSet::from([&*format!(".x/{busy}=j=s.inprogress")]));
             groups.iter().map(|group| group.iter().map(|file| file.to.clone()).collect::<Vec<_>>().concat()).collect::<Vec<_>>()
         };
         assert_eq!(chosen(104, "-"), ["x/ax/c"], "enough, and the next may still grow");
@@ -164,7 +171,7 @@ mod tests {
         #[test]
         fn groups_are_of_one_folder_in_order_and_not_too_large(sizes in prop::collection::vec((0..3_u8, 0..60_u64), 0..30), now in 0..20_i64) {
             let files: Vec<_> = sizes.iter().zip(0_i64..).map(|((folder, size), n)| file(&format!("{folder}/{n:02}"), *size, n / 3)).collect();
-            let groups = holding(files).choose(&COMPACTION, 100, now, |_| false);
+            let groups = holding(files).choose(&COMPACTION, 100, now, &BTreeSet::new());
             for group in &groups {
                 prop_assert!(group.len() > 1 && group.iter().map(|file| file.length).sum::<u64>() <= 100);
                 prop_assert!(group.iter().all(|file| file.folder() == group[0].folder()));

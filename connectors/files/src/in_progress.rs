@@ -43,7 +43,16 @@ pub(crate) fn final_name(attempt: &str, subtask: impl std::fmt::Display, number:
     format!("part-{}-{subtask}-{number}.{extension}", of_part(attempt))
 }
 
-/// The name of the file that one of this name and others were merged into; no other file has it, as a file is merged at most once.
+/// The name that a file will have, of the one that it has until it is committed; both with their folders.
+pub(crate) fn final_name_of(in_progress: &str) -> Option<String> {
+    let name = in_progress.rsplit('/').next()?;
+    let folder = in_progress.strip_suffix(name)?;
+    let (name, _) = name.strip_prefix('.')?.split_once('=')?;
+    Some(format!("{folder}{name}"))
+}
+
+/// The name of the file that one of this name and others are merged into. No other has it: merges of a run come one after the other, and one that
+/// was given up is gone before the next.
 pub(crate) fn merged_name(first: &str, extension: &str) -> Option<String> {
     let stem = first.strip_suffix(extension)?.strip_suffix('.')?;
     Some(format!("{stem}-m.{extension}"))
@@ -62,6 +71,15 @@ mod tests {
 
     fn merged(name: &str, extension: &str) -> String {
         merged_name(name, extension).expect("one of ours")
+    }
+
+    #[test]
+    fn a_name_tells_the_one_it_becomes() {
+        let name = final_name("a=b", 3, 7, "csv");
+        let in_progress = Owner::new("job", "sink").in_progress(&name);
+        assert_eq!(final_name_of(&in_progress).as_deref(), Some(&*name));
+        assert_eq!(final_name_of(&format!("day=1/kind=a/{in_progress}")), Some(format!("day=1/kind=a/{name}")));
+        assert_eq!(final_name_of(&format!("day=1/{name}")), None);
     }
 
     #[test]

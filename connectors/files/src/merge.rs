@@ -5,21 +5,21 @@
 
 use crate::bytes::FileBytes;
 use crate::committer::now;
-use crate::file_system::failed;
 use crate::in_progress::{Owner, merged_name};
 use crate::output::{Names, Output, Writing};
 use crate::pending_file::{Look, PendingFile, inside, refused};
 use crate::row_split::{RowFile, named};
+use crate::text_input::{Chosen, Inflating, open_text};
 use crate::writer::WriterSpec;
-use std::io::{self, ErrorKind, Read};
+use ::bytes::Bytes;
 use std::path::Path;
 use std::time::Instant;
 use stygian_api::{ConnectorError, with_causes};
 use stygian_core::kill_point::kill_point;
-use stygian_formats::{AvroLimits, AvroReader, Decompressor, FormatError, MAX_ZSTD_WINDOW, ParquetLimits, ParquetReader, Step};
+use stygian_formats::{AvroLimits, AvroReader, FormatError, MAX_ZSTD_WINDOW, ParquetLimits, ParquetReader};
 use tokio::runtime::Handle;
 
-/// Bytes of text, and bytes of a file, at once.
+/// Bytes of text at once.
 const PIECE: usize = 256 * 1024;
 /// Rows at once.
 const ROWS: usize = 8192;
@@ -95,8 +95,8 @@ impl Merging<'_> {
         path: &Path,
         open: impl FnOnce(FileBytes) -> Result<R, FormatError>,
     ) -> Result<bool, ConnectorError> {
-        let ((store, location), shown) = (self.spec.files.store(path)?, self.spec.files.shown(path));
-        let file = Handle::current().block_on(FileBytes::open(store, location, shown.clone()))?;
+        let file = self.open(path)?;
+        let shown = file.shown.clone();
         let mut reader = open(file).map_err(|e| named(e, R::FORMAT, &shown))?;
         // Written outside of what is waited for, as writing waits by itself.
         while let Some(rows) = Handle::current().block_on(reader.more(ROWS)).map_err(|e| named(e, R::FORMAT, &shown))? {
@@ -108,17 +108,22 @@ impl Merging<'_> {
         Ok(true)
     }
 
+    fn open(&self, path: &Path) -> Result<FileBytes, ConnectorError> {
+        let (store, location) = self.spec.files.store(path)?;
+        Handle::current().block_on(FileBytes::open(store, location, self.spec.files.shown(path)))
+    }
+
     fn add_text(&mut self, path: &Path) -> Result<bool, ConnectorError> {
-        let shown = self.spec.files.shown(path);
-        let file = self.spec.files.open(path)?;
-        let mut text = Text::new(file, &self.spec.writing).map_err(|e| failed("read", shown.clone(), e))?;
-        let schema = self.spec.partitioning.file_schema();
-        let mut header = &self.spec.writing.header(schema).map_err(|e| ConnectorError::io("write", &shown, e))?[..];
-        let mut piece = Vec::with_capacity(PIECE);
-        while text.next(&mut piece).map_err(|e| failed("read", shown.clone(), e))? {
+        let inflating = Inflating { chosen: Chosen::Always(self.spec.writing.compression()), max_window: MAX_ZSTD_WINDOW };
+        let (file, schema) = (self.open(path)?, self.spec.partitioning.file_schema());
+        let header = self.spec.writing.header(schema).map_err(|e| ConnectorError::io("write", &file.shown, e))?;
+        let (mut text, mut header, mut at) = (Handle::current().block_on(open_text(file, "", inflating, 0))?, &header[..], 0);
+        while text.end() != Some(at) {
             if (self.given_up)() {
                 return Ok(false);
             }
+            let piece = Handle::current().block_on(text.more(at, Bytes::new(), PIECE))?;
+            at += piece.len() as u64;
             // Every part has the header, and the merged file has it once.
             let of_header = header.len().min(piece.len());
             let (begins, rest) = piece.split_at(of_header);
@@ -129,49 +134,5 @@ impl Merging<'_> {
             self.output.write_text(rest)?;
         }
         Ok(true)
-    }
-}
-
-/// The text of a file, decompressed.
-struct Text {
-    file: Box<dyn Read>,
-    decompressor: Option<Decompressor>,
-    bytes: Vec<u8>,
-}
-
-impl Text {
-    fn new(file: Box<dyn Read>, writing: &Writing) -> io::Result<Self> {
-        let decompressor = writing.compression().map(|compression| Decompressor::new(compression, MAX_ZSTD_WINDOW));
-        Ok(Self { file, decompressor: decompressor.transpose().map_err(io::Error::other)?, bytes: vec![0; PIECE] })
-    }
-
-    /// Puts the next piece in place of the last; false at the end.
-    fn next(&mut self, piece: &mut Vec<u8>) -> io::Result<bool> {
-        piece.clear();
-        let Some(decompressor) = &mut self.decompressor else {
-            let count = read(&mut self.file, &mut self.bytes)?;
-            piece.extend_from_slice(self.bytes.get(..count).unwrap_or_default());
-            return Ok(count > 0);
-        };
-        loop {
-            match decompressor.read(piece, PIECE).map_err(io::Error::other)? {
-                Step::Text => return Ok(true),
-                Step::End => return Ok(false),
-                Step::Hungry => {
-                    let count = read(&mut self.file, &mut self.bytes)?;
-                    let bytes = self.bytes.get(..count).unwrap_or_default();
-                    decompressor.feed(bytes::Bytes::copy_from_slice(bytes), count == 0);
-                }
-            }
-        }
-    }
-}
-
-fn read(file: &mut dyn Read, into: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match file.read(into) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            read => return read,
-        }
     }
 }

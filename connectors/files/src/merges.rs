@@ -7,6 +7,7 @@ use crate::merge::merge;
 use crate::pending_file::{PendingFile, inside};
 use crate::source::blocking;
 use crate::writer::WriterSpec;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stygian_api::{ConnectorError, with_causes};
 use tokio::task::JoinHandle;
@@ -99,11 +100,11 @@ fn delete(spec: &WriterSpec, merged: &PendingFile) {
 
 impl Merges {
     /// Begins those that `choose` gives, which is asked with what is being merged already; unless earlier ones are still under way.
-    pub(crate) fn begin(&mut self, spec: &WriterSpec, choose: impl FnOnce(&dyn Fn(&str) -> bool) -> Vec<Vec<PendingFile>>) {
+    pub(crate) fn begin(&mut self, spec: &WriterSpec, choose: impl FnOnce(&BTreeSet<&str>) -> Vec<Vec<PendingFile>>) {
         if self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
             return;
         }
-        let groups = choose(&|part| self.all.iter().any(|merge| merge.has(part)));
+        let groups = choose(&self.all.iter().flat_map(|merge| &merge.parts).map(|part| &*part.from).collect());
         let merges: Vec<_> = groups.into_iter().map(|parts| Arc::new(Merge { parts, state: Mutex::new(State::UnderWay) })).collect();
         if merges.is_empty() {
             return;
@@ -151,8 +152,11 @@ impl Merges {
     /// Gives up all, and deletes what was merged and not taken. Waits for the thread, so that nothing of it is left.
     pub(crate) async fn give_up_all(&mut self, spec: &WriterSpec) -> Result<(), ConnectorError> {
         self.end_all();
-        if let Some(thread) = self.thread.take() {
-            thread.await.map_err(|error| ConnectorError::io("merge", spec.files.shown(&spec.root), error))?;
+        if let Some(thread) = self.thread.take()
+            && let Err(error) = thread.await
+        {
+            // What it held back is committed as it is.
+            tracing::warn!(sink = spec.sink, "merging small files ended in a fault, of which the next start deletes what is left: {error}");
         }
         let unneeded: Vec<PendingFile> = self.take_merged().into_iter().map(|(_, merged)| merged).collect();
         self.all.clear();

@@ -12,7 +12,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stygian_api::{
-    Accepts, CommitPoint, Committer, Connector, ConnectorContext, ConnectorError, Options, OptionsDoc, Pending, Problems, Sink,
+    Accepts, CommitPoint, Committer, Connector, ConnectorContext, ConnectorError, Options, OptionsDoc, Orphan, Pending, Problems, Sink,
     SinkContext, SinkWriter, Source,
 };
 use stygian_core::StreamSchema;
@@ -103,12 +103,16 @@ impl Collected {
         Ok(())
     }
 
-    fn clean(&self, job: &str, node: &str, keep: &[Pending]) -> Result<usize, ConnectorError> {
+    fn orphans(&self, job: &str, node: &str, keep: &[Pending]) -> Result<Vec<Orphan>, ConnectorError> {
         let keep: BTreeSet<u64> = keep.iter().map(id_of).collect::<Result<_, _>>()?;
+        let store = self.store();
+        let orphans = store.finished.iter().filter(|(id, finished)| finished.job == job && finished.node == node && !keep.contains(id));
+        Ok(orphans.map(|(id, _)| Orphan(id.to_string())).collect())
+    }
+
+    fn delete(&self, orphans: &[Orphan]) -> usize {
         let mut store = self.store();
-        let before = store.finished.len();
-        store.finished.retain(|id, finished| finished.job != job || finished.node != node || keep.contains(id));
-        Ok(before - store.finished.len())
+        orphans.iter().filter(|orphan| orphan.0.parse().is_ok_and(|id: u64| store.finished.remove(&id).is_some())).count()
     }
 }
 
@@ -246,7 +250,11 @@ impl Committer for CollectCommitter {
         self.commit(pending).await
     }
 
-    async fn clean(&mut self, job: &str, keep: &[Pending]) -> Result<usize, ConnectorError> {
-        self.0.collected.clean(job, &self.0.node, keep)
+    async fn orphans(&mut self, job: &str, keep: &[Pending]) -> Result<Vec<Orphan>, ConnectorError> {
+        self.0.collected.orphans(job, &self.0.node, keep)
+    }
+
+    async fn delete_orphans(&mut self, orphans: Vec<Orphan>) -> Result<usize, ConnectorError> {
+        Ok(self.0.collected.delete(&orphans))
     }
 }

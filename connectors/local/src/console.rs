@@ -161,11 +161,11 @@ impl Committer for NothingToCommit {
         }
     }
 
-    async fn recover(&mut self, pending: &[Pending]) -> Result<(), ConnectorError> {
+    async fn check(&mut self, pending: &[Pending]) -> Result<(), ConnectorError> {
         self.commit(pending).await
     }
 
-    async fn clean(&mut self, _: &str, _: &[Pending]) -> Result<usize, ConnectorError> {
-        Ok(0)
+    async fn recover(&mut self, pending: &[Pending]) -> Result<(), ConnectorError> {
+        self.commit(pending).await
     }
 }

@@ -146,7 +146,14 @@ impl Durable {
                 // What was dropped at the first start may be gone from the checkpoints by now.
                 planned.drop_state.retain(|node| content.holds(node));
             }
-            fit(&content, &planned)?;
+            let restore = fit(&content, &planned)?;
+            if !matches!(from, StartFrom::Newest) {
+                // It becomes the newest one, and what cannot be gone on from must not be in the way of what was there before.
+                spec.check_pending(&restore).await.map_err(|error| {
+                    let text = anyhow!("cannot go on from checkpoint {}: {}", content.id, error.chain());
+                    if error.may_pass() { Failure::Run(text) } else { Failure::input(text) }
+                })?;
+            }
         }
         let manifest = self.storage.take_over(&run, &from).await.map_err(refused)?;
         if let Some(point) = &point {

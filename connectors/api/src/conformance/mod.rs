@@ -14,7 +14,7 @@ mod sources;
 
 pub use formats::{bad_rows_are_found, round_trip};
 pub use read_run::{ReadCheckpoint, ReadRun};
-pub use recovery::{Damage, Outside, sink_has_nothing_to_recover, sink_recovers};
+pub use recovery::{Damage, Outside, clean, sink_has_nothing_to_recover, sink_recovers};
 pub use resuming::{ResumeCase, source_resumes};
 pub use rows::{RowTexts, joined, row_texts};
 pub use samples::{AllTypes, all_types};

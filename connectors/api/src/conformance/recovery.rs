@@ -4,7 +4,7 @@
 use super::sinks::SinkCase;
 use super::sources::told;
 use super::{Finding, check};
-use crate::{Committer, Pending, Sink, SinkContext};
+use crate::{Committer, ConnectorError, Pending, Sink, SinkContext};
 use stygian_core::SubtaskId;
 
 /// What happens to one thing that was finished, between its commit being prepared and the recovery.
@@ -74,7 +74,7 @@ pub async fn sink_has_nothing_to_recover(sink: &dyn Sink) -> Result<(), Finding>
 async fn nothing_to_do(committer: &mut dyn Committer) -> Result<(), Finding> {
     committer.commit(&[]).await.map_err(|e| told(&e))?;
     committer.recover(&[]).await.map_err(|e| told(&e))?;
-    let cleaned = committer.clean("a job that never ran", &[]).await.map_err(|e| told(&e))?;
+    let cleaned = clean(committer, "a job that never ran", &[]).await.map_err(|e| told(&e))?;
     check(cleaned == 0, || format!("{cleaned} things of a job that never ran were deleted"))
 }
 
@@ -109,7 +109,7 @@ impl Run<'_> {
 
     /// A new process recovers: this must work, and doing it again must change nothing.
     async fn recover(&mut self, pending: &[Pending], when: &str) -> Result<(), Finding> {
-        let failed = |e: crate::ConnectorError| format!("{when}: {}", told(&e));
+        let failed = |e: ConnectorError| format!("{when}: {}", told(&e));
         let mut committer = self.case.sink.committer();
         committer.recover(pending).await.map_err(failed)?;
         self.expect(when)?;
@@ -164,8 +164,8 @@ impl Run<'_> {
 
     /// Two jobs, and two sinks of one job, have left finished and half-written work behind.
     async fn leftovers(&mut self, stranger: &dyn Sink) -> Result<(), Finding> {
-        let clean = async |job: &str, keep: &[Pending]| self.case.sink.committer().clean(job, keep).await.map_err(|e| told(&e));
-        let cleaned = clean("job", &[]).await?;
+        let clean = async |keep: &[Pending]| clean(&mut *self.case.sink.committer(), "job", keep).await.map_err(|e| told(&e));
+        let cleaned = clean(&[]).await?;
         let none = self.outside.unfinished();
         check(none == 0, || format!("{cleaned} things were deleted, and {none} are still unfinished"))?;
         let lost = self.finished(self.case.sink, "job", 1).await?;
@@ -175,14 +175,14 @@ impl Run<'_> {
         let strangers = self.finished(stranger, "job", 1).await?;
         let before = self.outside.unfinished();
         self.expect("before cleaning")?;
-        let cleaned = self.case.sink.committer().clean("job", &stored(&kept)?).await.map_err(|e| told(&e))?;
+        let cleaned = clean(&stored(&kept)?).await?;
         let left = self.outside.unfinished();
         // Of `kept` only what its run was in the middle of.
         let expected = 2 * of_one - kept.len();
         check(before - left == cleaned && cleaned == expected, || {
             format!("of {before} unfinished things {cleaned} were cleaned and {left} are left; {expected} should have been")
         })?;
-        let again = self.case.sink.committer().clean("job", &kept).await.map_err(|e| told(&e))?;
+        let again = clean(&kept).await?;
         check(again == 0, || format!("cleaning again deleted {again} things"))?;
         let gone = self.case.sink.committer().recover(&lost).await;
         check(gone.is_err(), || "what was cleaned away was taken for done".into())?;
@@ -192,6 +192,16 @@ impl Run<'_> {
         self.recover(&others, "after cleaning beside another job").await?;
         stranger.committer().recover(&strangers).await.map_err(|e| format!("another sink's work: {}", told(&e)))
     }
+}
+
+/// Deletes what earlier runs of a job began for a sink, except `keep`, as a run does whose job nobody else takes over; gives back how many
+/// things that were.
+///
+/// # Errors
+/// The committer's.
+pub async fn clean(committer: &mut dyn Committer, job: &str, keep: &[Pending]) -> Result<usize, ConnectorError> {
+    let orphans = committer.orphans(job, keep).await?;
+    committer.delete_orphans(orphans).await
 }
 
 /// As it comes back from a checkpoint.

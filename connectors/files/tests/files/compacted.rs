@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
+use stygian_api::conformance::clean;
 use stygian_api::{Committer, Merged, Pending, Sink, SinkContext};
 use stygian_core::SubtaskId;
 
@@ -74,8 +75,9 @@ impl Place {
     /// What a run does that starts when nobody else is at work any more.
     async fn recover(&self, pending: &[Pending]) -> Result<usize, String> {
         let mut committer = self.sink.committer();
+        committer.check(pending).await.map_err(|error| told(&error))?;
         committer.recover(pending).await.map_err(|error| told(&error))?;
-        committer.clean("job", pending).await.map_err(|error| told(&error))
+        clean(&mut *committer, "job", pending).await.map_err(|error| told(&error))
     }
 }
 
@@ -223,11 +225,26 @@ async fn a_checkpoint_from_before_a_merge_is_gone_on_from_or_refused() {
             continue;
         }
         let error = recovered.expect_err("some are gone");
-        assert!(error.contains("a later checkpoint may have merged it") && error.contains("go on from that checkpoint"), "{error}");
+        assert!(error.contains("a later checkpoint may have merged it") && error.contains("go on from a later checkpoint"), "{error}");
         assert_eq!(files_in(&place.out()), before, "nothing was touched");
         place.recover(&[into]).await.expect("the later checkpoint holds");
         place.is_as_written(true).await;
     }
+}
+
+/// As after a checkpoint from before the merge was gone on from, and the one after it is asked for then.
+#[tokio::test]
+async fn a_merged_file_is_refused_beside_its_parts() {
+    let place = Place::new("json", "").await;
+    let (parts, mut committer) = (place.parts(31).await, place.sink.committer());
+    committer.commit_or_hold(&parts).await.expect("held");
+    let Merged { parts, into } = merged(&mut *committer).await;
+    let part = &parts[1].0;
+    fs::rename(place.path(&part["from"]), place.path(&part["to"])).expect("renamed");
+    let before = files_in(&place.out());
+    let error = place.recover(std::slice::from_ref(&into)).await.expect_err("its rows are there");
+    assert!(error.contains(part["to"].as_str().expect("a name")) && error.contains("would be there twice"), "{error}");
+    assert_eq!(files_in(&place.out()), before, "nothing was touched");
 }
 
 #[tokio::test]

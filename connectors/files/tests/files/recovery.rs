@@ -4,7 +4,7 @@ use crate::common::{files_in, put, sample, schema_of, sink, told, visible_in};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use stygian_api::conformance::{Damage, Outside, SinkCase, sink_recovers};
+use stygian_api::conformance::{Damage, Outside, SinkCase, clean, sink_recovers};
 use stygian_api::{Connector, ConnectorContext, HdfsContext, Options, Pending, Sink, SinkContext};
 use stygian_core::{StreamSchema, SubtaskId};
 use stygian_files::Files;
@@ -90,7 +90,7 @@ async fn cleaning_deletes_what_is_the_jobs_and_the_sinks_and_nothing_else() {
     let folder = tempfile::tempdir().expect("a folder");
     let sink = sink(folder.path(), "path = \"out\"\nformat = \"json\"\npartition_by = [\"bool\"]", &sample(1)).await.expect("a sink");
     let mut committer = sink.committer();
-    assert_eq!(committer.clean("job", &[]).await.expect("no folder yet"), 0);
+    assert_eq!(clean(&mut *committer, "job", &[]).await.expect("no folder yet"), 0);
     let kept = finish(&*sink, "job", "1").await;
     let lost = finish(&*sink, "job", "2").await;
     let out = folder.path().join("out");
@@ -113,14 +113,28 @@ async fn cleaning_deletes_what_is_the_jobs_and_the_sinks_and_nothing_else() {
     std::os::unix::fs::symlink("elsewhere", out.join("bool=link")).expect("a link");
     std::os::unix::fs::symlink("elsewhere", out.join(ours("link=job=node"))).expect("a link");
 
-    assert_eq!(committer.clean("job", &kept).await.expect("cleaned"), lost.len() + 2);
-    assert_eq!(sink.committer().clean("job", &kept).await.expect("cleaned"), 0);
+    assert_eq!(clean(&mut *committer, "job", &kept).await.expect("cleaned"), lost.len() + 2);
+    assert_eq!(clean(&mut *sink.committer(), "job", &kept).await.expect("cleaned"), 0);
     for name in &strangers {
         assert!(out.join(name).exists(), "{name}");
     }
     committer.recover(&kept).await.expect("kept");
     let error = told(&committer.recover(&lost).await.expect_err("deleted"));
     assert!(error.contains("the finished file is gone"), "{error}");
+}
+
+/// An earlier run was suspended just before the rename, and goes on while this one looks around.
+#[tokio::test]
+async fn an_orphan_that_an_earlier_run_makes_visible_meanwhile_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sink = sink(folder.path(), "path = \"out\"\nformat = \"json\"", &sample(1)).await.expect("a sink");
+    let lost = finish(&*sink, "job", "1").await;
+    let mut committer = sink.committer();
+    let orphans = committer.orphans("job", &[]).await.expect("found");
+    assert_eq!(orphans.len(), lost.len());
+    sink.committer().commit(&lost).await.expect("visible");
+    let error = told(&committer.delete_orphans(orphans).await.expect_err("its rows are there"));
+    assert!(error.contains("an earlier run, which went on meanwhile, has made it visible"), "{error}");
 }
 
 #[tokio::test]
@@ -152,7 +166,7 @@ async fn a_run_that_was_taken_for_dead_finds_its_file_gone_or_replaced() {
         let mut dead = sink.open(context).await.expect("a writer");
         dead.write(sample(2)).await.expect("written");
         let begun = files_in(folder.path());
-        assert_eq!(sink.committer().clean("job", &[]).await.expect("cleaned"), 1);
+        assert_eq!(clean(&mut *sink.committer(), "job", &[]).await.expect("cleaned"), 1);
         if replaced {
             put(folder.path(), &begun[0], "another");
         }

@@ -96,10 +96,10 @@ impl Coordinator {
         &self.last
     }
 
-    /// Whether what a committer has merged can be in the checkpoint at hand ([`Fact::Merged`]). Not in a last one: what is visible at the end is then
-    /// named by two checkpoints, so that the job can go on from the one before the newest, too.
+    /// Whether what a committer has merged can be in the checkpoint at hand ([`Fact::Merged`]). Not in one by which all of it becomes visible (the last,
+    /// and savepoints): what is visible is named by two checkpoints, so that the job can go on from the one before the newest, too.
     pub fn takes_merged(&self) -> bool {
-        matches!(&self.phase, Phase::Collecting(collecting) if !collecting.last)
+        matches!(&self.phase, Phase::Collecting(collecting) if !collecting.last && collecting.requests.is_empty())
     }
 
     /// Committed savepoints that are not copied yet: what they need must stay.

@@ -14,6 +14,7 @@ pub(crate) use participant::{Kept, Participant, Shared, Taken};
 pub use savepoints::{SavepointError, Savepoints};
 pub(crate) use starting::{Starting, recover};
 
+use crate::error::JobError;
 use crate::metrics::CheckpointCounters;
 use crate::spec::{Head, JobSpec, OutletSpec};
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,5 +80,20 @@ impl JobSpec {
             }));
         }
         job
+    }
+
+    /// Whether the job's sinks can go on from what a checkpoint has pending, as far as that shows without touching anything. To be asked before a
+    /// checkpoint that somebody has chosen becomes the newest one.
+    ///
+    /// # Errors
+    /// When a sink cannot; it is named.
+    pub async fn check_pending(&self, restore: &RestorePlan) -> Result<(), JobError> {
+        for outlet in self.tasks.iter().flat_map(|task| &task.outlets) {
+            if let OutletSpec::Sink { node, sink } = outlet {
+                let checked = sink.committer().check(&starting::pending_of(restore, node)).await;
+                checked.map_err(|source| JobError::Sink { sink: node.clone(), source })?;
+            }
+        }
+        Ok(())
     }
 }

@@ -7,8 +7,8 @@ use crate::error::JobError;
 use crate::source_task::SplitPosition;
 use crate::wiring::{Committing, Wired};
 use std::collections::BTreeMap;
-use stygian_api::{Committer, Mark, Pending, Source, SplitProgress, with_causes};
-use stygian_checkpoint::{CheckpointError, Part, Section, SplitState, StateReader, SubtaskRestore};
+use stygian_api::{Mark, Pending, Source, SplitProgress, with_causes};
+use stygian_checkpoint::{CheckpointError, Part, RestorePlan, Section, SplitState, StateReader, SubtaskRestore};
 use stygian_core::kill_point::kill_point;
 use stygian_core::{EventTime, OperatorId, SavedSection, SectionKind, StateSection};
 
@@ -48,10 +48,7 @@ pub(super) fn progress(split: &SplitState) -> SplitProgress {
 /// Makes visible what the checkpoint has pending, deletes what earlier runs began in vain, and gives operators their state back.
 pub(crate) async fn recover(spec: &CheckpointSpec, wired: &mut Wired) -> Result<(), JobError> {
     let job = spec.restore.base.uuid.to_string();
-    for Committing { node, committer, .. } in &mut wired.committers {
-        kill_point("recovering");
-        recover_sink(spec, &job, node, committer.as_mut()).await?;
-    }
+    recover_sinks(spec, &job, &mut wired.committers).await?;
     let chains = wired.exchanges.iter_mut().map(|(_, _, chain, _)| chain);
     for chain in chains.chain(wired.sources.iter_mut().map(|(task, _)| &mut task.chain)) {
         kill_point("restoring");
@@ -65,14 +62,40 @@ fn unreadable(error: &CheckpointError) -> JobError {
     if matches!(error, CheckpointError::Storage { .. }) { JobError::Checkpoint(text) } else { JobError::Damaged(text) }
 }
 
-async fn recover_sink(spec: &CheckpointSpec, job: &str, sink: &OperatorId, committer: &mut dyn Committer) -> Result<(), JobError> {
-    let pending = spec.restore.pending.get(sink).map(Vec::as_slice).unwrap_or_default();
-    let pending: Vec<Pending> = pending.iter().map(|pending| Pending(pending.output.clone())).collect();
-    let failed = |source| JobError::Sink { sink: sink.clone(), source };
-    committer.recover(&pending).await.map_err(failed)?;
-    let cleaned = committer.clean(job, &pending).await.map_err(failed)?;
-    if !pending.is_empty() || cleaned > 0 {
-        tracing::info!(sink = %sink, finished = pending.len(), deleted = cleaned, "finished what the last checkpoint had pending");
+/// What a checkpoint has pending of a sink, in the words of sinks.
+pub(super) fn pending_of(restore: &RestorePlan, sink: &OperatorId) -> Vec<Pending> {
+    restore.pending.get(sink).into_iter().flatten().map(|pending| Pending(pending.output.clone())).collect()
+}
+
+/// All sinks are checked before anything is changed, and nothing is deleted that a run may have begun which has taken the job over meanwhile:
+/// what is found before it is asked for cannot be that run's.
+async fn recover_sinks(spec: &CheckpointSpec, job: &str, committers: &mut [Committing]) -> Result<(), JobError> {
+    let failed = |sink: &OperatorId| {
+        let sink = sink.clone();
+        |source| JobError::Sink { sink, source }
+    };
+    for Committing { node, committer, .. } in committers.iter_mut() {
+        committer.check(&pending_of(&spec.restore, node)).await.map_err(failed(node))?;
+    }
+    let mut orphans = Vec::new();
+    for Committing { node, committer, .. } in committers.iter_mut() {
+        kill_point("recovering");
+        let pending = pending_of(&spec.restore, node);
+        committer.recover(&pending).await.map_err(failed(node))?;
+        orphans.push(committer.orphans(job, &pending).await.map_err(failed(node))?);
+    }
+    let base = spec.restore.base.id;
+    let newer = spec.storage.taken_over(base).await.map_err(|error| JobError::Checkpoint(with_causes(&error)))?;
+    if let Some(newer) = newer {
+        let text = format!("another process has taken the job over (checkpoint {newer} is there, and this run began with {base})");
+        return Err(JobError::Fenced(format!("{text}, so this one is out; let only one run")));
+    }
+    for (Committing { node, committer, .. }, orphans) in committers.iter_mut().zip(orphans) {
+        let finished = pending_of(&spec.restore, node).len();
+        let deleted = committer.delete_orphans(orphans).await.map_err(failed(node))?;
+        if finished > 0 || deleted > 0 {
+            tracing::info!(sink = %node, finished, deleted, "finished what the last checkpoint had pending");
+        }
     }
     Ok(())
 }

@@ -15,7 +15,9 @@ pub(crate) fn merging(delay: &str) -> String {
 
 fn files(place: &Place) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(place.path().join("out/running")).into_iter().flatten();
-    entries.map(|entry| entry.expect("an entry").path()).collect()
+    let mut all: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    all.sort();
+    all
 }
 
 fn named(file: &Path) -> &str {
@@ -153,6 +155,58 @@ fn a_job_whose_input_ends_and_a_savepoint_hold_nothing_back() {
     assert_eq!(status, Some(0), "{err}");
     let all = stygian_e2e::read_output(&place.path().join("again/running")).expect("whole files");
     assert_eq!(all.len() as u64, place.sold);
+}
+
+#[test]
+fn a_run_that_lost_the_job_before_it_looked_around_deletes_nothing_of_the_other() {
+    let mut place = Place::new();
+    place.sell(3);
+    let child = start(place.path(), &merging("1h"), &place.args());
+    wait_until_read(&place);
+    stop(child);
+    let before = place.manifests();
+    let late = place.launch("no-lock=return;recovering=sleep(6000)");
+    wait_for("the first one to take the job over", || (place.manifests() != before).then_some(()));
+    let other = place.launch("no-lock=return");
+    sell_until(&mut place, "files that the other one holds back", |place| held(place) > 2);
+    let kept: Vec<PathBuf> = hidden(&place).into_iter().take(2).collect();
+    let (_, err, status) = end(late);
+    assert!(status == Some(1) && err.contains("another process has taken the job over (checkpoint "), "{status:?}: {err}");
+    assert!(kept.iter().all(|file| file.exists()), "{kept:?}");
+    stop(other);
+    assert_eq!((place.visible(), hidden(&place).len()), (place.sold, 0));
+}
+
+/// A checkpoint that somebody has chosen and that cannot be gone on from is not in the way of what is there afterwards.
+#[test]
+fn a_checkpoint_whose_output_is_gone_is_refused_before_it_is_the_newest() {
+    let mut place = Place::new();
+    let child = start(place.path(), &merging("1h"), &place.args());
+    sell_until(&mut place, "files that are held back", |place| held(place) > 2);
+    signal(&child, "-KILL");
+    end(child);
+    let manifests = place.manifests();
+    let newest = manifests.last().expect("one");
+    let whole = std::fs::read(newest).expect("read");
+    std::fs::write(newest, &whole[..whole.len() / 2]).expect("damaged");
+    // The first that was written: the checkpoint before has it, too.
+    let (gone, aside) = (hidden(&place).remove(0), place.path().join("aside"));
+    std::fs::rename(&gone, &aside).expect("moved");
+    let before = (place.manifests(), files(&place));
+    let recover = || {
+        let args: Vec<&str> = ["run", "pipeline.toml", "--recover-latest"].into_iter().chain(place.args()).collect();
+        Program::find().expect("built").command(place.path(), &args).spawn().expect("starts")
+    };
+    let (_, err, status) = end(recover());
+    assert_eq!(status, Some(2), "{err}");
+    let told = err.contains("cannot go on from checkpoint") && err.contains("the finished file is gone");
+    assert!(told && err.contains("nothing was renamed or deleted"), "{err}");
+    assert_eq!((place.manifests(), files(&place)), before);
+    std::fs::rename(aside, gone).expect("moved back");
+    let child = recover();
+    wait_until_read(&place);
+    stop(child);
+    assert_eq!((place.visible(), hidden(&place).len()), (place.sold, 0));
 }
 
 #[test]
