@@ -69,6 +69,15 @@ pub(crate) enum State {
     Done(u64),
 }
 
+/// What a file is that was written since it was read.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Same,
+    /// Another one of its name.
+    Another,
+    Unknown,
+}
+
 /// More than any file has: whatever is in a file that was read up to here is to be read from its start.
 pub(crate) const CUT: u64 = u64::MAX;
 
@@ -99,12 +108,12 @@ impl Followed {
 
     fn look(&self) -> Result<Vec<Split>, ConnectorError> {
         let found = self.files.list()?;
-        let others = self.others(&found)?;
+        let changed = self.changed(&found);
         let mut table = self.lock();
         let present: BTreeSet<Identity> = found.iter().map(|file| file.identity).collect();
         table.files.retain(|identity, entry| !matches!(entry.state, State::Done(_)) || present.contains(identity));
         for file in found.iter().filter(|file| Compression::of_name(&file.name).is_none()) {
-            self.look_at(&mut table, file, others.contains(&file.identity))?;
+            self.look_at(&mut table, file, changed.get(&file.identity).copied())?;
         }
         let live = table.files.values().filter(|entry| !matches!(entry.state, State::Done(_)));
         let live = live.map(|entry| &entry.split).chain(table.leftovers.keys());
@@ -120,15 +129,21 @@ impl Followed {
         Ok(splits)
     }
 
-    /// `is_another`: than the one of this identity that was read.
-    fn look_at(&self, table: &mut Table, found: &FoundFile, is_another: bool) -> Result<(), ConnectorError> {
+    fn look_at(&self, table: &mut Table, found: &FoundFile, change: Option<Change>) -> Result<(), ConnectorError> {
         let (base, mark) = match table.files.get_mut(&found.identity) {
             None => (0, None),
             Some(entry) => {
                 let State::Done(at) = entry.state else { return Ok(()) };
+                // One that is known by its name has been compared when it was done; others are what they are.
+                let same = match change {
+                    Some(Change::Unknown) => return Ok(()),
+                    None if self.files.by_name() && entry.modified != Some(found.modified) && found.bytes >= at => return Ok(()),
+                    Some(Change::Another) => false,
+                    Some(Change::Same) | None => true,
+                };
                 entry.modified = Some(found.modified);
                 match at {
-                    at if found.bytes < at || is_another => (0, None),
+                    at if found.bytes < at || !same => (0, None),
                     at if found.bytes > at => (at, entry.mark),
                     _ => return Ok(()),
                 }
@@ -142,29 +157,40 @@ impl Followed {
         Ok(())
     }
 
-    /// Files that were read, and begin otherwise now. Read while others may go on, as it takes its time.
-    fn others(&self, found: &[FoundFile]) -> Result<BTreeSet<Identity>, ConnectorError> {
-        let mut others = BTreeSet::new();
+    /// What has become of files that were read and written since. Looked at while others may go on, as it takes its time.
+    fn changed(&self, found: &[FoundFile]) -> BTreeMap<Identity, Change> {
+        let mut changed = BTreeMap::new();
         for (file, mark) in self.written_since(found) {
-            if let Some(open) = self.files.open(file)?
-                && !mark.is_of_file(&*open, true)?
-            {
-                tracing::warn!(path = open.shown(), "this followed file was replaced by another one, which is read from its start");
-                others.insert(file.identity);
-            }
+            let is_same = |open: Arc<dyn GrowingFile>| mark.map_or(Ok(true), |mark| mark.is_of_file(&*open, true));
+            let opened = self.files.open(file).and_then(|open| open.map(is_same).transpose());
+            let change = match opened {
+                Ok(Some(true)) => Change::Same,
+                Ok(Some(false)) => {
+                    let path = self.files.shown_file(&file.name);
+                    tracing::warn!(path, "this followed file was replaced by another one, which is read from its start");
+                    Change::Another
+                }
+                Ok(None) => Change::Unknown,
+                // It may be gone by now. The next look asks again.
+                Err(error) => {
+                    tracing::warn!(%error, "a followed file that was written cannot be looked at, which is tried again");
+                    Change::Unknown
+                }
+            };
+            changed.insert(file.identity, change);
         }
-        Ok(others)
+        changed
     }
 
-    /// Files that are known by their names, were read, and were written since; and how they began.
-    fn written_since<'a>(&self, found: &'a [FoundFile]) -> Vec<(&'a FoundFile, FollowedMark)> {
+    /// Files that are known by their names, were read, and were written since; and how they began, where that is known.
+    fn written_since<'a>(&self, found: &'a [FoundFile]) -> Vec<(&'a FoundFile, Option<FollowedMark>)> {
         let table = self.lock();
         let written = |file: &'a FoundFile| {
             let entry = table.files.get(&file.identity)?;
             let State::Done(at) = entry.state else { return None };
             // What is shorter is another one anyway.
             let is_written = file.bytes >= at && entry.modified != Some(file.modified);
-            Some((file, entry.mark.filter(|_| is_written)?))
+            is_written.then_some((file, entry.mark))
         };
         if self.files.by_name() { found.iter().filter_map(written).collect() } else { Vec::new() }
     }
@@ -319,5 +345,38 @@ mod tests {
         std::fs::remove_file(&path).expect("removed");
         let error = text.more(2, Bytes::from_static(b"ha"), 100).await.expect_err("it is gone");
         assert!(error.to_string().contains("could not read"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_waits_for_the_end_of_its_line_and_is_replaced_is_read_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, followed) = (folder.path().join("a"), by_name(folder.path()));
+        write(&path, "1\nha").await;
+        let (_, mut text, _) = one(&followed).await;
+        assert_eq!(text.more(0, Bytes::new(), 100).await.expect("read"), "1\nha");
+        write(&path, "2\nwh").await;
+        followed.splits().await.expect("splits");
+        assert_eq!(text.more(2, Bytes::from_static(b"ha"), 100).await.expect("read"), "ha");
+        assert_eq!(text.end(), Some(4), "it ends");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_another_one_after_a_restart_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, followed) = (folder.path().join("a"), by_name(folder.path()));
+        let long = "1\n".repeat(600);
+        write(&path, &long).await;
+        let (id, mut text, _) = one(&followed).await;
+        assert_eq!(text.more(0, Bytes::new(), 2000).await.expect("read"), long);
+        let read = [SplitProgress { id: SplitId::new(id.clone()), next: stygian_core::Offset(4), ended: false, mark: text.take_mark() }];
+        write(&path, &long.repeat(2)).await;
+        let again = by_name(folder.path());
+        again.restore(&read).await.expect("it has grown");
+        assert_eq!(again.splits().await.expect("splits")[0].id.to_string(), id);
+        for another in ["x\n".repeat(300), "x\n".repeat(900)] {
+            write(&path, &another).await;
+            let error = by_name(folder.path()).restore(&read).await.expect_err("another one");
+            assert!(error.to_string().contains("cut or replaced since"), "{error}");
+        }
     }
 }

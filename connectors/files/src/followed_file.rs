@@ -26,8 +26,8 @@ pub(crate) struct FollowedFile {
     mark: FollowedMark,
     /// That is not told yet.
     untold: bool,
-    /// How long it was when it was compared with that.
-    compared: u64,
+    /// How long it was, and when it had been written, when it was compared with that.
+    compared: (u64, Option<i64>),
     /// Whether what was read of it ends with a line.
     whole_line: bool,
     /// It was read up to here (or [`CUT`]), which is not said yet: the mark comes first, as the next split may be named then.
@@ -58,7 +58,7 @@ impl FollowedFile {
         following: Following,
     ) -> Self {
         let (mark, untold) = (known.unwrap_or_else(|| FollowedMark::of(&[])), known.is_some());
-        let (quiet_since, end, compared, whole_line, done) = (None, None, 0, true, None);
+        let (quiet_since, end, compared, whole_line, done) = (None, None, (0, None), true, None);
         Self { followed, identity, file, following, quiet_since, end, mark, untold, compared, whole_line, done }
     }
 
@@ -66,6 +66,7 @@ impl FollowedFile {
         let (file, begins, by_name, compared) = (self.file.clone(), self.mark, self.followed.files.by_name(), self.compared);
         let (look, head) = blocking(move || {
             let (known, size) = (at + have as u64, file.size()?);
+            let now = (size, file.modified());
             if size < known {
                 return Ok((Look::Cut(size), None));
             }
@@ -77,19 +78,20 @@ impl FollowedFile {
                 },
             };
             // Behind the bytes: if another file has its name by then, they may be of that one.
-            let is_due = begins.head_bytes < HEAD.min(size) || (by_name && size != compared);
+            let is_due = begins.head_bytes < HEAD.min(size) || (by_name && now != compared);
             let head = is_due.then(|| file.read_at(0, usize::try_from(HEAD).unwrap_or(usize::MAX))).transpose()?;
             match head.as_ref().filter(|_| by_name).map(|head| begins.is_of(head)) {
                 Some(Some(false)) => Ok((Look::Cut(size), None)),
+                Some(None) if size < begins.head_bytes => Ok((Look::Cut(size), None)),
                 Some(None) => Ok((Look::Waits, None)),
-                Some(Some(true)) | None => Ok((look, head.map(|head| (head, size)))),
+                Some(Some(true)) | None => Ok((look, head.map(|head| (head, now)))),
             }
         })
         .await?;
-        if let Some((head, size)) = head {
+        if let Some((head, now)) = head {
             let mark = FollowedMark::of(&head);
             self.untold |= mark != self.mark;
-            (self.mark, self.compared) = (mark, size);
+            (self.mark, self.compared) = (mark, now);
         }
         Ok(look)
     }

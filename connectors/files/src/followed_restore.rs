@@ -14,7 +14,7 @@ use crate::followed_name::FollowedName;
 use crate::growing::{GrowingFile, GrowingFiles};
 use crate::identity::Identity;
 use crate::marks::{self, FollowedMark};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stygian_api::{ConnectorError, SplitProgress};
 
@@ -39,14 +39,15 @@ pub(crate) fn table(place: &dyn GrowingFiles, read: &[SplitProgress]) -> Result<
         files.entry(known.name.identity).or_default().push(known);
     }
     files.values_mut().for_each(|splits| splits.sort_by_key(|known| known.name.generation));
-    let newest = |(identity, splits): (&Identity, &Vec<Known<'_>>)| Some((*identity, splits.last()?.name.name.clone()));
-    let wanted: BTreeMap<Identity, String> = files.iter().filter_map(newest).collect();
-    let mut found = if wanted.is_empty() { BTreeMap::new() } else { place.find(&wanted)? };
+    let wanted: BTreeSet<Identity> = files.keys().copied().collect();
+    let found = if wanted.is_empty() { BTreeMap::new() } else { place.find(&wanted)? };
     let mut table = Table::default();
     for (identity, splits) in files {
-        let newest = splits.last().map_or(0, |known| known.name.generation);
-        table.generations.insert(identity, newest);
-        match found.remove(&identity) {
+        let Some(newest) = splits.last() else { continue };
+        table.generations.insert(identity, newest.name.generation);
+        // One at a time: those that are read to their ends are not kept open.
+        let opened = found.get(&identity).map(|path| place.open_found(identity, path, &newest.name.name)).transpose()?;
+        match opened.flatten() {
             Some(file) => restore_file(&mut table, &splits, Present { bytes: file.size()?, file }, place.by_name())?,
             None => splits.iter().try_for_each(|known| known.may_be_gone(place))?,
         }

@@ -8,11 +8,11 @@ use crate::local;
 use crate::location::{FoundFile, Location};
 use crate::marks::{FollowedMark, HEAD};
 use ::bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stygian_api::ConnectorError;
 
@@ -24,8 +24,11 @@ pub(crate) trait GrowingFiles: fmt::Debug + Send + Sync {
     /// Opens a file that was found; `None`: it is gone, or another one has its name.
     fn open(&self, found: &FoundFile) -> Result<Option<Arc<dyn GrowingFile>>, ConnectorError>;
 
-    /// Opens those of these that are there still, whatever they are called now; the names they had are given.
-    fn find(&self, wanted: &BTreeMap<Identity, String>) -> Result<BTreeMap<Identity, Arc<dyn GrowingFile>>, ConnectorError>;
+    /// Where those of these are that are there still, whatever they are called now.
+    fn find(&self, wanted: &BTreeSet<Identity>) -> Result<BTreeMap<Identity, PathBuf>, ConnectorError>;
+
+    /// Opens a file that was found there, which had this name when it was first seen; `None` as for `open`.
+    fn open_found(&self, identity: Identity, path: &Path, name: &str) -> Result<Option<Arc<dyn GrowingFile>>, ConnectorError>;
 
     /// Everything lies below it; for messages.
     fn shown(&self) -> String;
@@ -69,7 +72,8 @@ impl FollowedMark {
     /// The same of a file. Too little of one that is known by its name may be an end that is being written.
     pub(crate) fn is_of_file(&self, file: &dyn GrowingFile, by_name: bool) -> Result<bool, ConnectorError> {
         let head = file.read_at(0, usize::try_from(HEAD).unwrap_or(usize::MAX))?;
-        Ok(self.is_of(&head).unwrap_or(by_name))
+        let may_be = by_name && file.size()? >= self.head_bytes;
+        Ok(self.is_of(&head).unwrap_or(may_be))
     }
 }
 
@@ -130,18 +134,19 @@ impl GrowingFiles for Location {
         }
     }
 
-    fn find(&self, wanted: &BTreeMap<Identity, String>) -> Result<BTreeMap<Identity, Arc<dyn GrowingFile>>, ConnectorError> {
-        let mut found = BTreeMap::new();
-        for (identity, path) in Self::find(self, &wanted.keys().copied().collect())? {
-            let opened = match File::open(&path) {
-                // It has been renamed or removed since it was found.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                opened => opened.map_err(|e| ConnectorError::io("read", path.display().to_string(), e))?,
-            };
-            let place = wanted.get(&identity).map_or_else(|| path.clone(), |name| self.path(name));
-            found.extend(OpenFile::of(opened, path, place, identity)?.map(|file| (identity, file)));
+    fn find(&self, wanted: &BTreeSet<Identity>) -> Result<BTreeMap<Identity, PathBuf>, ConnectorError> {
+        Self::find(self, wanted)
+    }
+
+    fn open_found(&self, identity: Identity, path: &Path, name: &str) -> Result<Option<Arc<dyn GrowingFile>>, ConnectorError> {
+        match File::open(path) {
+            // It has been renamed or removed since it was found.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => {
+                let file = opened.map_err(|e| ConnectorError::io("read", path.display().to_string(), e))?;
+                OpenFile::of(file, path.to_owned(), self.path(name), identity)
+            }
         }
-        Ok(found)
     }
 
     fn shown(&self) -> String {
@@ -161,40 +166,53 @@ impl GrowingFiles for Location {
 #[derive(Clone, Debug)]
 pub(crate) struct NamedFiles {
     inputs: PlainInputs,
-    /// How long those were that were there at the last look.
-    sizes: Arc<Mutex<BTreeMap<String, u64>>>,
+    /// Those that were there at the last look.
+    seen: Arc<Mutex<BTreeMap<String, Seen>>>,
+}
+
+/// What a look told of a file.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    bytes: u64,
+    modified: i64,
 }
 
 impl NamedFiles {
     pub(crate) fn new(inputs: PlainInputs) -> Self {
-        Self { inputs, sizes: Arc::default() }
+        Self { inputs, seen: Arc::default() }
     }
 
-    fn sizes(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
-        self.sizes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> MutexGuard<'_, BTreeMap<String, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn named(&self, found: FoundFile) -> Result<Arc<dyn GrowingFile>, ConnectorError> {
-        let FoundFile { name, bytes, modified, .. } = found;
-        Ok(Arc::new(NamedFile { place: self.inputs.place(&name)?, files: self.clone(), name, bytes: Mutex::new(bytes), modified }))
+    fn named(&self, name: &str, seen: Seen) -> Result<Arc<dyn GrowingFile>, ConnectorError> {
+        let place = self.inputs.place(name)?;
+        Ok(Arc::new(NamedFile { place, files: self.clone(), name: name.to_owned(), seen: Mutex::new(seen) }))
     }
 }
 
 impl GrowingFiles for NamedFiles {
     fn list(&self) -> Result<Vec<FoundFile>, ConnectorError> {
         let found = self.inputs.list_present()?;
-        *self.sizes() = found.iter().map(|file| (file.name.clone(), file.bytes)).collect();
+        let seen = |file: &Listed| (file.name.clone(), Seen { bytes: file.bytes, modified: file.modified });
+        *self.seen() = found.iter().map(seen).collect();
         let identified = |Listed { name, bytes, modified }| FoundFile { identity: Identity::of_name(&name), name, bytes, modified };
         Ok(found.into_iter().map(identified).collect())
     }
 
     fn open(&self, found: &FoundFile) -> Result<Option<Arc<dyn GrowingFile>>, ConnectorError> {
-        self.named(found.clone()).map(Some)
+        self.named(&found.name, Seen { bytes: found.bytes, modified: found.modified }).map(Some)
     }
 
-    fn find(&self, wanted: &BTreeMap<Identity, String>) -> Result<BTreeMap<Identity, Arc<dyn GrowingFile>>, ConnectorError> {
-        let found = self.list()?.into_iter().filter(|found| wanted.contains_key(&found.identity));
-        found.map(|found| Ok((found.identity, self.named(found)?))).collect()
+    fn find(&self, wanted: &BTreeSet<Identity>) -> Result<BTreeMap<Identity, PathBuf>, ConnectorError> {
+        let found = self.list()?.into_iter().filter(|found| wanted.contains(&found.identity));
+        Ok(found.map(|found| (found.identity, found.name.into())).collect())
+    }
+
+    fn open_found(&self, _: Identity, _: &Path, name: &str) -> Result<Option<Arc<dyn GrowingFile>>, ConnectorError> {
+        let seen = self.seen().get(name).copied();
+        seen.map(|seen| self.named(name, seen)).transpose()
     }
 
     fn shown(&self) -> String {
@@ -217,8 +235,17 @@ struct NamedFile {
     name: String,
     place: Place,
     /// At the last look at which it was there.
-    bytes: Mutex<u64>,
-    modified: i64,
+    seen: Mutex<Seen>,
+}
+
+impl NamedFile {
+    fn seen(&self) -> Seen {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(now) = self.files.seen().get(&self.name) {
+            *seen = *now;
+        }
+        *seen
+    }
 }
 
 impl GrowingFile for NamedFile {
@@ -227,11 +254,7 @@ impl GrowingFile for NamedFile {
     }
 
     fn size(&self) -> Result<u64, ConnectorError> {
-        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(now) = self.files.sizes().get(&self.name) {
-            *bytes = *now;
-        }
-        Ok(*bytes)
+        Ok(self.seen().bytes)
     }
 
     fn read_at(&self, at: u64, want: usize) -> Result<Bytes, ConnectorError> {
@@ -243,10 +266,10 @@ impl GrowingFile for NamedFile {
     }
 
     fn is_in_place(&self) -> bool {
-        self.files.sizes().contains_key(&self.name)
+        self.files.seen().contains_key(&self.name)
     }
 
     fn modified(&self) -> Option<i64> {
-        Some(self.modified)
+        Some(self.seen().modified)
     }
 }

@@ -116,7 +116,12 @@ impl Inputs for PlainInputs {
     fn list_present(&self) -> Result<Vec<Listed>, ConnectorError> {
         let Wanted::One(name) = &self.wanted else { return self.walk() };
         let entries = self.files.entries(&self.root)?.unwrap_or_default();
-        let found = entries.into_iter().find(|entry| entry.name == *name && entry.kind == EntryKind::File);
+        let found = entries.into_iter().find(|entry| entry.name == *name);
+        if found.as_ref().is_some_and(|entry| entry.kind == EntryKind::Folder) {
+            let reason = "it was not there when the job was started, and is a folder now";
+            return Err(ConnectorError::refused(self.shown_file(name), reason, "start the job again, to read what is in the folder"));
+        }
+        let found = found.filter(|entry| entry.kind == EntryKind::File);
         Ok(found.map(|entry| Listed { name: entry.name, bytes: entry.bytes, modified: entry.modified }).into_iter().collect())
     }
 
@@ -166,5 +171,8 @@ mod tests {
         let missing = PlainInputs::new(Arc::new(Local), &folder.path().join("gone.csv")).expect("a path");
         assert_eq!(missing.list_present().expect("listed"), []);
         assert!(missing.list().is_err() && missing.place("../b").is_err());
+        fs::create_dir(folder.path().join("gone.csv")).expect("made");
+        let error = missing.list_present().expect_err("it is no file");
+        assert!(error.to_string().contains("and is a folder now"), "{error}");
     }
 }
