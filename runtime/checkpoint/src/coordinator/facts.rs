@@ -40,11 +40,14 @@ pub enum Fact {
         reason: String,
     },
     /// A subtask has come to the end of its input and stored its last state. It counts as having acknowledged every later barrier, and one
-    /// under way that did not reach it. What it hands over is applied behind the checkpoint that is under way, if it has acknowledged that
-    /// one: so either its changes are such that applying them twice is applying them once, or it writes bases.
+    /// under way that did not reach it. What it hands over is applied behind the checkpoint that is under way, if that one's barrier has: so
+    /// either its changes are such that applying them twice is applying them once, or it writes bases.
     Ended {
         /// The subtask.
         task: TaskId,
+        /// The first checkpoint that can hold what it hands over: behind its last barrier, whose acknowledgement may come after this, as what
+        /// was taken there is stored while the subtask goes on.
+        first: CheckpointId,
         /// What it has.
         handed: HandOver,
     },

@@ -135,7 +135,7 @@ impl Coordinator {
             Fact::Tick => {}
             Fact::Acknowledged { id, task, handed } => self.acknowledged(id, task, handed, out),
             Fact::Declined { id, task, pending, reason } => self.declined(now.since_start, id, &task, pending, &reason, out),
-            Fact::Ended { task, handed } => self.task_ended(task, handed),
+            Fact::Ended { task, first, handed } => self.task_ended(task, first, handed),
             Fact::Wrote { id, outcome } => self.wrote(now.since_start, id, outcome, out),
             Fact::MadeVisible { sink, through, held } => self.outputs.confirm(&sink, through, &held),
             Fact::Merged { sink, parts, into } => self.merged(&sink, &parts, into, out),
@@ -179,9 +179,10 @@ impl Coordinator {
         }
     }
 
-    fn task_ended(&mut self, task: TaskId, mut handed: HandOver) {
+    fn task_ended(&mut self, task: TaskId, first: CheckpointId, mut handed: HandOver) {
         let mut first_in = self.next_id;
         if let Phase::Collecting(collecting) = &mut self.phase
+            && collecting.id >= first
             && collecting.waiting.remove(&task)
         {
             first_in = collecting.id;

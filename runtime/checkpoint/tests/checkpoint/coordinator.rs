@@ -20,6 +20,10 @@ fn ack(id: u64, of: &TaskId, handed: HandOver) -> Fact {
     Fact::Acknowledged { id: CheckpointId(id), task: of.clone(), handed }
 }
 
+fn ended(of: &TaskId, first: u64, handed: HandOver) -> Fact {
+    Fact::Ended { task: of.clone(), first: CheckpointId(first), handed }
+}
+
 fn wrote(id: u64, outcome: Written) -> Fact {
     Fact::Wrote { id: CheckpointId(id), outcome }
 }
@@ -199,7 +203,7 @@ fn an_ended_subtask_counts_with_its_last_hand_over_and_hands_its_files_over_once
     coordinator.on(at(10), ack(1, &a, handed(50, vec![base], &[])));
     coordinator.on(at(10), ack(1, &b, HandOver::default()));
     coordinator.on(at(10), wrote(1, Written::Committed));
-    assert_eq!(coordinator.on(at(11), Fact::Ended { task: a, handed: handed(70, vec![change], &["end of a"]) }), []);
+    assert_eq!(coordinator.on(at(11), ended(&a, 2, handed(70, vec![change], &["end of a"]))), []);
     for id in [2, 3] {
         assert_eq!(coordinator.on(at(id * 10), Fact::Tick), [inject(id)]);
         let decisions = coordinator.on(at(id * 10), ack(id, &b, HandOver::default()));
@@ -211,14 +215,32 @@ fn an_ended_subtask_counts_with_its_last_hand_over_and_hands_its_files_over_once
 }
 
 #[test]
+fn the_end_of_a_subtask_does_not_take_the_place_of_what_it_is_storing_for_the_barrier_before() {
+    let storage = memory();
+    let a = task("a", 0);
+    let mut coordinator = start(std::slice::from_ref(&a));
+    let [at_barrier, at_end] = [(1, "x"), (2, "y")].map(|(id, bytes)| state_file(&storage, id, 1, &[(3, Part::Base, bytes.as_bytes())]));
+    let names = [&at_barrier, &at_end].map(|file| file.name.clone());
+    coordinator.on(at(10), Fact::Tick);
+    assert_eq!(coordinator.on(at(11), ended(&a, 2, handed(70, vec![at_end], &[]))), []);
+    let mut decisions = coordinator.on(at(12), ack(1, &a, handed(50, vec![at_barrier], &[])));
+    for (id, offset, name) in [(1, 50, &names[0]), (2, 70, &names[1])] {
+        let (_, manifest) = written(&decisions);
+        assert_eq!((manifest.id, manifest.sources[&node("events")][0].offset.0), (CheckpointId(id), offset));
+        assert_eq!(manifest.files.keys().collect::<Vec<_>>(), [name]);
+        decisions = coordinator.on(at(12 + id), wrote(id, Written::Committed));
+    }
+}
+
+#[test]
 fn at_the_end_of_the_input_all_is_committed_and_visible_before_the_job_finishes() {
     let (a, b) = (task("a", 0), task("b", 0));
     let mut coordinator = start(&[a.clone(), b.clone()]);
     // One subtask has acknowledged the barrier and ended behind it, before the checkpoint was complete.
     coordinator.on(at(10), Fact::Tick);
     coordinator.on(at(11), ack(1, &a, handed(50, vec![], &["one"])));
-    coordinator.on(at(12), Fact::Ended { task: a, handed: handed(70, vec![], &["end of a"]) });
-    let decisions = coordinator.on(at(13), Fact::Ended { task: b, handed: HandOver::default() });
+    coordinator.on(at(12), ended(&a, 2, handed(70, vec![], &["end of a"])));
+    let decisions = coordinator.on(at(13), ended(&b, 1, HandOver::default()));
     let (_, manifest) = written(&decisions);
     assert_eq!((manifest.sources[&node("events")][0].offset.0, pending(manifest)), (50, vec![(1, "one")]));
     let decisions = coordinator.on(at(14), wrote(1, Written::Committed));

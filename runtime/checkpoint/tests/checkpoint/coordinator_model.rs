@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use stygian_checkpoint::{CheckpointSettings, Coordinator, Decision, Fact, Kind, Manifest, Moment, TaskId, Written};
 use stygian_core::{CheckpointId, SplitId};
@@ -11,6 +11,10 @@ use stygian_core::{CheckpointId, SplitId};
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Acknowledge(usize),
+    /// The subtask is behind the barrier and still at storing what it took there.
+    Store(usize),
+    /// It has stored the first such thing.
+    Stored(usize),
     Decline(usize),
     End(usize),
     Seconds(u64),
@@ -31,6 +35,10 @@ struct Job {
     now: Moment,
     /// Barriers on their way to each subtask.
     barriers: Vec<Vec<CheckpointId>>,
+    /// The last one behind which each subtask is.
+    passed: [CheckpointId; TASKS],
+    /// What each subtask is storing.
+    storing: [VecDeque<Fact>; TASKS],
     ended: [bool; TASKS],
     /// How far each subtask has read; it reads one more before every hand-over, and finishes one output at most of them.
     read: [u64; TASKS],
@@ -64,6 +72,8 @@ impl Job {
             coordinator,
             now: at(0),
             barriers: vec![Vec::new(); TASKS],
+            passed: [CheckpointId(0); TASKS],
+            storing: Default::default(),
             ended: [false; TASKS],
             read: [0; TASKS],
             said: BTreeMap::new(),
@@ -81,31 +91,55 @@ impl Job {
     }
 
     fn hand_over(&mut self, of: usize) -> stygian_checkpoint::HandOver {
+        let quiet = (self.read[of] + 1).is_multiple_of(QUIET);
+        self.hand_over_with(of, !quiet)
+    }
+
+    fn hand_over_with(&mut self, of: usize, output: bool) -> stygian_checkpoint::HandOver {
         self.read[of] += 1;
-        let output = format!("{of}-{}", self.read[of]);
-        let outputs: &[&str] = if self.read[of].is_multiple_of(QUIET) { &[] } else { &[&output] };
+        let name = format!("{of}-{}", self.read[of]);
+        let outputs: &[&str] = if output { &[&name] } else { &[] };
         let mut handed = handed(self.read[of], vec![], outputs);
         handed.sources.values_mut().flatten().for_each(|split| split.split = SplitId::new(of.to_string()));
         self.handed.extend(outputs.iter().map(|output| (*output).to_owned()));
         handed
     }
 
+    /// The subtask passes its next barrier.
+    fn pass(&mut self, of: usize) -> CheckpointId {
+        self.passed[of] = self.barriers[of].remove(0);
+        self.passed[of]
+    }
+
     fn happen(&mut self, event: Event) {
         let fact = match event {
             Event::Acknowledge(of) if !self.barriers[of].is_empty() && !self.ended[of] => {
-                let id = self.barriers[of].remove(0);
+                let id = self.pass(of);
                 let handed = self.hand_over(of);
                 self.said.insert((of, id), self.read[of]);
                 Fact::Acknowledged { id, task: me(of), handed }
             }
+            Event::Store(of) if !self.barriers[of].is_empty() && !self.ended[of] => {
+                let id = self.pass(of);
+                // What sinks have finished is told at once.
+                let handed = self.hand_over_with(of, false);
+                self.said.insert((of, id), self.read[of]);
+                self.storing[of].push_back(Fact::Acknowledged { id, task: me(of), handed });
+                return;
+            }
+            Event::Stored(of) => match self.storing[of].pop_front() {
+                Some(acknowledged) => acknowledged,
+                None => return,
+            },
             Event::Decline(of) if !self.barriers[of].is_empty() && !self.ended[of] => {
-                let id = self.barriers[of].remove(0);
+                let id = self.pass(of);
                 let pending = self.hand_over(of).pending;
                 Fact::Declined { id, task: me(of), pending, reason: "no".into() }
             }
             Event::End(of) if !self.ended[of] => {
                 self.ended[of] = true;
-                Fact::Ended { task: me(of), handed: self.hand_over(of) }
+                let first = CheckpointId(self.passed[of].max(self.committed.id).0 + 1);
+                Fact::Ended { task: me(of), first, handed: self.hand_over(of) }
             }
             Event::Seconds(seconds) => {
                 self.now.since_start += Duration::from_secs(seconds);
@@ -228,6 +262,8 @@ fn names(manifest: &Manifest) -> impl Iterator<Item = &str> {
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         9 => (0..TASKS).prop_map(Event::Acknowledge),
+        3 => (0..TASKS).prop_map(Event::Store),
+        3 => (0..TASKS).prop_map(Event::Stored),
         1 => (0..TASKS).prop_map(Event::Decline),
         1 => (0..TASKS).prop_map(Event::End),
         4 => prop_oneof![1_u64..20, Just(700)].prop_map(Event::Seconds),
@@ -251,7 +287,8 @@ proptest! {
         // From now on all goes well.
         (0..TASKS).for_each(|of| job.happen(Event::End(of)));
         for _ in 0..20 {
-            [Event::Seconds(2), Event::Wrote(7), Event::Visible(true)].into_iter().for_each(|event| if job.over.is_none() { job.happen(event); });
+            let stored = (0..TASKS).map(Event::Stored);
+            stored.chain([Event::Seconds(2), Event::Wrote(7), Event::Visible(true)]).for_each(|event| if job.over.is_none() { job.happen(event); });
         }
         match &job.over {
             Some(Decision::Finish) => {

@@ -186,13 +186,15 @@ impl Participant {
         let files = files.map_err(|error| {
             JobError::Checkpoint(format!("the last state of {} could not be stored: {}", self.task, with_causes(&error)))
         })?;
-        self.tell(Fact::Ended { task: self.task.clone(), handed: HandOver { operators, files, sources, ..HandOver::default() } }).await
+        let handed = HandOver { operators, files, sources, ..HandOver::default() };
+        self.tell(Fact::Ended { task: self.task.clone(), first: id, handed }).await
     }
 
     /// A sink is at its end.
     pub(crate) async fn sink_ended(&self, pending: BTreeMap<OperatorId, Vec<serde_json::Value>>) -> Result<(), JobError> {
         kill_point("ended");
-        self.tell(Fact::Ended { task: self.task.clone(), handed: HandOver { pending, ..HandOver::default() } }).await
+        let handed = HandOver { pending, ..HandOver::default() };
+        self.tell(Fact::Ended { task: self.task.clone(), first: self.next_checkpoint(), handed }).await
     }
 
     /// The first checkpoint that can hold what happens now: one behind the last barrier, whose checkpoint may still be committed without it, and
