@@ -19,6 +19,8 @@ mod kerberos;
 mod keyed_state;
 mod live;
 mod load;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod memory;
 mod metrics;
 mod plugin;
 mod plugin_uses;
@@ -40,6 +42,8 @@ use std::process::ExitCode;
 use terminal::Terminal;
 
 fn main() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    memory::use_few_arenas();
     stygian_core::kill_point::arm();
     let args = Args::parse();
     let terminal = Terminal::new();

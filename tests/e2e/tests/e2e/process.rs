@@ -101,6 +101,46 @@ fn ctrl_c_finishes_and_renames_open_files() {
     assert_eq!(files(&folder.path().join("out/events"), false), Vec::<String>::new(), "nothing stays under an in-progress name");
 }
 
+/// How many arenas threads have of the C library: regions of 64 MiB that begin at a multiple of that, in use up to somewhere.
+#[cfg(target_env = "gnu")]
+fn arenas(child: &Child) -> usize {
+    const REGION: u64 = 64 << 20;
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", child.id())).expect("running");
+    let hex = |text: &str| u64::from_str_radix(text, 16).expect("an address");
+    let pieces: Vec<(u64, u64, bool)> = maps
+        .lines()
+        .filter_map(|line| {
+            let (range, rest) = line.split_once(' ')?;
+            let (from, to) = range.split_once('-')?;
+            Some((hex(from), hex(to), rest.starts_with("rw-p")))
+        })
+        .collect();
+    let is_arena = |pair: &&[(u64, u64, bool)]| match *pair {
+        [(from, end, true), (begin, to, false)] => from % REGION == 0 && end == begin && from + REGION == *to,
+        _ => false,
+    };
+    pieces.windows(2).filter(is_arena).count()
+}
+
+#[test]
+#[cfg(target_env = "gnu")]
+fn threads_share_few_arenas_of_memory_unless_told_otherwise() {
+    let pipeline = ENDLESS.replace("[source.shop]", "[settings]\nparallelism = 4\n\n[source.shop]");
+    let count = |set: Option<&str>| {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("pipeline.toml"), &pipeline).expect("written");
+        let mut command = Program::find().expect("built").command(folder.path(), &["run", "pipeline.toml"]);
+        let child = command.env_remove("MALLOC_ARENA_MAX").envs(set.map(|arenas| ("MALLOC_ARENA_MAX", arenas))).spawn().expect("starts");
+        wait_for_rolled(folder.path());
+        let arenas = arenas(&child);
+        signal(&child, "-KILL");
+        end(child);
+        arenas
+    };
+    let (few, many) = (count(None), count(Some("16")));
+    assert!(few == 1 && many > 4, "beside that of the first thread {few}, and {many} where 16 are allowed");
+}
+
 #[test]
 fn kill_9_leaves_renamed_files_whole_and_the_rest_in_progress() {
     let folder = tempfile::tempdir().expect("a folder");
