@@ -8,7 +8,7 @@
 //! cut. Such a file is watched for as long as it is there; if it grows all the same, or after it was cut, it is read on as a new split, and
 //! nothing is read twice. After a restart all this is known again from what the checkpoint holds of every split (`followed_restore`).
 
-use crate::followed_file::{FollowedFile, Leftover};
+use crate::followed_file::{FollowedFile, Leftover, LeftoverText};
 use crate::followed_name::FollowedName;
 use crate::growing::{GrowingFile, GrowingFiles};
 use crate::identity::Identity;
@@ -199,7 +199,8 @@ impl Followed {
     pub(crate) fn open(self: &Arc<Self>, split: &SplitId, from: u64) -> Result<(Box<dyn TextInput>, u64), ConnectorError> {
         let mut table = self.lock();
         if let Some(leftover) = table.leftovers.remove(split) {
-            return Ok((Box::new(leftover), from));
+            let waits = self.files.by_name().then_some(self.following.poll_interval);
+            return Ok((Box::new(LeftoverText { leftover, waits }), from));
         }
         let found = table.files.iter_mut().find(|(_, entry)| entry.split == *split);
         let gone = || ConnectorError::Refused {

@@ -10,7 +10,7 @@ use crate::text_input::TextInput;
 use ::bytes::Bytes;
 use async_trait::async_trait;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use stygian_api::{ConnectorError, Mark};
 
 /// A file that may grow. It stays open, until it has been read.
@@ -119,20 +119,38 @@ pub(crate) struct Leftover {
     pub(crate) end: u64,
 }
 
+/// Reads a leftover. Where a file is known by its name, bytes that were read once may be in a block that is being written on by now, and cannot
+/// be read before that is whole.
+pub(crate) struct LeftoverText {
+    pub(crate) leftover: Leftover,
+    /// How long to wait for that; `None`: what is not there will not come.
+    pub(crate) waits: Option<Duration>,
+}
+
 #[async_trait]
-impl TextInput for Leftover {
+impl TextInput for LeftoverText {
     fn end(&self) -> Option<u64> {
-        Some(self.end)
+        Some(self.leftover.end)
     }
 
-    async fn more(&mut self, at: u64, _: Bytes, want: usize) -> Result<Bytes, ConnectorError> {
-        let (file, left) = (self.file.clone(), usize::try_from(self.end.saturating_sub(at)).unwrap_or(want).min(want));
-        let read = blocking(move || file.read_at(at, left)).await?;
-        if read.len() < left {
-            let reason = format!("it ends at byte {}, and was read up to byte {} before", at + read.len() as u64, self.end);
-            return Err(ConnectorError::refused(self.file.shown(), reason, "do not cut files that are followed; rotate them by renaming"));
+    async fn more(&mut self, at: u64, have: Bytes, want: usize) -> Result<Bytes, ConnectorError> {
+        let (file, end) = (self.leftover.file.clone(), self.leftover.end);
+        let left = usize::try_from(end.saturating_sub(at)).unwrap_or(want).min(want);
+        let (read, size) = blocking(move || Ok((file.read_at(at, left)?, file.size()?))).await?;
+        if read.len() == left || read.len() > have.len() {
+            return Ok(read);
         }
-        Ok(read)
+        match self.waits.filter(|_| size >= end) {
+            Some(wait) => {
+                tokio::time::sleep(wait).await;
+                Ok(Bytes::copy_from_slice(&have))
+            }
+            None => {
+                let reason = format!("it ends at byte {}, and was read up to byte {end} before", at + read.len() as u64);
+                let hint = "do not cut files that are followed; rotate them by renaming";
+                Err(ConnectorError::refused(self.leftover.file.shown(), reason, hint))
+            }
+        }
     }
 
     fn take_mark(&mut self) -> Option<Mark> {
@@ -190,5 +208,59 @@ impl TextInput for FollowedFile {
             self.followed.done(self.identity, done, self.mark);
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// A file of 8 bytes of which so many can be read by now, or which was cut.
+    #[derive(Debug)]
+    struct Written {
+        readable: AtomicU64,
+        size: AtomicU64,
+    }
+
+    impl GrowingFile for Written {
+        fn shown(&self) -> String {
+            "events.log".into()
+        }
+
+        fn size(&self) -> Result<u64, ConnectorError> {
+            Ok(self.size.load(Ordering::Relaxed))
+        }
+
+        fn read_at(&self, at: u64, want: usize) -> Result<Bytes, ConnectorError> {
+            let end = self.readable.load(Ordering::Relaxed).min(at + want as u64);
+            Ok(Bytes::from_static(b"1\n2\n3\n4\n")
+                .slice(usize::try_from(at.min(end)).expect("small")..usize::try_from(end).expect("small")))
+        }
+
+        fn is_in_place(&self) -> bool {
+            true
+        }
+
+        fn modified(&self) -> Option<i64> {
+            Some(0)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_left_of_a_file_that_is_being_written_waits_until_it_can_be_read() {
+        let file = Arc::new(Written { readable: AtomicU64::new(3), size: AtomicU64::new(8) });
+        let mut text = LeftoverText { leftover: Leftover { file: file.clone(), end: 6 }, waits: Some(Duration::ZERO) };
+        assert_eq!(text.more(0, Bytes::new(), 100).await.expect("some of it"), "1\n2");
+        assert_eq!(text.more(2, Bytes::from_static(b"2"), 100).await.expect("waits"), "2");
+        file.readable.store(8, Ordering::Relaxed);
+        assert_eq!(text.more(2, Bytes::from_static(b"2"), 100).await.expect("the rest of this part"), "2\n3\n");
+        for (readable, size, waits) in [(3, 5, Some(Duration::ZERO)), (3, 8, None)] {
+            file.readable.store(readable, Ordering::Relaxed);
+            file.size.store(size, Ordering::Relaxed);
+            text.waits = waits;
+            let error = text.more(2, Bytes::from_static(b"2"), 100).await.expect_err("it was cut");
+            assert!(error.to_string().contains("it ends at byte 3, and was read up to byte 6"), "{error}");
+        }
     }
 }

@@ -2,9 +2,11 @@
 
 use anyhow::{Context, Result};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use rustix::time::{ClockId, clock_gettime};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use stygian_sandbox::{Compiler, Limits, Plugin, Sandbox, SandboxConfig};
 
 /// Rows of a call.
@@ -40,6 +42,12 @@ pub fn sandbox(stygian: &Path, cache: &Path) -> Result<Sandbox> {
 /// When it cannot be loaded.
 pub fn plugin(sandbox: &Sandbox, folder: &Path, name: &str) -> Result<Plugin> {
     sandbox.load(&folder.join(format!("{name}.wasm"))).with_context(|| format!("cannot load {name}; build it first"))
+}
+
+/// The CPU time that this thread has taken, in nanoseconds: what else runs on the machine does not count.
+pub fn cpu_nanos() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0)).as_secs_f64() * 1e9
 }
 
 /// The middle of the samples.

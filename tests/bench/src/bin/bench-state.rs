@@ -1,7 +1,7 @@
 //! A count by key in a plugin against the same in a native hash map through a trait, one get and one put a row; 1,024 rows a call.
 //!
-//! `bench-state STYGIAN PLUGINS CACHE`. Runs are interleaved; a figure is the median of the rounds, a ratio that of their medians. Bytes a key
-//! are what the state says it takes, and what the heap of the native map does: its table, and an allocation of 16 bytes at least a
+//! `bench-state STYGIAN PLUGINS CACHE [KEYS...]`. 5 million rows at each number of keys. Runs are interleaved; a figure is the CPU time of the
+//! median round, a ratio that of their medians. Bytes a key are what the state says it takes, and what the heap of the native map does: its table, and an allocation of 16 bytes at least a
 //! key and a value, with the allocator's 8 before each.
 
 use anyhow::{Context, Result};
@@ -12,13 +12,13 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
-use stygian_bench::{CALL_ROWS, median, plugin, sandbox, tell};
+use stygian_bench::{CALL_ROWS, cpu_nanos, median, plugin, sandbox, tell};
 use stygian_core::{ColumnType, EventTime, MaxParallelism};
 use stygian_sandbox::{CallContext, KeyedOperator, Plugin};
 use stygian_state::{KeyBatch, KeyCodec, KeyedState, Slot, StateLimits};
 
 const ROUNDS: usize = 7;
+const ROWS: u64 = 5_000_000;
 
 trait Store {
     fn get(&self, key: &[u8]) -> Option<&[u8]>;
@@ -84,7 +84,7 @@ impl Guarded {
 
 /// Rows whose keys are spread over `keys` names.
 fn batches(keys: u64) -> Result<Vec<RecordBatch>> {
-    let calls = (keys * 4).max(400_000) / CALL_ROWS as u64;
+    let calls = ROWS / CALL_ROWS as u64;
     let batch = |call: u64| {
         let numbers = call * CALL_ROWS as u64..(call + 1) * CALL_ROWS as u64;
         let names = numbers.map(|n| Some(format!("user-{:011}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15) % keys)));
@@ -103,15 +103,15 @@ fn compare(plugin: &Plugin, keys: u64) -> Result<()> {
     let mut native: Box<dyn Store> = Box::new(Native::default());
     let (mut natives, mut sandboxed) = (Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
-        let start = Instant::now();
+        let start = cpu_nanos();
         batches.iter().for_each(|batch| count_natively(black_box(native.as_mut()), black_box(batch)));
-        let plain = start.elapsed().as_nanos() as f64 / rows;
-        let start = Instant::now();
+        let plain = (cpu_nanos() - start) / rows;
+        let start = cpu_nanos();
         batches.iter().try_for_each(|batch| guarded.count(black_box(batch)))?;
         // The first round makes the keys.
         if round > 0 {
             natives.push(plain);
-            sandboxed.push(start.elapsed().as_nanos() as f64 / rows);
+            sandboxed.push((cpu_nanos() - start) / rows);
         }
     }
     let (plain, sandboxed) = (median(natives), median(sandboxed));
@@ -130,5 +130,8 @@ fn main() -> Result<()> {
     let mut next = |what: &'static str| args.next().context(what);
     let (stygian, folder, cache) = (next("the program")?, next("the folder of components")?, next("a cache folder")?);
     let plugin = plugin(&sandbox(&stygian, &cache)?, &folder, "bench-count")?;
-    [1_000, 10_000, 100_000, 1_000_000].into_iter().try_for_each(|keys| compare(&plugin, keys))
+    let asked = args.map(|keys| keys.to_string_lossy().parse().with_context(|| format!("{} is no number of keys", keys.display())));
+    let asked: Vec<u64> = asked.collect::<Result<_>>()?;
+    let keys = if asked.is_empty() { vec![1_000, 10_000, 100_000, 1_000_000] } else { asked };
+    keys.into_iter().try_for_each(|keys| compare(&plugin, keys))
 }
