@@ -7,9 +7,12 @@ use crate::values::VarBytes;
 use arrow_array::cast::AsArray;
 use arrow_array::types::ByteArrayType;
 use arrow_array::{ArrayRef, GenericByteArray, UInt32Array};
+use arrow_buffer::OffsetBuffer;
 use arrow_schema::DataType;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use std::ops::Range;
+use std::sync::Arc;
 use stygian_core::{KeyGroup, KeyHashError, short};
 
 /// What stands before the bytes of a key that is one column without a null: the bitmap.
@@ -38,45 +41,59 @@ impl DistinctKeys {
     pub(crate) fn find(&mut self, codec: &mut KeyCodec, all: &KeyBatch, rows: Range<usize>) -> Result<(), KeyCodecError> {
         self.clear();
         match (&all.encoded, all.columns.as_slice()) {
-            (Some(encoded), _) => {
-                self.find_rows(rows, |row| seed::split(encoded.key(row)));
-                self.first_rows.iter().for_each(|row| self.keys.push(encoded.key(*row as usize)));
+            (None, [column]) if *column.data_type() == DataType::Utf8 => self.find_own_bytes(rows, column.as_string::<i32>())?,
+            (None, [column]) if *column.data_type() == DataType::Binary => self.find_own_bytes(rows, column.as_binary::<i32>())?,
+            (encoded, columns) => {
+                if let Some(encoded) = encoded {
+                    self.find_rows(rows, |row| seed::split(encoded.key(row)));
+                    self.first_rows.iter().for_each(|row| self.keys.push(encoded.key(*row as usize)));
+                }
+                let first_rows = UInt32Array::from(self.first_rows.clone());
+                let columns = columns.iter().map(|column| arrow_select::take::take(column, &first_rows, None));
+                self.columns = columns.collect::<Result<_, _>>().map_err(KeyHashError::Cast)?;
             }
-            (None, [column]) if *column.data_type() == DataType::Utf8 => self.find_own_bytes(rows, column.as_string::<i32>()),
-            (None, [column]) if *column.data_type() == DataType::Binary => self.find_own_bytes(rows, column.as_binary::<i32>()),
-            (None, _) => {}
         }
-        let first_rows = UInt32Array::from(self.first_rows.clone());
-        let columns = all.columns.iter().map(|column| arrow_select::take::take(column, &first_rows, None));
-        self.columns = columns.collect::<Result<_, _>>().map_err(KeyHashError::Cast)?;
         codec.groups_of(&self.columns, self.first_rows.len(), &mut self.groups)
     }
 
-    fn find_own_bytes<T: ByteArrayType<Offset = i32>>(&mut self, rows: Range<usize>, column: &GenericByteArray<T>) {
+    fn find_own_bytes<T: ByteArrayType<Offset = i32>>(
+        &mut self,
+        rows: Range<usize>,
+        column: &GenericByteArray<T>,
+    ) -> Result<(), KeyCodecError> {
         self.find_rows(rows, |row| (NO_NULL, column.value(row).as_ref()));
-        let keys = &mut self.keys;
-        self.first_rows.iter().for_each(|row| keys.push_parts(NO_NULL, column.value(*row as usize).as_ref()));
+        // The keys' own column, made here: `take` calls into the C library for each.
+        let mut own = VarBytes::with_capacity(self.first_rows.len(), self.first_rows.len() * size_of::<u128>());
+        for row in &self.first_rows {
+            let key = column.value(*row as usize).as_ref();
+            self.keys.push_parts(NO_NULL, key);
+            own.push(key);
+        }
+        let (offsets, bytes) = own.into_parts();
+        let own = GenericByteArray::<T>::try_new(OffsetBuffer::new(offsets.into()), bytes.into(), None);
+        self.columns.push(Arc::new(own.map_err(KeyHashError::Cast)?));
+        Ok(())
     }
 
     /// Numbers the keys of the rows by the order of their first rows.
     fn find_rows<'k>(&mut self, rows: Range<usize>, key: impl Fn(usize) -> (u8, &'k [u8])) {
         self.table.reserve(rows.len(), |_| 0);
+        self.key_of_row.reserve(rows.len());
         let seed = seed::seed();
         for row in rows {
             let own = key(row);
             let hash = seed::hash_parts(own, seed);
-            let first_rows = &self.first_rows;
-            let known = self.table.find(hash, |index| {
+            let (hashes, first_rows) = (&self.hashes, &self.first_rows);
+            let is_own = |index: &u32| {
                 let (first, rest) = key(first_rows.get(*index as usize).map_or(row, |row| *row as usize));
                 first == own.0 && short::same(rest, own.1)
-            });
-            let index = match known {
-                Some(index) => *index,
-                None => {
+            };
+            let index = match self.table.entry(hash, is_own, |index| hashes.get(*index as usize).copied().unwrap_or_default()) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(place) => {
                     // There are no more keys than rows of a batch, which are counted in 32 bits.
-                    let index = u32::try_from(self.hashes.len()).unwrap_or(u32::MAX);
-                    let hashes = &self.hashes;
-                    self.table.insert_unique(hash, index, |index| hashes.get(*index as usize).copied().unwrap_or_default());
+                    let index = u32::try_from(hashes.len()).unwrap_or(u32::MAX);
+                    place.insert(index);
                     self.hashes.push(hash);
                     self.first_rows.push(u32::try_from(row).unwrap_or(u32::MAX));
                     index
@@ -154,7 +171,6 @@ mod tests {
     use super::*;
     use arrow_array::{Array, StringArray};
     use proptest::prelude::*;
-    use std::sync::Arc;
     use stygian_core::{ColumnType, KeyHasher, MaxParallelism};
 
     fn codec(columns: &[ArrayRef]) -> KeyCodec {

@@ -81,6 +81,11 @@ impl VarBytes {
         &self.bytes
     }
 
+    /// Offsets and bytes.
+    pub(crate) fn into_parts(self) -> (Vec<i32>, Vec<u8>) {
+        (self.offsets, self.bytes)
+    }
+
     /// Drops all strings and keeps the room.
     pub fn clear(&mut self) {
         self.offsets.truncate(1);

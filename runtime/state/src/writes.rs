@@ -176,10 +176,18 @@ impl CallWrites {
     /// Sets values of a slot, one for each of `keys`, which exist; an absent one removes.
     pub(crate) fn put_values(&mut self, slot: SlotId, keys: &[u32], values: Values) {
         let of_keys = self.marks.len();
-        for key in keys {
-            self.mark(*key, VALUES);
-        }
         let Some(writes) = self.values.get_mut(slot.0) else { return };
+        // Mostly this is all that a call writes: each of its keys, in their order.
+        if self.changed.is_empty() && keys.len() == of_keys && keys.iter().zip(0..).all(|(key, at)| *key == at) {
+            self.marks.fill(VALUES);
+            self.changed.extend_from_slice(keys);
+            writes.of_key.extend_from_slice(keys);
+            writes.values = values;
+            return;
+        }
+        for key in keys {
+            mark(&mut self.marks, &mut self.changed, *key, VALUES);
+        }
         writes.of_key.resize(of_keys, UNTOUCHED);
         // A call's values are counted in 30 bits: each takes a bit of validity at least, and their bytes are 31 bits.
         let first = u32::try_from(writes.values.len()).unwrap_or(UNTOUCHED);
@@ -228,12 +236,7 @@ impl CallWrites {
     }
 
     fn mark(&mut self, key: u32, what: u8) {
-        if let Some(mark) = self.marks.get_mut(key as usize) {
-            if *mark == 0 {
-                self.changed.push(key);
-            }
-            *mark |= what;
-        }
+        mark(&mut self.marks, &mut self.changed, key, what);
     }
 
     /// The keys that are written to, in the order of their first writes.
@@ -286,6 +289,15 @@ impl CallWrites {
     /// What is done to maps of a key, with the slot's index.
     pub fn maps(&self, key: usize) -> impl Iterator<Item = (usize, &MapWrites)> {
         of_key(&self.maps, key)
+    }
+}
+
+fn mark(marks: &mut [u8], changed: &mut Vec<u32>, key: u32, what: u8) {
+    if let Some(mark) = marks.get_mut(key as usize) {
+        if *mark == 0 {
+            changed.push(key);
+        }
+        *mark |= what;
     }
 }
 

@@ -170,7 +170,7 @@ impl Job {
         let name = self.place.join("pipeline.toml");
         let job = self.process.as_ref().and_then(Process::id).context("no process has the job")?.to_string();
         let asked = Program::find()?.run(&self.place, &["stop", &job, "--drain"])?;
-        ensure!(asked.status == Some(0), "stop --drain of {}: status {:?}: {}", name.display(), asked.status, asked.err);
+        ensure!(asked.status == Some(0), "stop --drain of {}: status {:?}: {}{}", name.display(), asked.status, asked.out, asked.err);
         let deadline = Instant::now() + limit;
         let process = self.process.as_mut().context("no process has the job")?;
         loop {

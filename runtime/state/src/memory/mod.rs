@@ -112,18 +112,17 @@ fn still_at(table: &ValueTable, loaded: u64) -> Option<u32> {
 
 impl StateBackend for MemoryBackend {
     fn load(&mut self, keys: &DistinctKeys, watermark: EventTime, into: &mut Stored) -> Result<(), StateError> {
-        // Places first, values then: many look-ups are under way at once if nothing else stands between them.
         let none = ValueTable::default();
         let table = |key: usize| self.values.get(usize::from(keys.group(key).0)).unwrap_or(&none);
-        into.places.extend((0..keys.len()).map(|key| {
+        // Tables first, records then: many look-ups are under way at once if none waits for what another one finds.
+        into.places.extend((0..keys.len()).map(|key| u64::from(table(key).guess(keys.hash(key)))));
+        for (key, place) in into.places.iter_mut().enumerate() {
             let table = table(key);
-            place_at(table, table.find(keys.keys().get(key), keys.hash(key)))
-        }));
-        for key in 0..keys.len() {
-            let (table, place) = (table(key), into.places.get(key).copied().unwrap_or_default());
-            // The lower half.
+            // What was just written there.
             #[allow(clippy::cast_possible_truncation)]
-            table.read(place as u32, &self.slots, watermark, |place, cell| {
+            let found = table.find_from(*place as u32, keys.keys().get(key), keys.hash(key));
+            *place = place_at(table, found);
+            table.read(found, &self.slots, watermark, |place, cell| {
                 if let Some(values) = into.values.get_mut(place.index) {
                     values.push(cell.map(|cell| cell.bytes));
                 }

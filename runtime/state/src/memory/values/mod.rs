@@ -69,6 +69,18 @@ impl ValueTable {
         self.places.find(hash, |place| short::same(self.key(*place), key)).copied().unwrap_or(NOWHERE)
     }
 
+    /// The place of the first record that a key of this hash may have; [`NOWHERE`] if it has none. The record is not looked at.
+    #[inline]
+    pub(crate) fn guess(&self, hash: u64) -> u32 {
+        self.places.find(hash, |_| true).copied().unwrap_or(NOWHERE)
+    }
+
+    /// The place of a key's record, which is mostly the one that was guessed.
+    #[inline]
+    pub(crate) fn find_from(&self, guessed: u32, key: &[u8], hash: u64) -> u32 {
+        if guessed == NOWHERE || short::same(self.key(guessed), key) { guessed } else { self.find(key, hash) }
+    }
+
     /// How often records have moved.
     pub(crate) fn compactions(&self) -> u32 {
         self.compactions
@@ -78,6 +90,13 @@ impl ValueTable {
     #[inline]
     pub(crate) fn read<'a>(&'a self, place: u32, slots: &[Slot], watermark: EventTime, mut visit: impl FnMut(Place<'_>, Option<Cell<'a>>)) {
         let mut rest = self.slots(place);
+        if let [slot] = slots
+            && slot.is_value()
+            && let Some(length) = only_value(rest, slot)
+        {
+            let cell = Cell { version: slot.version, written: i64::MIN, bytes: rest.get(2..2 + length).unwrap_or_default() };
+            return visit(Place { index: 0, slot }, Some(cell));
+        }
         for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.is_value()) {
             let cell = take_cell(&mut rest, slot);
             visit(Place { index, slot }, cell.filter(|cell| !slot.is_expired(cell.written, watermark)));
@@ -93,6 +112,18 @@ impl ValueTable {
         }
         let Header { flags, slots: range } = Header::of(&self.arena, place);
         let Some(record) = self.arena.get_mut(range) else { return false };
+        if let [slot] = slots
+            && slot.is_value()
+            && let Change::Put(bytes, _) = change(0)
+            && only_value(record, slot) == Some(bytes.len())
+            && let Some(value) = record.get_mut(2..2 + bytes.len())
+        {
+            short::overwrite(value, bytes);
+            if flags & CHANGED == 0 {
+                self.mark(place);
+            }
+            return true;
+        }
         let mut at = 0;
         for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.is_value()) {
             let mut rest = record.get(at..).unwrap_or_default();
@@ -358,6 +389,15 @@ fn number(arena: &[u8], at: usize) -> usize {
 fn key(arena: &[u8], place: u32) -> &[u8] {
     let start = place as usize + HEADER;
     arena.get(start..start + number(arena, start - 4)).unwrap_or_default()
+}
+
+/// The length of the value of a record with one slot, which begins at the third byte, where it is of the slot's version, does not expire, and is
+/// so short that the numbers before it are a byte each: what most records are.
+#[inline]
+fn only_value(cells: &[u8], slot: &Slot) -> Option<usize> {
+    let [one_more @ 1..0x80, version @ ..0x80, value @ ..] = cells else { return None };
+    let length = usize::from(*one_more) - 1;
+    (u32::from(*version) == slot.version && slot.ttl_micros.is_none() && length <= value.len()).then_some(length)
 }
 
 /// How many bytes of a record's slots are not just room.
