@@ -7,13 +7,12 @@
 use crate::error::OperatorError;
 use crate::metrics::Counters;
 use crate::retry::{Cost, Decision, Failed, Retry};
-use rustix::time::{ClockId, clock_gettime};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use stygian_core::{OperatorId, escape};
-use stygian_sandbox::{Blame, CallError};
+use stygian_sandbox::{Blame, CallError, thread_cpu};
 
 /// What becomes of a row that makes a plugin fail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -221,12 +220,6 @@ impl Poison {
         }
         Ok(GivenUp { rows, reason })
     }
-}
-
-/// CPU time of this thread.
-fn thread_cpu() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -68,7 +68,8 @@ impl CallClock {
     }
 }
 
-fn thread_cpu() -> Duration {
+/// The CPU time that this thread has taken.
+pub fn thread_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

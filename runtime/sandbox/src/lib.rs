@@ -47,6 +47,7 @@ pub use capture::{
     CallRecord, Capture, CaptureError, CaptureLimits, Captures, FailureRecord, KeyedInputs, KeyedRecord, MAX_CAPTURE_BYTES, Replay,
     SlotRecord, Verdict,
 };
+pub use clock::thread_cpu;
 pub use compile::{Compiler, compile_worker};
 pub use error::SandboxError;
 pub use folder::FolderError;

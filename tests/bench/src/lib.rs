@@ -2,12 +2,10 @@
 
 use anyhow::{Context, Result};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
-use rustix::time::{ClockId, clock_gettime};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-use stygian_sandbox::{Compiler, Limits, Plugin, Sandbox, SandboxConfig};
+use stygian_sandbox::{Compiler, Limits, Plugin, Sandbox, SandboxConfig, thread_cpu};
 
 /// Rows of a call.
 pub const CALL_ROWS: usize = 1024;
@@ -46,8 +44,7 @@ pub fn plugin(sandbox: &Sandbox, folder: &Path, name: &str) -> Result<Plugin> {
 
 /// The CPU time that this thread has taken, in nanoseconds: what else runs on the machine does not count.
 pub fn cpu_nanos() -> f64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0)).as_secs_f64() * 1e9
+    thread_cpu().as_secs_f64() * 1e9
 }
 
 /// The middle of the samples.

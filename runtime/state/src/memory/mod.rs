@@ -279,11 +279,32 @@ impl StateBackend for MemoryBackend {
 mod tests {
     use super::*;
     use crate::conformance;
+    use crate::writes::{Change, Life};
     use proptest::prelude::*;
 
     #[test]
     fn what_was_deleted_stays_deleted_when_the_checkpoint_that_says_so_fails() {
         assert_eq!(conformance::check_emptied(&|slots| Box::new(MemoryBackend::new(slots))), Ok(()));
+    }
+
+    #[test]
+    fn a_key_is_told_from_those_whose_hashes_look_alike() {
+        let slots = [Slot { name: "number".into(), kind: stygian_core::SlotKind::Value, version: 1, ttl_micros: None }];
+        let (mut table, mut versions, mut scratch, seed) = (ValueTable::default(), Versions::new(&slots), Vec::new(), crate::seed::seed());
+        // A table knows 7 bits of a hash, so some of 1,000 are alike.
+        for number in 0..1_000_u32 {
+            let key = number.to_le_bytes();
+            let found = Found { key: &key, hash: crate::seed::hash(&key, seed), place: values::NOWHERE };
+            let put = |_| Change::Put(&key, Life::Goes);
+            table.write(found, &slots, i64::MIN, &mut scratch, &mut versions, put).expect("small");
+        }
+        for number in 0..2_000_u32 {
+            let key = number.to_le_bytes();
+            let hash = crate::seed::hash(&key, seed);
+            let (place, mut value) = (table.find_from(table.guess(hash), &key, hash), None);
+            table.read(place, &slots, EventTime::MIN, |_, cell| value = cell.map(|cell| cell.bytes.to_vec()));
+            assert_eq!(value, (number < 1_000).then(|| key.to_vec()));
+        }
     }
 
     proptest! {
