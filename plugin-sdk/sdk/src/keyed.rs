@@ -3,7 +3,7 @@
 use crate::contract::{CallContext, Description, FiredTimer, InputSpec, RequestedLimits, SlotStates};
 use crate::host::{KeyedHost, StateReader};
 use crate::input::Input;
-use crate::operator::{self, INPUT, for_each_row};
+use crate::operator::{self, INPUT};
 use crate::output::{NO_ROW, Outputs};
 use crate::reject::Reject;
 use crate::row::InputRow;
@@ -168,15 +168,15 @@ impl<K: Keyed> KeyedOperator<K> {
         let key_of_row = input.key_of_row.get(..rows as usize).ok_or("fewer key indices than rows were passed")?;
         let Some(first) = key_of_row.first() else { return Ok(()) };
         let mut cx = self.begin(keys, K::Key::read(&key_columns, *first as usize), rows)?;
-        for_each_row(rows, |row| {
-            let key = key_of_row[row as usize];
+        // One place that calls the author's code, so that the compiler puts it here.
+        for (row, key) in (0..rows).zip(key_of_row.iter().copied()) {
             cx.key = K::Key::read(&key_columns, key as usize);
             cx.begin_row(key, row);
             if let Err(reject) = self.operator.row(K::Row::read(&columns, row as usize), &mut cx) {
                 cx.undo_row();
                 host.dead_letter(row, reject.reason());
             }
-        });
+        }
         self.end(cx, rows, host)
     }
 

@@ -244,6 +244,10 @@ fn a_refused_row_leaves_nothing_but_its_dead_letter() {
     assert_eq!(with.drain(..2).collect::<Vec<_>>(), [dead(1), dead(2)]);
     assert_eq!(with.pop(), Some(Asked::Select(1, vec![0, 3])));
     assert_eq!(with, without[..without.len() - 1]);
+    // What came with the call is what the next row of the key sees.
+    let five = 5_u64.to_le_bytes();
+    let put = Asked::Put(0, vec![0], vec![bytes(7)]);
+    assert_eq!(processed(&[Some(&five)], &[(0, 13), (0, 2)]).unwrap()[1], put);
 }
 
 #[test]

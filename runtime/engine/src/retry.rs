@@ -19,7 +19,7 @@ pub(crate) struct Cost(u32);
 impl Cost {
     /// A call that used all it may.
     pub(crate) const CALL_LIMIT: Self = Self(64);
-    /// What a slice may cost beyond the work itself: 16 call limits. A bad row among 2,048 that runs out of time needs 13. Calls that
+    /// What a slice may cost beyond the work itself: 16 call limits. A bad row among 4,096 that runs out of time needs 14. Calls that
     /// fail soon cost less, so that many bad rows of a slice are found.
     pub(crate) const BUDGET: Self = Self(16 * Self::CALL_LIMIT.0);
 
@@ -329,7 +329,7 @@ mod tests {
     }
 
     fn one_bad(bad: Row, at: usize) -> (Plugin, Vec<Fate>) {
-        let mut rows = vec![Row::Good; 2048];
+        let mut rows = vec![Row::Good; 4096];
         rows[at] = bad;
         let mut plugin = Plugin::new(&rows);
         let fates = follow(&mut plugin, false);
@@ -337,9 +337,9 @@ mod tests {
     }
 
     #[test]
-    fn one_bad_row_of_2048_is_found_by_13_failed_calls_at_most() {
-        for (bad, failed) in [(Row::Traps, 12), (Row::Spins, 13)] {
-            for at in [0, 1, 1023, 1024, 2046, 2047] {
+    fn one_bad_row_of_4096_is_found_by_14_failed_calls_at_most() {
+        for (bad, failed) in [(Row::Traps, 13), (Row::Spins, 14)] {
+            for at in [0, 1, 2047, 2048, 4094, 4095] {
                 let (plugin, fates) = one_bad(bad, at);
                 assert_eq!(plugin.failed, failed, "{bad:?} at {at}");
                 assert!(fates.contains(&Fate::GivenUp(at..at + 1, true)));
@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_plugin_that_always_times_out_costs_16_calls() {
-        for rows in [1, 2, 3, 2048, 100_000] {
+        for rows in [1, 2, 3, 4096, 100_000] {
             let mut plugin = Plugin::new(&vec![Row::Spins; rows]);
             let fates = follow(&mut plugin, false);
             assert_eq!(plugin.calls, plugin.failed);

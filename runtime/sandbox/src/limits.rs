@@ -10,7 +10,8 @@ use stygian_core::{ByteSize, Span};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Rows handed to one guest call; 2,048 by default. More cost cache misses, fewer the price of a call.
+    /// Rows handed to one guest call; 4,096 by default. More cost cache misses; of fewer each pays more of the price of a call, and keys that come
+    /// again are looked up again.
     pub rows_per_call: u32,
     /// Bytes of the columns handed to one guest call, 256 KiB by default. One row that is larger makes a call of its own.
     pub bytes_per_call: ByteSize,
@@ -30,7 +31,7 @@ pub struct Limits {
     pub output_bytes: ByteSize,
     /// Batches emitted in one call, 1,000 by default; also of selections. Empty ones count.
     pub output_batches: u32,
-    /// Rows sent to the dead letters in one call, 2,048 by default.
+    /// Rows sent to the dead letters in one call, 4,096 by default.
     pub dead_letters: u32,
     /// Bytes of state read through the host and written in one call, 16 MiB by default, the key of each timer that is set included; what
     /// comes with the call does not count. What the migrations of a call make may be as much again.
@@ -48,7 +49,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            rows_per_call: 2048,
+            rows_per_call: 4096,
             bytes_per_call: ByteSize::kib(256),
             memory: ByteSize::mib(64),
             table_elements: 20_000,
@@ -58,7 +59,7 @@ impl Default for Limits {
             output_rows: 1_000_000,
             output_bytes: ByteSize::mib(16),
             output_batches: 1000,
-            dead_letters: 2048,
+            dead_letters: 4096,
             state_bytes: ByteSize::mib(16),
             timers: 100_000,
             reason_bytes: ByteSize::kib(1),

@@ -63,12 +63,10 @@ impl DistinctKeys {
     ) -> Result<(), KeyCodecError> {
         self.find_rows(rows, |row| (NO_NULL, column.value(row).as_ref()));
         // The keys' own column, made here: `take` calls into the C library for each.
-        let mut own = VarBytes::with_capacity(self.first_rows.len(), self.first_rows.len() * size_of::<u128>());
-        for row in &self.first_rows {
-            let key = column.value(*row as usize).as_ref();
-            self.keys.push_parts(NO_NULL, key);
-            own.push(key);
-        }
+        let keys = || self.first_rows.iter().map(|row| -> &[u8] { column.value(*row as usize).as_ref() });
+        let mut own = VarBytes::with_capacity(self.first_rows.len(), keys().map(<[u8]>::len).sum());
+        keys().for_each(|key| own.push(key));
+        self.keys.extend_behind(NO_NULL, &own);
         let (offsets, bytes) = own.into_parts();
         let own = GenericByteArray::<T>::try_new(OffsetBuffer::new(offsets.into()), bytes.into(), None);
         self.columns.push(Arc::new(own.map_err(KeyHashError::Cast)?));

@@ -35,17 +35,20 @@ impl VarBytes {
     }
 
     /// Adds a string. Offsets are 31 bits: callers stay far below, by their limits of a call.
-    #[inline]
+    #[inline(always)] // a call a key in the hottest loops else
     pub fn push(&mut self, value: &[u8]) {
         short::extend(&mut self.bytes, value);
         self.offsets.push(i32::try_from(self.bytes.len()).unwrap_or(i32::MAX));
     }
 
-    /// Adds a string that is two.
-    #[inline]
-    pub(crate) fn push_parts(&mut self, first: u8, second: &[u8]) {
-        self.bytes.push(first);
-        self.push(second);
+    /// Adds these strings, each behind a byte.
+    pub(crate) fn extend_behind(&mut self, first: u8, strings: &Self) {
+        self.bytes.reserve(strings.bytes.len() + strings.len());
+        self.offsets.reserve(strings.len());
+        for string in strings.iter() {
+            self.bytes.push(first);
+            self.push(string);
+        }
     }
 
     /// How many strings there are.
@@ -126,7 +129,7 @@ impl Values {
     }
 
     /// Adds a value, or its absence.
-    #[inline]
+    #[inline(always)] // as that of strings
     pub fn push(&mut self, value: Option<&[u8]>) {
         let index = self.values.len();
         if index.is_multiple_of(8) {

@@ -14,6 +14,17 @@ const READ: u8 = 1;
 /// Whether it was written to.
 const CHANGED: u8 = 2;
 
+/// How to take back what the present row has written.
+#[derive(Debug)]
+enum Undo<T> {
+    /// It has written nothing.
+    Nothing,
+    /// It is the first of the call to write to its key: what came with the call is still there to be decoded again.
+    Decode,
+    /// An earlier row has written this.
+    Restore(Option<T>),
+}
+
 /// A value slot, as the present key has it. Absent: it was never set, was cleared, or has outlived its time.
 #[derive(Debug)]
 pub struct ValueState<T> {
@@ -24,8 +35,7 @@ pub struct ValueState<T> {
     flags: Vec<u8>,
     /// Keys that were written to, in the order they first were.
     changed: Vec<u32>,
-    /// What the present row found when it first wrote.
-    before: Option<(Option<T>, u8)>,
+    undo: Undo<T>,
     /// The first thing that could not be decoded.
     broken: Option<String>,
 }
@@ -107,14 +117,16 @@ impl<T: Stored + Clone> ValueState<T> {
     /// Notes that the present key changes.
     #[inline]
     fn touch(&mut self) {
-        let flags = self.flags[self.key];
-        if self.before.is_none() {
-            self.before = Some((self.values[self.key].clone(), flags));
+        if !matches!(self.undo, Undo::Nothing) {
+            return;
         }
-        if flags & CHANGED == 0 {
-            self.flags[self.key] = flags | CHANGED;
+        if self.flags[self.key] & CHANGED == 0 {
+            self.flags[self.key] |= CHANGED;
             // As many as there are key indices, which are 32 bits wide.
             self.changed.push(u32::try_from(self.key).unwrap_or(u32::MAX));
+            self.undo = Undo::Decode;
+        } else {
+            self.undo = Undo::Restore(self.values[self.key].clone());
         }
     }
 }
@@ -129,7 +141,16 @@ impl<T: Stored + Clone> Slot for ValueState<T> {
     const KIND: SlotKind = SlotKind::Value;
 
     fn closed() -> Self {
-        Self { slot: 0, key: 0, raw: no_states(), values: Vec::new(), flags: Vec::new(), changed: Vec::new(), before: None, broken: None }
+        Self {
+            slot: 0,
+            key: 0,
+            raw: no_states(),
+            values: Vec::new(),
+            flags: Vec::new(),
+            changed: Vec::new(),
+            undo: Undo::Nothing,
+            broken: None,
+        }
     }
 
     fn begin(&mut self, slot: u32, call: &mut StateCall) -> Result<(), String> {
@@ -140,7 +161,7 @@ impl<T: Stored + Clone> Slot for ValueState<T> {
         self.flags.clear();
         self.flags.resize(call.keys, 0);
         self.changed.clear();
-        self.before = None;
+        self.undo = Undo::Nothing;
         self.broken = None;
         Ok(())
     }
@@ -148,17 +169,19 @@ impl<T: Stored + Clone> Slot for ValueState<T> {
     #[inline]
     fn begin_row(&mut self, key: u32) {
         self.key = key as usize;
-        self.before = None;
+        self.undo = Undo::Nothing;
     }
 
     fn undo_row(&mut self) {
-        let Some((value, flags)) = self.before.take() else { return };
-        self.values[self.key] = value;
-        if flags & CHANGED == 0 {
-            // It was the last to be pushed: the row has one key.
-            self.changed.pop();
+        match std::mem::replace(&mut self.undo, Undo::Nothing) {
+            Undo::Nothing => {}
+            Undo::Decode => {
+                // It was the last to be pushed: the row has one key.
+                self.changed.pop();
+                self.flags[self.key] = 0;
+            }
+            Undo::Restore(value) => self.values[self.key] = value,
         }
-        self.flags[self.key] = flags;
     }
 
     fn flush(&mut self, host: &mut dyn KeyedHost) -> Result<(), String> {

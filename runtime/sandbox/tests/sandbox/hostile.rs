@@ -86,7 +86,7 @@ cases! {
     floods_batches => TooManyBatches { limit: 1000 },
     floods_logs => TooManyLogs { limit: 100 },
     floods_host_calls => TooManyHostCalls { limit: 10_000 },
-    floods_dead_letters => TooManyDeadLetters { limit: 2048 },
+    floods_dead_letters => TooManyDeadLetters { limit: 4096 },
     huge_log => TooManyBytes { .. },
     huge_text => TooManyBytes { .. },
     lying_offsets => BadOutput(Column { fault: ColumnFault::Offset { index: 1, offset: 1_048_576, .. }, .. }),

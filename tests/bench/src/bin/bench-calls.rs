@@ -1,4 +1,5 @@
-//! Calls into the sandbox against the same logic called natively through a trait object row by row; 1,024 rows a call, all checks on.
+//! Calls into the sandbox against the same logic called natively through a trait object row by row; in calls of 1,024 rows, and of as many as
+//! the engine passes by default; all checks on.
 //!
 //! `bench-calls STYGIAN PLUGINS CACHE`. Runs are interleaved; a figure is the median of the rounds, a ratio that of their medians.
 
@@ -10,10 +11,11 @@ use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::Instant;
 use stygian_bench::{CALL_ROWS, median, plugin, rows, sandbox, tell};
-use stygian_sandbox::{CallContext, Operator};
+use stygian_sandbox::{CallContext, Limits, Operator};
 
 const ROUNDS: usize = 41;
-const CALLS: usize = 400;
+/// Rows of a round.
+const ROWS: usize = 400 * CALL_ROWS;
 
 trait RowMap {
     fn map(&self, value: f64, weight: i64) -> f64;
@@ -59,23 +61,23 @@ fn native_filter(operator: &dyn RowFilter, rows: &RecordBatch) -> UInt32Array {
 }
 
 /// Nanoseconds a row.
-fn timed(mut call: impl FnMut() -> Result<()>) -> Result<f64> {
+fn timed(call_rows: usize, mut call: impl FnMut() -> Result<()>) -> Result<f64> {
     let start = Instant::now();
-    for _ in 0..CALLS {
+    for _ in 0..ROWS / call_rows {
         call()?;
     }
     #[allow(clippy::cast_precision_loss)] // a count of rows
-    Ok(start.elapsed().as_nanos() as f64 / (CALLS * CALL_ROWS) as f64)
+    Ok(start.elapsed().as_nanos() as f64 / ROWS as f64)
 }
 
 fn compare(figure: &str, limit: f64, mut native: impl FnMut(), operator: &mut Operator, batch: &RecordBatch) -> Result<()> {
     let (mut natives, mut sandboxed) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS + 3 {
-        let plain = timed(|| {
+        let plain = timed(batch.num_rows(), || {
             native();
             Ok(())
         })?;
-        let guarded = timed(|| {
+        let guarded = timed(batch.num_rows(), || {
             black_box(operator.process(CallContext::default(), black_box(batch))?);
             Ok(())
         })?;
@@ -87,7 +89,7 @@ fn compare(figure: &str, limit: f64, mut native: impl FnMut(), operator: &mut Op
     }
     let (plain, guarded) = (median(natives), median(sandboxed));
     tell(
-        &serde_json::json!({ "figure": figure, "native_ns_per_row": plain, "sandbox_ns_per_row": guarded, "ratio": guarded / plain, "at_most": limit }),
+        &serde_json::json!({ "figure": figure, "rows_per_call": batch.num_rows(), "native_ns_per_row": plain, "sandbox_ns_per_row": guarded, "ratio": guarded / plain, "at_most": limit }),
     )
 }
 
@@ -96,12 +98,15 @@ fn main() -> Result<()> {
     let mut next = |what: &'static str| args.next().context(what);
     let (stygian, folder, cache) = (next("the program")?, next("the folder of components")?, next("a cache folder")?);
     let sandbox = sandbox(&stygian, &cache)?;
-    let batch = rows(CALL_ROWS)?;
-    let mut scale = plugin(&sandbox, &folder, "bench-scale")?.operator("scale", "{}", &batch.schema())?;
-    let mut half = plugin(&sandbox, &folder, "bench-half")?.operator("half", "{}", &batch.schema())?;
     let (map, filter): (Box<dyn RowMap>, Box<dyn RowFilter>) = (Box::new(Native), Box::new(Native));
-    let native = || drop(black_box(native_map(black_box(map.as_ref()), black_box(&batch))));
-    compare("numeric map over two columns", 1.3, native, &mut scale, &batch)?;
-    let native = || drop(black_box(native_filter(black_box(filter.as_ref()), black_box(&batch))));
-    compare("text filter that passes half", 3.0, native, &mut half, &batch)
+    for call_rows in [CALL_ROWS, Limits::default().rows_per_call as usize] {
+        let batch = rows(call_rows)?;
+        let mut scale = plugin(&sandbox, &folder, "bench-scale")?.operator("scale", "{}", &batch.schema())?;
+        let mut half = plugin(&sandbox, &folder, "bench-half")?.operator("half", "{}", &batch.schema())?;
+        let native = || drop(black_box(native_map(black_box(map.as_ref()), black_box(&batch))));
+        compare("numeric map over two columns", 1.3, native, &mut scale, &batch)?;
+        let native = || drop(black_box(native_filter(black_box(filter.as_ref()), black_box(&batch))));
+        compare("text filter that passes half", 3.0, native, &mut half, &batch)?;
+    }
+    Ok(())
 }

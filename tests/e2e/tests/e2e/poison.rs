@@ -105,11 +105,11 @@ fn nothing_is_saved_where_captures_are_off() {
     assert!(!place.path().join("captures").exists());
 }
 
-/// 2,048 rows, one call: the summary of a job whose operator skips what it fails on.
+/// 4,096 rows, one call: the summary of a job whose operator skips what it fails on.
 fn one_call(kind: impl Fn(usize) -> &'static str, rate: &str) -> (tempfile::TempDir, Ended) {
     let place = tempfile::tempdir().expect("a folder");
     let mut rows = String::new();
-    for n in 0..2048 {
+    for n in 0..4096 {
         let (kind, amount) = if kind(n) == "panic" { ("click", -1) } else { (kind(n), 1) };
         writeln!(rows, "{{\"kind\":\"{kind}\",\"amount\":{amount}.0}}").expect("text");
     }
@@ -146,14 +146,14 @@ fn one_call(kind: impl Fn(usize) -> &'static str, rate: &str) -> (tempfile::Temp
 }
 
 #[test]
-fn one_bad_row_of_2048_is_found_by_13_failed_calls_at_most() {
-    // Beside the first call: 11 halves that go well, 11 that fail, and one more where the row ran out of time.
-    for (bad, calls) in [("panic", 22), ("loop", 23), ("deep", 22)] {
+fn one_bad_row_of_4096_is_found_by_14_failed_calls_at_most() {
+    // Beside the first call: 12 halves that go well, 12 that fail, and one more where the row ran out of time.
+    for (bad, calls) in [("panic", 24), ("loop", 25), ("deep", 24)] {
         let (place, ended) = one_call(|n| if n == 1500 { bad } else { "click" }, "0.05");
         assert_eq!(ended.status, Some(0), "{}", ended.err);
         let counted = json(&ended);
         assert_eq!((&operator(&counted)["poison_rows"], &operator(&counted)["retried_calls"]), (&1.into(), &calls.into()), "{bad}");
-        assert_eq!(read_output(&place.path().join("out")).expect("rows").len(), 2047);
+        assert_eq!(read_output(&place.path().join("out")).expect("rows").len(), 4095);
         assert_eq!(captures(place.path()).len(), 1);
     }
 }
@@ -163,7 +163,7 @@ fn a_plugin_that_always_times_out_costs_its_budget_of_16_calls() {
     let (place, ended) = one_call(|_| "loop", "1.0");
     assert_eq!(ended.status, Some(0), "{}", ended.err);
     let counted = json(&ended);
-    assert_eq!((&operator(&counted)["poison_rows"], &operator(&counted)["retried_calls"]), (&2048.into(), &15.into()));
+    assert_eq!((&operator(&counted)["poison_rows"], &operator(&counted)["retried_calls"]), (&4096.into(), &15.into()));
     assert_eq!(captures(place.path()).len(), 2, "of the rows that were tried alone");
 }
 
@@ -171,6 +171,6 @@ fn a_plugin_that_always_times_out_costs_its_budget_of_16_calls() {
 fn a_plugin_that_fails_on_all_rows_fails_the_job_whatever_on_error_says() {
     let (place, ended) = one_call(|_| "panic", "0.05");
     assert_eq!(ended.status, Some(1), "{}", ended.err);
-    assert!(ended.err.contains("gave up 103 of its last 2048 rows") && ended.err.contains("`max_poison_rate` (0.05)"), "{}", ended.err);
+    assert!(ended.err.contains("gave up 205 of its last 4096 rows") && ended.err.contains("`max_poison_rate` (0.05)"), "{}", ended.err);
     assert_eq!(captures(place.path()).len(), 5, "as many as may be");
 }
