@@ -31,6 +31,9 @@ const MOST_TIMER_CALLS: usize = 1_000_000;
 /// How often it is counted what is kept, where no watermark comes: in microseconds.
 const SIZE_EVERY: i64 = 1_000_000;
 
+/// How often some of what has expired is dropped where state lives by processing time, which no watermark tells: in microseconds.
+const SWEEP_EVERY: i64 = 200_000;
+
 /// What a keyed operator is made of.
 pub struct KeyedSpec {
     /// The plugin, opened for the input.
@@ -74,6 +77,8 @@ struct Calls {
     captures: Option<Arc<Captures>>,
     /// When it was last counted what is kept, in processing time.
     told_at: i64,
+    /// When some of what has expired is dropped next, in processing time; `None`: nothing expires by it, or nothing is kept.
+    sweep_at: Option<i64>,
     /// The names of key columns and of timers.
     key_names: Vec<String>,
     timers: Vec<String>,
@@ -100,6 +105,7 @@ impl Keyed {
                 keys,
                 captures,
                 told_at: i64::MIN,
+                sweep_at: None,
                 key_names,
                 timers,
             },
@@ -182,6 +188,22 @@ impl Calls {
     /// The clock that state lives by: event time where there is one.
     fn lives_by(&self, context: &CallContext) -> EventTime {
         if self.event_time.is_some() { context.watermark } else { EventTime::from_micros(context.processing_time) }
+    }
+
+    /// Drops some of what has expired by processing time, if it is time to.
+    fn sweep(&mut self, now: i64) -> Result<(), OperatorError> {
+        let (Some(state), true) = (&mut self.state, self.sweep_at.is_some_and(|at| at <= now)) else { return Ok(()) };
+        state.sweep(EventTime::from_micros(now))?;
+        self.sweep_at = (state.size().keys > 0).then(|| now.saturating_add(SWEEP_EVERY));
+        self.tell_size();
+        Ok(())
+    }
+
+    /// There may be something to drop from `at` on.
+    fn sweep_from(&mut self, at: i64) {
+        if self.event_time.is_none() && self.state.as_ref().is_some_and(|state| state.expires()) {
+            self.sweep_at.get_or_insert(at);
+        }
     }
 
     fn key_columns(&self, rows: &RecordBatch) -> Vec<ArrayRef> {
@@ -374,6 +396,7 @@ impl Operator for Keyed {
                 Some(error) => self.rescue_rows(part, slice, error, self.calls.fresh, out)?,
             }
         }
+        self.calls.sweep_from(context.processing_time.saturating_add(SWEEP_EVERY));
         Ok(())
     }
 
@@ -391,11 +414,13 @@ impl Operator for Keyed {
     }
 
     fn next_deadline(&self) -> Option<i64> {
-        self.calls.state.as_ref()?.timers().next(TimerClock::ProcessingTime)
+        let timer = self.calls.state.as_ref().and_then(|state| state.timers().next(TimerClock::ProcessingTime));
+        timer.into_iter().chain(self.calls.sweep_at).min()
     }
 
     fn processing_time(&mut self, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
-        self.fire(Due { clock: TimerClock::ProcessingTime, now: context.processing_time, context }, out)
+        self.fire(Due { clock: TimerClock::ProcessingTime, now: context.processing_time, context }, out)?;
+        self.calls.sweep(context.processing_time)
     }
 
     fn snapshot(&mut self, whole: &dyn Fn(KeyGroup) -> bool) -> Result<Snapshot, OperatorError> {
@@ -413,11 +438,15 @@ impl Operator for Keyed {
     }
 
     fn resume(&mut self, saved: &[SavedSection]) -> Result<&'static [&'static str], OperatorError> {
-        Ok(self.calls.state.as_mut().ok_or(OperatorError::StateLost)?.resume(saved)?)
+        let resumed = self.calls.state.as_mut().ok_or(OperatorError::StateLost)?.resume(saved)?;
+        self.calls.sweep_from(i64::MIN);
+        Ok(resumed)
     }
 
     fn restore(&mut self, section: &StateSection) -> Result<(), OperatorError> {
-        Ok(self.calls.state.as_mut().ok_or(OperatorError::StateLost)?.restore(section)?)
+        self.calls.state.as_mut().ok_or(OperatorError::StateLost)?.restore(section)?;
+        self.calls.sweep_from(i64::MIN);
+        Ok(())
     }
 
     fn end(&mut self) -> Dropped {
