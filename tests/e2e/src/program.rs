@@ -34,6 +34,8 @@ fn build_components() -> Result<PathBuf> {
         "plugins/spread",
         "tests/e2e/plugins/brittle",
         "tests/e2e/plugins/fragile",
+        "tests/e2e/plugins/mean",
+        "tests/e2e/plugins/recent",
         "tests/e2e/plugins/spread2",
         "tests/e2e/plugins/tally",
         "tests/e2e/plugins/tally2",

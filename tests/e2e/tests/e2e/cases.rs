@@ -26,6 +26,8 @@ cases! { "":
     formats
     fraud
     late
+    means
+    means_revised
     poison
     processing
     revisions
@@ -61,6 +63,8 @@ killed! {
     formats
     fraud
     late
+    means
+    means_revised
     poison
     processing
     revisions
