@@ -1,7 +1,8 @@
 //! A plan as people and programs read it.
 
 use crate::common::{HEAD, facts, fields, output, planned, plugin};
-use stygian_core::{OutputShape, PluginInterfaces};
+use std::collections::BTreeSet;
+use stygian_core::{OutputShape, PluginDescription, PluginInterfaces, SlotKind, StateSlot, TimerClock, TimerSpec};
 
 const SHOP: &str = "
 [settings]
@@ -131,10 +132,7 @@ fn the_shape_of_the_json_is_fixed() {
 #[test]
 fn where_keyed_state_is_held_is_told_for_plugins_that_have_some() {
     let mut facts = facts();
-    let mut keyed = plugin(&[], vec![output("rows", OutputShape::Selected)]).as_ref().clone();
-    keyed.interfaces = PluginInterfaces { keyed_operator: true, ..PluginInterfaces::default() };
-    keyed.inputs[0].key = fields(&["buyer text not null"]);
-    facts.plugins.insert("sessions".into(), keyed.into());
+    facts.plugins.insert("sessions".into(), keyed().into());
     let last_line = |table: &str| {
         let text = [HEAD, table, "[settings]\nparallelism = 3\n", SESSIONS].concat();
         let plan = planned(&text, &facts);
@@ -145,6 +143,50 @@ fn where_keyed_state_is_held_is_told_for_plugins_that_have_some() {
     let on_disk = "state: by key on the local disk; 64.0 MiB of memory for the caches of 3 subtasks".to_owned();
     let json = serde_json::json!({ "backend": "disk", "memory": 64 * 1024 * 1024 });
     assert_eq!(last_line("[state]\nbackend = 'disk'\nmemory = '64 MiB'\n"), (on_disk, json));
+}
+
+#[test]
+fn text_shows_what_a_plugin_keeps_for_how_long_and_its_timers() {
+    let slot = |name: &str, kind, version, ttl_millis| StateSlot { name: name.into(), kind, version, reads: BTreeSet::new(), ttl_millis };
+    let timer = |name: &str, clock| TimerSpec { name: name.into(), clock };
+    let sessions = PluginDescription {
+        slots: vec![
+            slot("open", SlotKind::Value, 2, None),
+            slot("pages", SlotKind::List, 1, Some(7 * 24 * 3_600_000)),
+            slot("seen", SlotKind::Map, 1, Some(90_000)),
+        ],
+        timers: vec![timer("silence", TimerClock::EventTime), timer("flush", TimerClock::ProcessingTime)],
+        ..keyed()
+    };
+    let mut facts = facts();
+    facts.plugins.insert("sessions".into(), sessions.into());
+    let head = "name = 'shop'\n[source.clicks]\nconnector = 'files'\nevent_time = 'at'\n";
+    let expected = r#"
+pipeline shop: 3 nodes in 2 tasks
+
+task 1 (1 subtask)
+  source clicks: files, bounded, watermarks 5s behind
+      -> buyer text not null, item text, amount float64, at timestamp_utc not null; event time at
+
+task 2 (1 subtask)
+  plugin sessions: cleaner 1.2.0 from cleaner@*; reads amount float64; keeps value open v2, list pages v1 for 7days, map seen v1 for 1m 30s, timer silence in event time, timer flush in processing time
+      <- clicks, exchanged by buyer (128 key groups)
+      -> sessions.rows: rows as they came
+    sink kept: files
+        <- sessions.rows
+
+guarantees: no checkpoints: after a crash the job starts anew; files appear whole or not at all, and messages stay sent
+state: by key in memory
+"#;
+    assert_eq!(planned(&[head, SESSIONS].concat(), &facts).explain(), expected.trim_start_matches('\n'));
+}
+
+/// A plugin by buyer that keeps nothing.
+fn keyed() -> PluginDescription {
+    let mut keyed = plugin(&["amount float64"], vec![output("rows", OutputShape::Selected)]).as_ref().clone();
+    keyed.interfaces = PluginInterfaces { keyed_operator: true, ..PluginInterfaces::default() };
+    keyed.inputs[0].key = fields(&["buyer text not null"]);
+    keyed
 }
 
 const SESSIONS: &str = "
