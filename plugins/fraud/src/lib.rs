@@ -1,15 +1,11 @@
 //! Finds a pattern of fraud: a small charge, to try the card, with a large one behind it before the time is up.
 
+pub mod columns;
+
+use columns::{Alert, Charge, Found};
 use serde::Deserialize;
 use std::time::Duration;
 use stygian_sdk::prelude::*;
-
-/// The columns that are read.
-#[derive(Row)]
-pub struct Charge {
-    amount: f64,
-    at: TimestampUtc,
-}
 
 /// What is known of a card.
 #[derive(State)]
@@ -24,22 +20,6 @@ pub enum Alarm {
     /// The small charge is forgotten.
     #[timer(event_time)]
     Forget,
-}
-
-/// A suspicion.
-#[derive(OutputRow)]
-pub struct Alert<'a> {
-    card: &'a str,
-    tried_at: TimestampUtc,
-    amount: f64,
-    at: TimestampUtc,
-}
-
-/// The outputs: the charges that look fraudulent, and all others as they came.
-#[derive(Outputs)]
-pub struct Found<'a> {
-    alerts: Output<Alert<'a>>,
-    good: SelectedOutput,
 }
 
 /// The pipeline's `config` table.

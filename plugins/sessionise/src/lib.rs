@@ -1,6 +1,9 @@
 //! Makes sessions: rows of a key that are less than a gap apart belong together. A session's row goes out once no row can join it any more.
 
-use serde::{Deserialize, Serialize};
+pub mod sessions;
+
+use serde::Deserialize;
+use sessions::{Session, Sessions};
 use std::time::Duration;
 use stygian_sdk::prelude::*;
 
@@ -10,35 +13,12 @@ pub struct Event {
     at: TimestampUtc,
 }
 
-/// The open sessions of a key: one, but for rows that came out of order.
-#[derive(State)]
-pub struct Sessions {
-    open: ValueState<Open>,
-}
-
-/// First row, last row and number of rows of each; and the one timer that counts: older ones are stale.
-#[derive(Clone, Default, Stored, Serialize, Deserialize)]
-pub struct Open {
-    sessions: Vec<(TimestampUtc, TimestampUtc, u64)>,
-    alarm: Option<TimestampUtc>,
-}
-
 /// What a key waits for.
 #[derive(Clone, Copy, Timers)]
 pub enum Alarm {
     /// A session may be over.
     #[timer(event_time)]
-    /// A session may be over.
     Silence,
-}
-
-/// A session.
-#[derive(OutputRow)]
-pub struct Session<'a> {
-    user: &'a str,
-    start: TimestampUtc,
-    end: TimestampUtc,
-    events: u64,
 }
 
 /// The pipeline's `config` table.
@@ -67,18 +47,10 @@ impl Keyed for Sessionise {
             return Err("late: its session is closed".into());
         }
         let open = cx.state.open.or_default();
-        let (mut start, mut end, mut events) = (event.at, event.at, 1);
-        open.sessions.retain(|&(first, last, count)| {
-            let apart = last + self.gap <= start || end + self.gap <= first;
-            if !apart {
-                (start, end, events) = (start.min(first), end.max(last), events + count);
-            }
-            apart
-        });
-        open.sessions.push((start, end, events));
-        if open.alarm.is_none_or(|alarm| end + self.gap < alarm) {
-            open.alarm = Some(end + self.gap);
-            cx.timers.set(Alarm::Silence, end + self.gap);
+        let over_at = open.join(event.at, self.gap);
+        if open.alarm.is_none_or(|alarm| over_at < alarm) {
+            open.alarm = Some(over_at);
+            cx.timers.set(Alarm::Silence, over_at);
         }
         Ok(())
     }
