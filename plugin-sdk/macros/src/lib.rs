@@ -44,8 +44,9 @@ pub fn derive_outputs(input: TokenStream) -> TokenStream {
 /// What a `Keyed` keeps for a key: a struct of `ValueState<T>`, `ListState<T>` and `MapState<K, V>`.
 ///
 /// `#[slot(...)]` on a field: `name = "..."` (the field's by default), `version = 2` (1 by default; to be counted up when the type changes),
-/// `ttl = "1h"` (how long a value lives after it was last written, by event time) and `migrate(1 = OldType)`: values of version 1 were of `OldType`,
-/// of which the present type is made by `From` or `TryFrom`.
+/// `ttl = "1h"` (how long a value, a map's entry or a whole list lives after it was last written: until the watermark is so far, or processing
+/// time where the input has no event time) and `migrate(1 = OldType)`: values of version 1 were of `OldType`, of which the present type is made
+/// by `From` or `TryFrom`.
 #[proc_macro_derive(State, attributes(slot))]
 pub fn derive_state(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
