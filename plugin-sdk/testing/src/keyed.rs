@@ -51,7 +51,7 @@ impl Harness<()> {
 }
 
 impl<K: Keyed> KeyedHarness<K> {
-    /// Says which column is the event time, from which values with a time to live count. Without one they live for ever.
+    /// Says which column is the event time, from which values with a time to live count. Without one they live by processing time.
     #[must_use]
     pub fn event_time(self, column: &str) -> Self {
         Self { event_time: Some(column.to_owned()), ..self }

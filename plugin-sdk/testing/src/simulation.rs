@@ -44,7 +44,10 @@ pub(crate) struct Simulation<'h, K: Keyed> {
     keys: Vec<Row>,
     store: Rc<RefCell<Store>>,
     timers: BTreeSet<Pending>,
+    watermark: Option<i64>,
     processing_time: i64,
+    /// The latest event time of a row.
+    latest: Option<i64>,
     rows_before: usize,
     run: KeyedRun,
 }
@@ -54,7 +57,7 @@ pub(crate) struct Simulation<'h, K: Keyed> {
 struct CallKeys {
     /// Of the whole run.
     keys: Vec<usize>,
-    /// The latest event time of what the call brings for each.
+    /// The latest time of what the call brings for each, by the clock that state lives by.
     times: Vec<Option<i64>>,
     /// The key of each row or timer.
     index: Vec<u32>,
@@ -83,10 +86,13 @@ impl<'h, K: Keyed> Simulation<'h, K> {
             keys: Vec::new(),
             store: Rc::new(RefCell::new(Store::new(harness.description.slots.clone()))),
             timers: BTreeSet::new(),
+            watermark: None,
             processing_time: 0,
+            latest: None,
             rows_before: 0,
             run: KeyedRun::default(),
         };
+        simulation.store.borrow_mut().now = harness.event_time.is_none().then_some(0);
         simulation.run.outputs = harness.description.outputs.iter().map(|output| (output.name.clone(), Vec::new())).collect();
         for before in stored {
             let row = harness.key_by.iter().cloned().zip(before.key.iter().cloned()).collect();
@@ -101,17 +107,25 @@ impl<'h, K: Keyed> Simulation<'h, K> {
         for step in steps {
             match step {
                 Step::Rows(rows) => self.rows(rows)?,
-                Step::Watermark(at) => {
-                    let watermark = self.store.borrow().watermark.max(Some(*at));
-                    self.store.borrow_mut().watermark = watermark;
-                }
+                Step::Watermark(at) => self.watermark = self.watermark.max(Some(*at)),
                 Step::ProcessingTime(at) => self.processing_time = self.processing_time.max(*at),
             }
+            self.judge_by(None);
             self.fire()?;
         }
         self.run.values = self.store.borrow().count();
         self.run.timers = self.timers.iter().map(|timer| self.pending(*timer)).collect();
         Ok(self.run)
+    }
+
+    /// Moves the time that state is judged by; at the end of the input it is that of the timers that fire.
+    fn judge_by(&self, timer: Option<i64>) {
+        let now = &mut self.store.borrow_mut().now;
+        *now = match (&self.harness.event_time, self.watermark) {
+            (None, _) => Some(self.processing_time),
+            (Some(_), Some(i64::MAX)) => timer.max(*now),
+            (Some(_), watermark) => watermark,
+        };
     }
 
     fn pending(&self, (at, timer, key): Pending) -> PendingTimer {
@@ -131,9 +145,25 @@ impl<'h, K: Keyed> Simulation<'h, K> {
         index
     }
 
-    fn event_time(&self, row: &Row) -> Option<i64> {
-        let value = row.get(self.harness.event_time.as_ref()?)?;
+    /// By the clock that state lives by.
+    fn time_of(&self, row: &Row) -> Option<i64> {
+        let Some(column) = &self.harness.event_time else { return Some(self.processing_time) };
+        let value = row.get(column)?;
         cell::timestamp(value, "Z").or_else(|| cell::timestamp(value, ""))
+    }
+
+    /// When what a timer writes is written, by the clock that state lives by: of the other clock the timer says nothing.
+    fn time_of_timer(&self, (at, timer, _): Pending) -> Option<i64> {
+        let by_clock = self.clock_of(timer) == Some(Clock::ProcessingTime);
+        match (&self.harness.event_time, by_clock) {
+            (Some(_), false) | (None, true) => Some(at),
+            (Some(_), true) => self.latest.max(self.watermark.filter(|watermark| *watermark != i64::MAX)),
+            (None, false) => Some(self.processing_time),
+        }
+    }
+
+    fn clock_of(&self, timer: u32) -> Option<Clock> {
+        self.harness.description.timers.get(timer as usize).map(|spec| spec.clock)
     }
 
     fn rows(&mut self, rows: &[Row]) -> Result<(), TestError> {
@@ -149,7 +179,8 @@ impl<'h, K: Keyed> Simulation<'h, K> {
     fn call_rows(&mut self, rows: &[Row]) -> Result<(), TestError> {
         let mut keys = CallKeys::default();
         for row in rows {
-            let (key, time) = (self.key_of(row), self.event_time(row));
+            let (key, time) = (self.key_of(row), self.time_of(row));
+            self.latest = self.latest.max(time);
             keys.add(key, time);
         }
         let batch = columns::batch(&K::Row::fields(), rows)?;
@@ -177,8 +208,8 @@ impl<'h, K: Keyed> Simulation<'h, K> {
 
     /// Takes the timers that are due.
     fn due(&mut self) -> Vec<Pending> {
-        let watermark = self.store.borrow().watermark;
-        let is_due = |(at, timer, _): &Pending| match self.harness.description.timers.get(*timer as usize).map(|spec| spec.clock) {
+        let watermark = self.watermark;
+        let is_due = |(at, timer, _): &Pending| match self.clock_of(*timer) {
             Some(Clock::ProcessingTime) => *at <= self.processing_time,
             _ => watermark.is_some_and(|watermark| *at <= watermark),
         };
@@ -190,7 +221,8 @@ impl<'h, K: Keyed> Simulation<'h, K> {
 
     fn call_timers(&mut self, due: &[Pending]) -> Result<(), TestError> {
         let mut keys = CallKeys::default();
-        due.iter().for_each(|(at, _, key)| keys.add(*key, Some(*at)));
+        due.iter().for_each(|timer| keys.add(timer.2, self.time_of_timer(*timer)));
+        self.judge_by(due.last().and_then(|timer| self.time_of_timer(*timer)));
         let fired: Vec<_> =
             due.iter().zip(&keys.index).map(|((at, timer, _), key)| FiredTimer { timer: *timer, key: *key, at: *at }).collect();
         self.call(&keys, &[], |operator, call, host| operator.on_timers(call, &fired, host))
@@ -206,7 +238,7 @@ impl<'h, K: Keyed> Simulation<'h, K> {
         let key_columns = columns::batch(&self.key_fields, &key_rows)?;
         let reader = Reader { store: Rc::clone(&self.store), keys: keys.keys.clone() };
         let call = Keys {
-            context: CallContext { watermark: self.store.borrow().watermark, processing_time: self.processing_time },
+            context: CallContext { watermark: self.watermark, processing_time: self.processing_time },
             keys: Input::checked(&key_columns),
             states: self.states(keys),
             reader: Rc::new(reader),

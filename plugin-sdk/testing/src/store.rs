@@ -1,6 +1,8 @@
 //! Keyed state as the host keeps it, by slot, key and entry. A value slot has one entry; items of a list are entries numbered in order.
 //!
-//! An entry of a slot with a time to live is gone once the watermark is at or past its last write's event time plus that time.
+//! An entry of a slot with a time to live is gone once the watermark is at or past its last write's event time plus that time; the items of a
+//! list all at once, by the list's last append. Where the input has no event time, processing time counts instead. The end of the input, which
+//! is the last watermark, is no time: nothing expires by it.
 
 use std::collections::BTreeMap;
 use stygian_sdk::contract::{SlotKind, StateSlot};
@@ -14,7 +16,7 @@ type Place = (u32, usize, Vec<u8>);
 #[derive(Clone, Debug)]
 struct Entry {
     bytes: Vec<u8>,
-    /// The event time of the last write, where there is one.
+    /// The time of the last write, where there is one.
     written: Option<i64>,
 }
 
@@ -34,12 +36,13 @@ pub(crate) enum Write {
 pub(crate) struct Store {
     slots: Vec<StateSlot>,
     entries: BTreeMap<Place, Entry>,
-    pub(crate) watermark: Option<i64>,
+    /// The time that state is judged by, where there is one.
+    pub(crate) now: Option<i64>,
 }
 
 impl Store {
     pub(crate) fn new(slots: Vec<StateSlot>) -> Self {
-        Self { slots, entries: BTreeMap::new(), watermark: None }
+        Self { slots, entries: BTreeMap::new(), now: None }
     }
 
     /// The slot of an index, if it is of this kind.
@@ -55,9 +58,9 @@ impl Store {
 
     fn lives(&self, slot: u32, entry: &Entry) -> bool {
         let ttl = self.slots.get(slot as usize).and_then(|slot| slot.ttl_millis);
-        match (ttl, entry.written, self.watermark) {
-            (Some(ttl), Some(written), Some(watermark)) => {
-                watermark < written.saturating_add(i64::try_from(ttl.saturating_mul(MILLI)).unwrap_or(i64::MAX))
+        match (ttl, entry.written, self.now) {
+            (Some(ttl), Some(written), Some(now)) => {
+                now < written.saturating_add(i64::try_from(ttl.saturating_mul(MILLI)).unwrap_or(i64::MAX))
             }
             _ => true,
         }
@@ -81,19 +84,30 @@ impl Store {
         self.entries.iter().filter(|((slot, ..), entry)| self.lives(*slot, entry)).count()
     }
 
-    /// Writes, at an event time.
+    /// Writes, at a time of the clock that state lives by.
     pub(crate) fn apply(&mut self, write: Write, at: Option<i64>) {
         match write {
             Write::Set { slot, key, map_key, bytes: None } => drop(self.entries.remove(&(slot, key, map_key))),
             Write::Set { slot, key, map_key, bytes: Some(bytes) } => self.set((slot, key, map_key), bytes, at),
-            Write::Append { slot, key, bytes } => {
-                let last = self.entries.range((slot, key, Vec::new())..(slot, key + 1, Vec::new())).next_back();
-                let next =
-                    last.and_then(|((.., index), _)| index.as_slice().try_into().ok()).map_or(0, |index| u64::from_be_bytes(index) + 1);
-                self.set((slot, key, next.to_be_bytes().to_vec()), bytes, at);
-            }
-            Write::Clear { slot, key } => self.entries.retain(|(in_slot, of_key, _), _| (*in_slot, *of_key) != (slot, key)),
+            Write::Append { slot, key, bytes } => self.append((slot, key), bytes, at),
+            Write::Clear { slot, key } => self.clear((slot, key)),
         }
+    }
+
+    fn append(&mut self, (slot, key): (u32, usize), bytes: Vec<u8>, at: Option<i64>) {
+        let list = (slot, key, Vec::new())..(slot, key + 1, Vec::new());
+        if self.entries.range(list.clone()).any(|(_, entry)| !self.lives(slot, entry)) {
+            self.clear((slot, key));
+        }
+        let last = self.entries.range(list.clone()).next_back();
+        let next = last.and_then(|((.., index), _)| index.as_slice().try_into().ok()).map_or(0, |index| u64::from_be_bytes(index) + 1);
+        let written = last.and_then(|(_, entry)| entry.written).max(at);
+        self.entries.range_mut(list).for_each(|(_, entry)| entry.written = written);
+        self.entries.insert((slot, key, next.to_be_bytes().to_vec()), Entry { bytes, written });
+    }
+
+    fn clear(&mut self, place: (u32, usize)) {
+        self.entries.retain(|(slot, key, _), _| (*slot, *key) != place);
     }
 
     /// A late write does not shorten the life of what it writes over.
@@ -120,7 +134,7 @@ mod tests {
         let mut store = store(SlotKind::Value, Some(2));
         store.apply(set(7), Some(1_000));
         for (watermark, there) in [(None, true), (Some(2_999), true), (Some(3_000), false), (Some(3_001), false)] {
-            store.watermark = watermark;
+            store.now = watermark;
             assert_eq!(store.get(0, 3, &[]).is_some(), there, "{watermark:?}");
         }
     }
@@ -130,11 +144,26 @@ mod tests {
         let mut store = store(SlotKind::Value, Some(2));
         for (at, lives_until) in [(1_000, 3_000), (2_000, 4_000), (500, 4_000)] {
             store.apply(set(7), Some(at));
-            store.watermark = Some(lives_until - 1);
+            store.now = Some(lives_until - 1);
             assert!(store.get(0, 3, &[]).is_some());
-            store.watermark = Some(lives_until);
+            store.now = Some(lives_until);
             assert!(store.get(0, 3, &[]).is_none());
         }
+    }
+
+    #[test]
+    fn a_list_lives_as_a_whole_from_its_last_item_on() {
+        let mut store = store(SlotKind::List, Some(2));
+        let items = |store: &Store| store.scan(0, 3).map(|(_, bytes)| bytes[0]).collect::<Vec<_>>();
+        for (at, byte) in [(1_000, 1), (2_000, 2), (500, 3)] {
+            store.apply(Write::Append { slot: 0, key: 3, bytes: vec![byte] }, Some(at));
+        }
+        store.now = Some(3_999);
+        assert_eq!(items(&store), [1, 2, 3]);
+        store.now = Some(4_000);
+        assert_eq!((items(&store), store.count()), (vec![], 0));
+        store.apply(Write::Append { slot: 0, key: 3, bytes: vec![4] }, Some(4_000));
+        assert_eq!(items(&store), [4]);
     }
 
     #[test]

@@ -215,6 +215,16 @@ fn a_value_outlives_its_time_when_the_watermark_says_so_not_when_a_row_does() {
 }
 
 #[test]
+fn without_event_time_a_value_lives_by_the_clock() {
+    let harness = Harness::keyed::<Remember>(json!({}), &["key"]).unwrap();
+    let lasts = |now: i64| {
+        let stream = harness.stream().processing_time(1_000).rows([timed(1, 0)]).watermark(9_000).processing_time(now);
+        stream.rows([timed(2, 0)]).run().unwrap().main()[1]["last"].as_i64()
+    };
+    assert_eq!((lasts(2_999), lasts(3_000)), (Some(1), None));
+}
+
+#[test]
 fn values_of_older_versions_are_migrated_before_they_are_seen() {
     let last = |version, number: &dyn Fn(stygian_testing::Stream<Remember>) -> stygian_testing::Stream<Remember>| {
         let run = number(remember().stream()).rows([timed(9, 1)]).run().map(|run| run.main()[0]["last"].clone());

@@ -165,7 +165,10 @@ impl KeyedState {
         if due.is_empty() {
             return Ok(Err(self));
         }
-        let last = due.last().map_or(watermark, |timer| EventTime::from_micros(timer.at));
+        // What is written now is dated by the timer, unless its clock says nothing of how long state lives.
+        let time = if watermark == EventTime::MAX { self.time } else { self.time.max(watermark.micros()) };
+        let dated = |at: i64, by: TimerClock| if clock == by { at } else { time };
+        let last = due.last().map_or(watermark, |timer| EventTime::from_micros(dated(timer.at, self.lives_by)));
         let watermark = if watermark == EventTime::MAX { last } else { watermark };
         let due_keys: Vec<(&[u8], KeyGroup)> = due.iter().map(|timer| (&*timer.key, timer.group)).collect();
         self.load(watermark, |codec, keys| keys.find_keys(codec, &due_keys))?;
@@ -173,7 +176,7 @@ impl KeyedState {
         let mut written = vec![i64::MIN; keys.len()];
         for (timer, key) in due.iter().zip(keys.key_of_row()) {
             if let Some(written) = written.get_mut(*key as usize) {
-                *written = timer.at;
+                *written = dated(timer.at, self.lives_by);
             }
         }
         self.writes.clear(keys.len(), written.into_iter());
@@ -229,6 +232,27 @@ mod tests {
             let call = begun.expect("a timer is due");
             assert_eq!((call.fired()[0].at, call.values()[0].get(0)), (at, value));
             state = call.commit().expect("within limits");
+        }
+    }
+
+    #[test]
+    fn what_a_timer_of_the_clock_writes_lives_by_event_time_as_all_else_does() {
+        let codec = KeyCodec::new(vec![ColumnType::Text], MaxParallelism::DEFAULT);
+        let slot = Slot { name: "last".into(), kind: SlotKind::Value, version: 1, ttl_micros: Some(10) };
+        let mut state = Box::new(KeyedState::in_memory(codec, [slot], [TimerClock::ProcessingTime], StateLimits::default()));
+        let (key, mut keys): (ArrayRef, _) = (Arc::new(StringArray::from(vec!["a"])), KeyBatch::default());
+        state.keys_of(&[key], 1, &mut keys).expect("text");
+        let mut call = state.begin(&keys, 0..1, EventTime::MIN, |_| 5).expect("begun");
+        call.set_timers(0, &[0], &[1_000_000]);
+        let state = call.commit().expect("within limits");
+        let begun = state.begin_timers(TimerClock::ProcessingTime, 1_000_000, 1, EventTime::from_micros(7)).expect("read");
+        let mut call = begun.expect("a timer is due");
+        call.put_values(SlotId(0), &[0], Values::from_iter([Some(b"x".as_slice())])).expect("small");
+        let mut state = call.commit().expect("within limits");
+        for (watermark, value) in [(16, Some(b"x".as_slice())), (17, None)] {
+            let call = state.begin(&keys, 0..1, EventTime::from_micros(watermark), |_| 5).expect("begun");
+            assert_eq!(call.values()[0].get(0), value);
+            state = call.abort();
         }
     }
 }
