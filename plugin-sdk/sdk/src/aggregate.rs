@@ -37,7 +37,7 @@ pub trait Aggregate: Sized + 'static {
     /// Makes an instance. An error says what is wrong with the configuration.
     fn open(config: Self::Config) -> Result<Self, String>;
 
-    /// Adds a row. A [`Reject`] fails the call; the pipeline's `on_error` says what becomes of the row.
+    /// Adds a row. A [`Reject`] fails the job with the row: other aggregates of the window have counted it, so it cannot be left out of one.
     fn add(&self, accumulator: &mut Self::Accumulator, row: Self::Row<'_>) -> Result<(), Reject>;
 
     /// Adds what another accumulator knows, of other rows.

@@ -37,6 +37,8 @@ pub(crate) struct Loaded {
     pub(crate) sources: BTreeMap<String, Arc<dyn Source>>,
     pub(crate) sinks: BTreeMap<String, Arc<dyn Sink>>,
     pub(crate) plugins: BTreeMap<String, Plugin>,
+    /// Those that aggregate.
+    pub(crate) aggregates: Vec<Arc<PluginAggregate>>,
     /// What each of them is.
     pub(crate) described: BTreeMap<String, Arc<PluginDescription>>,
     /// What commits its checkpoints besides their manifests, in an exactly-once job.
@@ -120,6 +122,7 @@ struct Loading<'a> {
     facts: Facts,
     sources: BTreeMap<String, Arc<dyn Source>>,
     plugins: BTreeMap<String, Plugin>,
+    aggregates: Vec<Arc<PluginAggregate>>,
     /// Whether the file itself had no problems.
     whole: bool,
     problems: Vec<Problem>,
@@ -138,6 +141,7 @@ impl<'a> Loading<'a> {
             facts: Facts::default(),
             sources: BTreeMap::new(),
             plugins: BTreeMap::new(),
+            aggregates: Vec::new(),
             whole: problems.is_empty(),
             problems,
         }
@@ -207,7 +211,9 @@ impl<'a> Loading<'a> {
             let config = serde_json::Value::Object(plugin.config.clone()).to_string();
             let opened = PluginAggregate::new(loaded.clone(), name, &config);
             let opened = opened.map_err(|error| Problem::at(plugin.plugin_at.clone(), format!("{:#}", anyhow::Error::from(error))))?;
-            self.facts.aggregates.insert(name.to_owned(), Arc::new(opened));
+            let opened = Arc::new(opened);
+            self.facts.aggregates.insert(name.to_owned(), opened.clone());
+            self.aggregates.push(opened);
         }
         self.facts.plugins.insert(name.to_owned(), Arc::new(description));
         self.plugins.insert(name.to_owned(), loaded);
@@ -300,8 +306,8 @@ impl<'a> Loading<'a> {
             return Err(in_order(self.problems));
         }
         let reach = Reach::of(self.pipeline, &self.base);
-        let Self { base, sources, plugins, facts, .. } = self;
-        Ok(Loaded { plan, base, reach, sources, sinks, plugins, described: facts.plugins, commit_point })
+        let Self { base, sources, plugins, aggregates, facts, .. } = self;
+        Ok(Loaded { plan, base, reach, sources, sinks, plugins, aggregates, described: facts.plugins, commit_point })
     }
 
     /// What waits for a later checkpoint would wait for ever, or not at all.

@@ -26,9 +26,10 @@ use stygian_state::Slot;
 /// # Errors
 /// When the plan is not what it promises to be.
 pub(crate) fn job(loaded: Loaded) -> anyhow::Result<JobSpec> {
-    let Loaded { plan, base, sources, sinks, plugins, .. } = loaded;
+    let Loaded { plan, base, sources, sinks, plugins, aggregates, .. } = loaded;
     let attempt = attempt();
     let captures = captures(&plan, &base, &attempt);
+    aggregates.iter().for_each(|aggregate| aggregate.save_failed_calls(captures.clone()));
     let disk = keyed_state::on_disk(&plan, &base)?;
     let wiring = Wiring { plan: &plan, sources: &sources, sinks: &sinks, plugins: &plugins, captures, disk };
     let tasks = (0..plan.chains.len()).map(|chain| wiring.task(chain)).collect::<anyhow::Result<_>>()?;

@@ -14,22 +14,78 @@ use crate::migrate::Migrator;
 use crate::plugin::Plugin;
 use crate::seat::Seat;
 use crate::wire::{self, Accumulate, Finish, MergeInto};
-use crate::{BadOutput, CallError, LogLine, SandboxError, Situation, Step};
+use crate::{BadOutput, CallContext, CallError, Capture, CaptureError, Limits, LogLine, SandboxError, Situation, Step, capture};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BinaryArray};
 use arrow_schema::SchemaRef;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use stygian_core::{ColumnType, Field, OutputShape, PluginDescription, SlotKind, StateSlot};
 use stygian_state::{Migrate, SlotId, VarBytes};
 use wasmtime::Store;
 
+/// What goes into a call, for one that is made again.
+#[derive(Clone, Debug)]
+pub enum AggregateCall {
+    /// Rows, by the columns that the plugin reads, and the accumulator that each is added to.
+    Accumulate {
+        /// The accumulators.
+        accumulators: BinaryArray,
+        /// The columns.
+        rows: Vec<ArrayRef>,
+        /// One a row.
+        groups: Vec<u32>,
+    },
+    /// Accumulators that are merged into others, one by one.
+    Merge {
+        /// The others.
+        into: BinaryArray,
+        /// As many.
+        from: BinaryArray,
+    },
+    /// Accumulators that results are made of.
+    Finish {
+        /// The accumulators.
+        accumulators: BinaryArray,
+    },
+}
+
+impl AggregateCall {
+    /// How many rows, or accumulators, it works on.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Accumulate { groups, .. } => groups.len(),
+            Self::Merge { into: accumulators, .. } | Self::Finish { accumulators } => accumulators.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The call on some of them; rows are added to the same accumulators.
+    #[must_use]
+    pub fn slice(&self, part: &Range<usize>) -> Self {
+        let of = |accumulators: &BinaryArray| accumulators.slice(part.start, part.len());
+        match self {
+            Self::Accumulate { accumulators, rows, groups } => {
+                let rows = rows.iter().map(|column| column.slice(part.start, part.len())).collect();
+                Self::Accumulate { accumulators: accumulators.clone(), rows, groups: groups[part.clone()].to_vec() }
+            }
+            Self::Merge { into, from } => Self::Merge { into: of(into), from: of(from) },
+            Self::Finish { accumulators } => Self::Finish { accumulators: of(accumulators) },
+        }
+    }
+}
+
 /// A user-defined aggregate. Not for sharing between threads; it may move between calls.
 #[derive(Debug)]
 pub struct AggregateOperator {
     seat: Seat<Functions>,
-    /// The types of the columns that it reads.
-    columns: Vec<ColumnType>,
+    /// The columns that it reads.
+    input: Vec<Field>,
     accumulator: Declared,
     result: Declared,
     /// The plugin's name, and what it says of its accumulators.
@@ -59,8 +115,7 @@ const INTERFACE: &str = "aggregate";
 
 impl AggregateOperator {
     pub(crate) fn new(plugin: Plugin, name: &str, config: &str, description: &PluginDescription) -> Result<Self, SandboxError> {
-        let columns = description.inputs.first().map_or(&[][..], |input| &input.columns);
-        let columns = columns.iter().map(|field| field.column_type).collect();
+        let input = description.inputs.first().map_or(&[][..], |input| &input.columns).to_vec();
         let accumulator = Field { name: "accumulator".to_owned(), column_type: ColumnType::Binary, nullable: true };
         let accumulator = Declared::new("accumulators", &[accumulator]);
         let result = match description.outputs.first().map(|output| (&output.name, &output.shape)) {
@@ -80,7 +135,7 @@ impl AggregateOperator {
         });
         let migrator = Migrator::new(plugin.clone(), name, config, description, INTERFACE);
         let seat = Seat::new(plugin, name, config, description, Arc::default(), INTERFACE, Functions::of);
-        Ok(Self { seat, columns, accumulator, result, plugin: description.name.clone(), slot, migrator })
+        Ok(Self { seat, input, accumulator, result, plugin: description.name.clone(), slot, migrator })
     }
 
     /// The columns of a result, one row an accumulator.
@@ -123,6 +178,45 @@ impl AggregateOperator {
         self.seat.open()
     }
 
+    /// The limits of its calls.
+    pub fn limits(&self) -> &Limits {
+        self.seat.limits()
+    }
+
+    /// Throws the instances away; the next call gets fresh ones.
+    pub fn reset(&mut self) {
+        self.migrator.reset();
+        self.seat.reset();
+    }
+
+    /// Makes a call: the accumulators, which are one column, or the columns of the results.
+    ///
+    /// # Errors
+    /// As [`AggregateOperator::accumulate`].
+    pub fn call(&mut self, call: &AggregateCall) -> Result<Vec<ArrayRef>, CallError> {
+        let column = |accumulators: BinaryArray| vec![Arc::new(accumulators) as ArrayRef];
+        match call {
+            AggregateCall::Accumulate { accumulators, rows, groups } => self.accumulate(accumulators, rows, groups).map(column),
+            AggregateCall::Merge { into, from } => self.merge(into, from).map(column),
+            AggregateCall::Finish { accumulators } => self.finish(accumulators),
+        }
+    }
+
+    /// All that it takes to make a call again which failed.
+    ///
+    /// # Errors
+    /// When the inputs cannot be written down, or are too large.
+    pub fn capture(&self, call: &AggregateCall, error: &CallError) -> Result<Capture, CaptureError> {
+        let (function, rows, inputs) = capture::aggregate::take(call)?;
+        let (count, fields) = (inputs.groups.num_rows(), self.input.clone());
+        let columns = self.input.iter().enumerate().map(|(at, field)| {
+            let column = rows.get(at).cloned();
+            (field.column_type, column.unwrap_or_else(|| arrow_array::new_empty_array(&field.column_type.arrow())))
+        });
+        let capture = Capture::new(self.seat.plugin(), self.seat.config(), CallContext::default(), fields, columns, count, error)?;
+        Ok(capture.with_aggregate(function, inputs))
+    }
+
     /// Adds row `i` of `rows` (the columns that the plugin reads, in its order) to the accumulator `groups[i]`. Returns all accumulators; a null
     /// one has seen nothing.
     ///
@@ -130,7 +224,7 @@ impl AggregateOperator {
     /// When the call fails or breaks a rule; the accumulators are as they were.
     pub fn accumulate(&mut self, accumulators: &BinaryArray, rows: &[ArrayRef], groups: &[u32]) -> Result<BinaryArray, CallError> {
         let slice = 0..groups.len();
-        let columns = self.columns.iter().zip(rows).map(|(kind, array)| Lowered::new(*kind, array.as_ref(), &slice));
+        let columns = self.input.iter().zip(rows).map(|(field, array)| Lowered::new(field.column_type, array.as_ref(), &slice));
         let (Some(columns), Some(states)) = (columns.collect::<Option<Vec<Lowered<'_>>>>(), lowered(accumulators)) else {
             return Err(self.seat.wrong_input(Step::Accumulate, slice, "a column is not what it was planned to be"));
         };

@@ -7,7 +7,7 @@ use stygian_core::{ByteSize, Span};
 
 /// A call that failed. Its instance is gone; the next call gets a fresh one.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{subject}, {during}: {situation}; {hint}", subject = Subject(self), during = During(self), hint = situation.hint())]
+#[error("{subject}, {during}: {situation}; {hint}", subject = Subject(self), during = During(self), hint = self.hint())]
 pub struct CallError {
     /// The plugin's name and version.
     pub plugin: String,
@@ -100,12 +100,20 @@ impl fmt::Display for During<'_> {
         }
         match self.0.step {
             Step::Process if start + 1 == end => write!(f, "`process` of row {start}"),
-            step @ (Step::Process | Step::Accumulate) => write!(f, "{step} of rows {start} to {last}", last = end.saturating_sub(1)),
-            Step::OnTimers if start + 1 == end => f.write_str("`on-timers` of 1 timer"),
-            Step::OnTimers => write!(f, "`on-timers` of {} timers", end.saturating_sub(start)),
+            Step::Process => write!(f, "`process` of rows {start} to {last}", last = end.saturating_sub(1)),
+            // Where in a batch a slice of rows begins is the business of who keeps the accumulators.
+            Step::Accumulate if start + 1 == end => write!(f, "`accumulate` of row {start} of the call"),
+            Step::Accumulate => write!(f, "`accumulate` of rows {start} to {last} of the call", last = end.saturating_sub(1)),
+            Step::OnTimers => count(f, self.0.step, end.saturating_sub(start), "timer"),
+            Step::Merge | Step::Finish => count(f, self.0.step, end.saturating_sub(start), "accumulator"),
             other => other.fmt(f),
         }
     }
+}
+
+fn count(f: &mut fmt::Formatter<'_>, step: Step, count: usize, what: &str) -> fmt::Result {
+    let plural = if count == 1 { "" } else { "s" };
+    write!(f, "{step} of {count} {what}{plural}")
 }
 
 /// What went wrong in a guest.
@@ -243,6 +251,20 @@ impl fmt::Display for TimeLimit {
 impl From<stygian_state::StateError> for Situation {
     fn from(error: stygian_state::StateError) -> Self {
         Self::State(error)
+    }
+}
+
+impl CallError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        let aggregates = matches!(self.step, Step::Accumulate | Step::Merge | Step::Finish);
+        match &self.situation {
+            Situation::Trap { panic: Some(_), .. } if aggregates => {
+                "the plugin panicked: fix it, or keep such rows from it by a `filter` before the window"
+            }
+            Situation::GuestError(_) if aggregates => "the plugin refused it; keep such rows from it by a `filter` before the window",
+            situation => situation.hint(),
+        }
     }
 }
 

@@ -39,13 +39,13 @@ mod seat;
 mod wire;
 mod wiring;
 
-pub use aggregate::AggregateOperator;
+pub use aggregate::{AggregateCall, AggregateOperator};
 pub use blame::Blame;
 pub use call::{CallContext, CallOutput, DeadRow, LogLevel, LogLine, Piece};
 pub use call_error::{BadOutput, CallError, ColumnFault, Migrating, Situation, Step, TimeLimit};
 pub use capture::{
-    CallRecord, Capture, CaptureError, CaptureLimits, Captures, FailureRecord, KeyedInputs, KeyedRecord, MAX_CAPTURE_BYTES, Replay,
-    SlotRecord, Verdict,
+    AggregateFunction, AggregateInputs, CallRecord, Capture, CaptureError, CaptureLimits, Captures, FailureRecord, KeyedInputs,
+    KeyedRecord, MAX_CAPTURE_BYTES, Replay, SlotRecord, Verdict,
 };
 pub use clock::thread_cpu;
 pub use compile::{Compiler, compile_worker};

@@ -4,6 +4,7 @@ mod inspect;
 mod replay;
 mod rows;
 mod test;
+mod test_aggregate;
 mod test_keyed;
 
 pub(crate) use inspect::inspect;

@@ -50,8 +50,9 @@ fn read(path: &Path) -> anyhow::Result<Capture> {
 fn told(capture: &Capture, used: &str, replayed: &Replay) -> String {
     let record = &capture.record;
     let shown = |text: &str| escape(text, SHOWN);
-    let (count, what) = match &capture.keyed {
-        Some(inputs) if inputs.timers.num_rows() > 0 => (inputs.timers.num_rows(), "timer"),
+    let (count, what) = match (&capture.keyed, &capture.aggregate) {
+        (Some(inputs), _) if inputs.timers.num_rows() > 0 => (inputs.timers.num_rows(), "timer"),
+        (_, Some(inputs)) if inputs.groups.num_rows() == 0 => (inputs.accumulators.num_rows(), "accumulator"),
         _ => (capture.rows.num_rows(), "row"),
     };
     let plural = if count == 1 { "" } else { "s" };
@@ -69,6 +70,9 @@ fn told(capture: &Capture, used: &str, replayed: &Replay) -> String {
         }
     };
     show("row", &capture.rows);
+    if let Some(inputs) = &capture.aggregate {
+        show("state", &inputs.accumulators);
+    }
     if let Some(inputs) = &capture.keyed {
         show("timer", &inputs.timers);
         show("key", &inputs.keys);

@@ -4,7 +4,7 @@ use crate::args::TestArgs;
 use crate::failure::Failure;
 use crate::load::open_sandbox;
 use crate::plugin::rows::show;
-use crate::plugin::test_keyed;
+use crate::plugin::{test_aggregate, test_keyed};
 use crate::terminal::Terminal;
 use anyhow::Context;
 use arrow_array::RecordBatch;
@@ -12,7 +12,7 @@ use arrow_schema::{Schema, SchemaRef};
 use std::io::BufReader;
 use std::sync::Arc;
 use stygian_core::PluginDescription;
-use stygian_sandbox::{CallContext, CallError, CallOutput, Limits, Operator, Plugin};
+use stygian_sandbox::{CallContext, CallError, Limits, Operator, Plugin};
 
 /// `stygian plugin test`
 pub(crate) fn test(args: &TestArgs, terminal: &Terminal) -> Result<(), Failure> {
@@ -21,6 +21,9 @@ pub(crate) fn test(args: &TestArgs, terminal: &Terminal) -> Result<(), Failure> 
     let description = plugin.describe(&args.config).map_err(Failure::input)?;
     if plugin.interfaces().keyed_operator {
         return test_keyed::test(&plugin, &description, args, terminal);
+    }
+    if plugin.interfaces().aggregate {
+        return test_aggregate::test(&plugin, &description, args, terminal);
     }
     let schema = input_schema(&description).map_err(Failure::input)?;
     let batches = read(args, &schema).map_err(Failure::input)?;
@@ -32,8 +35,7 @@ pub(crate) fn test(args: &TestArgs, terminal: &Terminal) -> Result<(), Failure> 
         // Twice, so that what a plugin keeps shows in a single call too.
         for _ in 0..2 {
             if let Some(difference) = difference(&fresh, &used.process(CONTEXT, batch)) {
-                let message = format!("rows {rows} to {}: {difference}", rows + batch.num_rows() - 1);
-                return Err(Failure::Run(anyhow::anyhow!("{message}; the plugin keeps something between calls, which it must not")));
+                return Err(impure(&rows_of(rows, batch), &difference));
             }
         }
         let output = fresh.with_context(|| format!("the call with the rows from row {rows} of the file on"))?;
@@ -48,8 +50,17 @@ pub(crate) fn test(args: &TestArgs, terminal: &Terminal) -> Result<(), Failure> 
 
 const CONTEXT: CallContext = CallContext { watermark: None, processing_time: 0 };
 
+/// What rows a call is of, for people.
+pub(super) fn rows_of(first: usize, batch: &RecordBatch) -> String {
+    format!("rows {first} to {}", first + batch.num_rows() - 1)
+}
+
+pub(super) fn impure(what: &str, difference: &str) -> Failure {
+    Failure::Run(anyhow::anyhow!("{what}: {difference}; the plugin keeps something between calls, which it must not"))
+}
+
 /// How the results of one call on a fresh and on a used instance differ.
-pub(super) fn difference(fresh: &Result<CallOutput, CallError>, used: &Result<CallOutput, CallError>) -> Option<String> {
+pub(super) fn difference<T: PartialEq>(fresh: &Result<T, CallError>, used: &Result<T, CallError>) -> Option<String> {
     match (fresh, used) {
         (Ok(fresh), Ok(used)) if fresh == used => None,
         (Ok(_), Ok(_)) => Some("a fresh instance gives another result than a used one".to_owned()),

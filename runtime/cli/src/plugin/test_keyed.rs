@@ -2,7 +2,7 @@
 //! the end of the input. Each call is made on a fresh instance and twice on a used one, from the same state: results and writes must agree.
 
 use super::inspect::in_words;
-use super::test::{difference, input_schema, read};
+use super::test::{difference, impure, input_schema, read, rows_of};
 use crate::args::TestArgs;
 use crate::failure::Failure;
 use crate::plugin::rows::show;
@@ -25,8 +25,7 @@ pub(super) fn test(plugin: &Plugin, description: &PluginDescription, args: &Test
     let mut totals = vec![0_usize; description.outputs.len()];
     let (mut rows, mut refused, mut timers) = (0, 0, 0);
     for batch in &batches {
-        let what = format!("rows {rows} to {}", rows + batch.num_rows() - 1);
-        let output = tested.rows(batch, &what)?;
+        let output = tested.rows(batch, &rows_of(rows, batch))?;
         rows += batch.num_rows();
         refused += output.dead_letters.len();
         show(terminal, description, batch, &output, &mut totals)?;
@@ -129,8 +128,7 @@ impl<'a> Tested<'a> {
             let writes = (fresh.is_ok() && used.is_ok() && state.written() != wrote)
                 .then(|| "a fresh instance writes another state, or other timers, than a used one".to_owned());
             if let Some(difference) = difference(&fresh, &used).or(writes) {
-                let message = format!("{what}: {difference}; the plugin keeps something between calls, which it must not");
-                return Err(Failure::Run(anyhow::anyhow!(message)));
+                return Err(impure(what, &difference));
             }
             called = state;
         }

@@ -20,9 +20,11 @@
 //! | `rows` | 1 | the columns that went into the sandbox, an Arrow IPC stream of one uncompressed batch (see `rows`) |
 //! | `keys`, `state`, `timers` | 1 | of a call with state by key, all three: such streams too (see `keyed`) |
 //! | `versions` | 1 | of such a call, if some of its state was of older versions: such a stream, a row for each of `state` |
+//! | `accumulators`, `groups` | 1 | of a call of an aggregate, both: such streams too (see `aggregate`) |
 //!
 //! A reader refuses a section that it does not know, because a call without a part of its inputs is another call.
 
+use super::aggregate::{AggregateInputs, accumulators_schema, groups_schema};
 use super::keyed::{KeyedInputs, state_schema, timers_schema, versions_schema};
 use super::{CallRecord, Capture, CaptureError, ColumnRecord, rows};
 use arrow_schema::SchemaRef;
@@ -48,8 +50,10 @@ const KEYS: &str = "keys";
 const STATE: &str = "state";
 const TIMERS: &str = "timers";
 const VERSIONS: &str = "versions";
+const ACCUMULATORS: &str = "accumulators";
+const GROUPS: &str = "groups";
 /// All there are; the first three are in every capture.
-const NAMES: [&str; 7] = [CALL, COMPONENT, ROWS, KEYS, STATE, TIMERS, VERSIONS];
+const NAMES: [&str; 9] = [CALL, COMPONENT, ROWS, KEYS, STATE, TIMERS, VERSIONS, ACCUMULATORS, GROUPS];
 
 impl Capture {
     /// The capture as a file.
@@ -64,6 +68,11 @@ impl Capture {
         if let Some(KeyedInputs { keys, state, timers, versions }) = &self.keyed {
             let versions = versions.iter().map(|versions| (VERSIONS, versions));
             for (name, batch) in [(KEYS, keys), (STATE, state), (TIMERS, timers)].into_iter().chain(versions) {
+                sections.push((name, rows::encode(batch)?.into()));
+            }
+        }
+        if let Some(AggregateInputs { accumulators, groups }) = &self.aggregate {
+            for (name, batch) in [(ACCUMULATORS, accumulators), (GROUPS, groups)] {
                 sections.push((name, rows::encode(batch)?.into()));
             }
         }
@@ -103,7 +112,7 @@ impl Capture {
         if *checksum != *Sha256::digest(content) {
             return Err(damaged("it does not match its checksum"));
         }
-        let [call, component, rows, keyed @ ..] = sections(reader)?;
+        let [call, component, rows, keys, state, timers, versions, accumulators, groups] = sections(reader)?;
         let (Some(call), Some(component), Some(rows)) = (call, component, rows) else { return Err(damaged("a section is missing")) };
         let record = record(call)?;
         if record.sha256 != hex(&Sha256::digest(component)) {
@@ -111,7 +120,7 @@ impl Capture {
         }
         let decode = |stream: &[u8], schema: &SchemaRef| rows::decode(stream, schema).map_err(CaptureError::Damaged);
         let rows = decode(rows, &schema_of(&record.columns))?;
-        let keyed = match (&record.keyed, keyed) {
+        let keyed = match (&record.keyed, [keys, state, timers, versions]) {
             (None, [None, None, None, None]) => None,
             (Some(record), [Some(keys), Some(state), Some(timers), versions]) => {
                 let keys = decode(keys, &schema_of(&record.key))?;
@@ -128,7 +137,17 @@ impl Capture {
             }
             _ => return Err(damaged("keys, state and timers are only there together with what the record says of them")),
         };
-        Ok(Self { record, component: Arc::from(component), rows, keyed })
+        let aggregate = match (record.aggregate.filter(|_| keyed.is_none()), accumulators, groups) {
+            (None, None, None) if record.aggregate.is_none() => None,
+            (Some(function), Some(accumulators), Some(groups)) => {
+                let (accumulators, groups) = (decode(accumulators, &accumulators_schema())?, decode(groups, &groups_schema())?);
+                let inputs = AggregateInputs { accumulators, groups };
+                inputs.check(function, rows.num_rows()).map_err(damaged)?;
+                Some(inputs)
+            }
+            _ => return Err(damaged("accumulators are only there together with what the record says of them")),
+        };
+        Ok(Self { record, component: Arc::from(component), rows, keyed, aggregate })
     }
 }
 
@@ -217,9 +236,10 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Limits;
+    use crate::capture::aggregate::take;
     use crate::capture::{FailureRecord, KeyedRecord, SlotRecord};
-    use arrow_array::{ArrayRef, BinaryArray, Int64Array, StringArray, UInt32Array};
+    use crate::{AggregateCall, Limits};
+    use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, UInt32Array};
     use proptest::prelude::*;
     use stygian_core::ColumnType;
 
@@ -237,10 +257,26 @@ mod tests {
             processing_time: 7,
             columns: vec![ColumnRecord { name: "n".into(), column_type: ColumnType::Int64, nullable: true }],
             keyed: None,
+            aggregate: None,
             failure: FailureRecord { step: "`process`".into(), kind: "trap".into(), message: "unreachable".into() },
         };
         let fields: Vec<Field> = record.columns.iter().map(Field::from).collect();
-        Capture { rows: rows::batch(&rows::schema(&fields), vec![column], 3).expect("rows"), record, component, keyed: None }
+        Capture {
+            rows: rows::batch(&rows::schema(&fields), vec![column], 3).expect("rows"),
+            record,
+            component,
+            keyed: None,
+            aggregate: None,
+        }
+    }
+
+    /// Three rows that are added to two accumulators, the second of which has seen nothing.
+    fn aggregate() -> Capture {
+        let capture = capture();
+        let (accumulators, groups) = (BinaryArray::from(vec![Some(&b"a"[..]), None]), vec![0, 1, 1]);
+        let call = AggregateCall::Accumulate { accumulators, rows: capture.rows.columns().to_vec(), groups };
+        let (function, _, inputs) = take(&call).expect("columns");
+        capture.with_aggregate(function, inputs)
     }
 
     /// A call on two timers of one key, with a value, a list and a map.
@@ -281,9 +317,9 @@ mod tests {
     fn is_read_as_it_was_written() {
         let mut of_one_version = keyed();
         of_one_version.keyed = of_one_version.keyed.map(|inputs| KeyedInputs { versions: None, ..inputs });
-        for capture in [capture(), keyed(), of_one_version] {
+        for capture in [capture(), keyed(), of_one_version, aggregate()] {
             let read = Capture::from_bytes(&capture.to_bytes().expect("written")).expect("read");
-            let parts = |capture: Capture| (capture.record, capture.component, capture.rows, capture.keyed);
+            let parts = |capture: Capture| (capture.record, capture.component, capture.rows, capture.keyed, capture.aggregate);
             assert_eq!(parts(read), parts(capture));
         }
     }
@@ -327,6 +363,32 @@ mod tests {
         assert!(refusal(&fewer.to_bytes().expect("written")).contains("a version for each value"));
     }
 
+    #[test]
+    fn an_aggregates_call_is_refused_where_its_parts_do_not_fit() {
+        let (mut without, mut with, mut both) = (aggregate(), capture(), aggregate());
+        without.record.aggregate = None;
+        with.record.aggregate = aggregate().record.aggregate;
+        (both.record.keyed, both.keyed) = (keyed().record.keyed, keyed().keyed);
+        both.keyed = both.keyed.map(|inputs| KeyedInputs { timers: inputs.timers.slice(0, 0), keys: three(&inputs.keys), ..inputs });
+        for half in [without, with, both] {
+            assert!(refusal(&half.to_bytes().expect("written")).contains("only there together"));
+        }
+        let changed = |change: fn(AggregateInputs) -> AggregateInputs| {
+            let mut capture = aggregate();
+            capture.aggregate = capture.aggregate.map(change);
+            refusal(&capture.to_bytes().expect("written"))
+        };
+        let fewer = changed(|inputs| AggregateInputs { groups: inputs.groups.slice(0, 2), ..inputs });
+        assert!(fewer.contains("an accumulator for each row"), "{fewer}");
+        let gone = changed(|inputs| AggregateInputs { accumulators: inputs.accumulators.slice(0, 1), ..inputs });
+        assert!(gone.contains("accumulators that are not there"), "{gone}");
+    }
+
+    /// The first row thrice.
+    fn three(keys: &RecordBatch) -> RecordBatch {
+        arrow_select::take::take_record_batch(keys, &UInt32Array::from(vec![0, 0, 0])).expect("rows")
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -334,9 +396,9 @@ mod tests {
         #[test]
         fn changed_files_never_panic(
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
-            cut in prop::option::weighted(0.1, any::<prop::sample::Index>()), with_state in any::<bool>(),
+            cut in prop::option::weighted(0.1, any::<prop::sample::Index>()), kind in 0_usize..3,
         ) {
-            let mut file = if with_state { keyed() } else { capture() }.to_bytes().expect("written");
+            let mut file = [capture(), keyed(), aggregate()][kind].to_bytes().expect("written");
             for (place, byte) in changes {
                 let at = place.index(file.len());
                 file[at] = byte;

@@ -57,21 +57,17 @@ impl From<&Slot> for SlotRecord {
     }
 }
 
-fn schema<const N: usize>(fields: [(&str, ColumnType, bool); N]) -> SchemaRef {
-    rows::schema(&fields.map(|(name, column_type, nullable)| Field { name: name.to_owned(), column_type, nullable }))
-}
-
 pub(super) fn state_schema() -> SchemaRef {
     let (number, bytes) = (ColumnType::UInt32, ColumnType::Binary);
-    schema([("slot", number, false), ("key", number, false), ("map_key", bytes, true), ("value", bytes, false)])
+    rows::schema_of([("slot", number, false), ("key", number, false), ("map_key", bytes, true), ("value", bytes, false)])
 }
 
 pub(super) fn versions_schema() -> SchemaRef {
-    schema([("version", ColumnType::UInt32, false)])
+    rows::schema_of([("version", ColumnType::UInt32, false)])
 }
 
 pub(super) fn timers_schema() -> SchemaRef {
-    schema([("timer", ColumnType::UInt32, false), ("at", ColumnType::Int64, false)])
+    rows::schema_of([("timer", ColumnType::UInt32, false), ("at", ColumnType::Int64, false)])
 }
 
 /// Entries that are read at once.

@@ -5,12 +5,14 @@
 //! any. What is in a capture is users' data, so [`Captures`] keeps them in a folder of ours alone. Reading one is reading a stranger's
 //! file: `format` (the container) and `rows` (the columns) believe nothing.
 
+pub(crate) mod aggregate;
 mod format;
 pub(crate) mod keyed;
 mod replay;
 mod rows;
 mod store;
 
+pub use aggregate::{AggregateFunction, AggregateInputs};
 pub use format::MAX_CAPTURE_BYTES;
 pub use keyed::{KeyedInputs, KeyedRecord, SlotRecord};
 pub use replay::{Replay, Verdict};
@@ -33,6 +35,8 @@ pub struct Capture {
     pub rows: RecordBatch,
     /// What else went into a call with state by key; there if and only if [`CallRecord::keyed`] is.
     pub keyed: Option<KeyedInputs>,
+    /// What else went into a call of an aggregate; there if and only if [`CallRecord::aggregate`] is.
+    pub aggregate: Option<AggregateInputs>,
 }
 
 /// What a call was, beside its rows.
@@ -60,6 +64,9 @@ pub struct CallRecord {
     /// Of a call with state by key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keyed: Option<KeyedRecord>,
+    /// Of a call of an aggregate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aggregate: Option<AggregateFunction>,
     /// How it failed.
     pub failure: FailureRecord,
 }
@@ -153,14 +160,21 @@ impl Capture {
             processing_time: context.processing_time,
             columns: fields.into_iter().map(ColumnRecord::from).collect(),
             keyed: None,
+            aggregate: None,
             failure: error.into(),
         };
-        Ok(Self { record, component: plugin.component(), rows: rows::batch(&schema, columns, rows)?, keyed: None })
+        Ok(Self { record, component: plugin.component(), rows: rows::batch(&schema, columns, rows)?, keyed: None, aggregate: None })
     }
 
     /// The same call with state by key.
     pub(crate) fn with_keyed(mut self, (record, inputs): (KeyedRecord, KeyedInputs)) -> Self {
         (self.record.keyed, self.keyed) = (Some(record), Some(inputs));
+        self
+    }
+
+    /// The same call of an aggregate.
+    pub(crate) fn with_aggregate(mut self, function: AggregateFunction, inputs: AggregateInputs) -> Self {
+        (self.record.aggregate, self.aggregate) = (Some(function), Some(inputs));
         self
     }
 

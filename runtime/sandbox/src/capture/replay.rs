@@ -1,7 +1,7 @@
 //! Makes a captured call again, within the limits it had, and says whether it fails as it did.
 
 use super::keyed::{self, KeyedInputs, KeyedRecord};
-use super::{CallRecord, Capture, FailureRecord};
+use super::{AggregateFunction, AggregateInputs, CallRecord, Capture, FailureRecord};
 use crate::{CallError, CallOutput, Limits, Plugin, Sandbox, SandboxError};
 use std::path::Path;
 use stygian_core::{ByteSize, Span};
@@ -68,8 +68,9 @@ impl Capture {
     /// When the plugin cannot be opened with the configuration and columns of the call.
     pub fn replay(&self, plugin: &Plugin) -> Result<Replay, SandboxError> {
         let plugin = plugin.with_limits(self.limits());
-        let now = match (&self.record.keyed, &self.keyed) {
-            (Some(record), Some(inputs)) => self.call_keyed(&plugin, record, inputs)?,
+        let now = match (&self.record.keyed, &self.keyed, self.record.aggregate, &self.aggregate) {
+            (Some(record), Some(inputs), ..) => self.call_keyed(&plugin, record, inputs)?,
+            (_, _, Some(function), Some(inputs)) => self.call_aggregate(&plugin, function, inputs)?,
             _ => self.call(&plugin)?,
         };
         let verdict = match &now {
@@ -102,6 +103,12 @@ impl Capture {
             operator.process(self.context(), &self.rows, 0..self.rows.num_rows(), state)
         };
         Ok(called.result.map_err(Box::new))
+    }
+
+    fn call_aggregate(&self, plugin: &Plugin, function: AggregateFunction, inputs: &AggregateInputs) -> Result<Called, SandboxError> {
+        let mut operator = plugin.aggregate(&self.record.operator, &self.record.config)?;
+        let called = operator.call(&inputs.call(function, &self.rows)).map_err(Box::new);
+        Ok(called.map(|_| CallOutput { logs: operator.take_logs(), ..CallOutput::default() }))
     }
 }
 

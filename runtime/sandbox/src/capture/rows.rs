@@ -24,6 +24,11 @@ pub(super) fn schema(fields: &[Field]) -> SchemaRef {
     Arc::new(Schema::new(fields.iter().map(Field::arrow).collect::<Vec<_>>()))
 }
 
+/// Columns by name, type, and whether values may be absent.
+pub(super) fn schema_of<const N: usize>(fields: [(&str, ColumnType, bool); N]) -> SchemaRef {
+    schema(&fields.map(|(name, column_type, nullable)| Field { name: name.to_owned(), column_type, nullable }))
+}
+
 /// A column of exactly the type that a [`ColumnType`] stands for: all zones are one.
 pub(super) fn physical(column_type: ColumnType, array: ArrayRef) -> ArrayRef {
     match array.as_primitive_opt::<TimestampMicrosecondType>() {

@@ -1,6 +1,7 @@
 //! Whole pipelines, run by the real program.
 #![allow(clippy::expect_used, clippy::panic)] // helpers of tests
 
+mod aggregate_poison;
 mod aggregates;
 mod broken_storage;
 mod cases;
