@@ -27,6 +27,8 @@ pub(crate) struct Data {
     calls: u32,
     /// Where the next sweep begins.
     pub(crate) sweep: Vec<u8>,
+    /// Records that were added and that no sweep has answered yet.
+    pub(crate) added: usize,
     /// Of the snapshot that is being taken, the records that were touched by group, in order.
     pub(crate) touched: Option<HashMap<KeyGroup, Vec<Vec<u8>>>>,
     /// Traces that the snapshot has told, which can go.
@@ -80,6 +82,7 @@ impl Data {
             loaded: Vec::new(),
             calls: 0,
             sweep: Vec::new(),
+            added: 0,
             touched: None,
             told: Vec::new(),
             scratch: Vec::new(),
@@ -114,6 +117,7 @@ impl Data {
         if found.key.len() > keys::MOST_BYTES {
             return Err(StateError::KeyTooLong { slot: self.slot_name(slot), bytes: found.key.len(), limit: keys::MOST_BYTES });
         }
+        self.added += usize::from(found.content.is_none());
         self.store.put(found.key, found.was.as_ref(), content)
     }
 

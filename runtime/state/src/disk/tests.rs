@@ -79,6 +79,25 @@ fn what_was_deleted_stays_deleted_when_the_checkpoint_that_says_so_fails() {
     assert_eq!(conformance::check_emptied(&|slots| Box::new(folders.open(slots))), Ok(()));
 }
 
+#[test]
+fn sweeps_keep_up_with_records_however_fast_they_come() {
+    let (folders, slot) = (Folders::new(), Slot { name: "last".into(), kind: SlotKind::Value, version: 1, ttl_micros: Some(1) });
+    let codec = KeyCodec::new(vec![ColumnType::Text], MaxParallelism::DEFAULT);
+    let slots: Arc<[Slot]> = [slot].into();
+    let mut state = Box::new(KeyedState::new(codec, Box::new(folders.open(slots.clone())), slots, [].into(), StateLimits::default()));
+    for round in 0..30_i64 {
+        let names: ArrayRef = Arc::new((0..100).map(|n| Some(format!("{n} of {round}"))).collect::<StringArray>());
+        let mut keys = KeyBatch::default();
+        state.keys_of(&[names], 100, &mut keys).expect("text");
+        let mut call = state.begin(&keys, 0..100, EventTime::from_micros(round), |_| round).expect("begun");
+        let all: Vec<u32> = (0..100).collect();
+        call.put_values(SlotId(0), &all, (0..100).map(|_| Some(b"x".as_slice())).collect()).expect("small");
+        state = call.commit().expect("within limits");
+        state.sweep(EventTime::from_micros(round)).expect("swept");
+        assert!(state.size().keys <= 400, "{} keys in round {round}, of which 100 live", state.size().keys);
+    }
+}
+
 /// The process ends between any two calls, in an orderly way or not, and what it leaves is taken back to the last checkpoint.
 #[test]
 fn what_is_left_is_taken_back_to_the_last_checkpoint() {
