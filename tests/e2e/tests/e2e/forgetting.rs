@@ -145,12 +145,36 @@ fn keys(port: u16) -> Option<u64> {
     line.map_or(Some(0), |line| line.rsplit_once(' ')?.1.parse().ok())
 }
 
-#[test]
-fn what_expires_by_the_clock_makes_room_though_no_row_comes() {
+/// A view by each of a hundred users.
+fn views() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let mut views = String::new();
     (0..100).for_each(|n| writeln!(views, "{{\"user\":\"user-{n}\",\"page\":\"a\"}}").expect("text"));
     std::fs::write(folder.path().join("views.jsonl"), views).expect("written");
+    folder
+}
+
+#[test]
+fn a_job_that_would_keep_too_much_fails_and_says_what() {
+    let cases = [
+        ("keys = 50", "keys, over the limit of 50 a subtask (`state.keys`), when slot `"),
+        ("bytes = '1 KiB'", "over the limit of 1.0 KiB a subtask (`state.bytes`), when slot `"),
+        ("timers = 50", "there are 100 timers waiting, over the limit of 50 a subtask (`state.timers`)"),
+    ];
+    for (limit, says) in cases {
+        let folder = views();
+        let pipeline = PIPELINE.replace("nowhere/", "").replace("key_by", &format!("state = {{ {limit} }}\nkey_by"));
+        std::fs::write(folder.path().join("pages.toml"), pipeline).expect("written");
+        let args = ["run", "pages.toml", "--plugins", components().to_str().expect("text")];
+        let ended = Program::find().and_then(|program| program.run(folder.path(), &args)).expect("runs");
+        assert_eq!(ended.status, Some(1), "{}", ended.err);
+        assert!(ended.err.contains("operator `recent`") && ended.err.contains(says), "{}", ended.err);
+    }
+}
+
+#[test]
+fn what_expires_by_the_clock_makes_room_though_no_row_comes() {
+    let folder = views();
     let pipeline = PIPELINE.replace("nowhere/", "").replace("# by", "follow = true\n\n[settings]\nmax_parallelism = 4");
     let pipeline = pipeline.replace("key_by", "config = { brief = true }\nkey_by");
     // A port that was free a moment ago.

@@ -44,6 +44,38 @@ fn a_live_line_tells_rows_rate_and_watermark_on_a_terminal() {
     assert!(!on_terminal("--quiet").contains("rows in"));
 }
 
+/// Python reads the picture, which has all nodes in it, and the JSON.
+const LOOK: &str = r#"
+import json, pathlib, xml.etree.ElementTree
+plan = json.loads(pathlib.Path("plan.json").read_text())
+picture = xml.etree.ElementTree.parse("plan.svg").getroot()
+assert picture.tag == "{http://www.w3.org/2000/svg}svg", picture.tag
+shown = "".join(picture.itertext())
+print(plan["pipeline"], [(node["name"], node["name"] in shown) for node in plan["nodes"]])
+"#;
+
+#[test]
+fn a_plan_is_shown_as_text_as_json_and_as_a_picture() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("pipeline.toml"), TWO_SECONDS).expect("written");
+    let explain = |format: &str| {
+        let args = ["explain", "pipeline.toml", "--format", format];
+        let ended = Program::find().and_then(|program| program.run(folder.path(), &args)).expect("runs");
+        assert_eq!((ended.status, ended.err.as_str()), (Some(0), ""));
+        ended.out
+    };
+    assert!(explain("text").contains("shop"));
+    std::fs::write(folder.path().join("plan.json"), explain("json")).expect("written");
+    std::fs::write(folder.path().join("plan.svg"), explain("svg")).expect("written");
+    let looked = Command::new("python3").args(["-c", LOOK]).current_dir(folder.path()).output().expect("python runs");
+    assert_eq!(
+        String::from_utf8_lossy(&looked.stdout),
+        "two-seconds [('shop', True), ('events', True)]\n",
+        "{}",
+        String::from_utf8_lossy(&looked.stderr)
+    );
+}
+
 #[test]
 fn completions_know_every_command() {
     for (shell, begins) in [("bash", "_stygian()"), ("zsh", "#compdef stygian"), ("fish", "# Print an optspec")] {
