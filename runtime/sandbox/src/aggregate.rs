@@ -53,16 +53,11 @@ pub enum AggregateCall {
 
 impl AggregateCall {
     /// How many rows, or accumulators, it works on.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         match self {
             Self::Accumulate { groups, .. } => groups.len(),
             Self::Merge { into: accumulators, .. } | Self::Finish { accumulators } => accumulators.len(),
         }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The call on some of them; rows are added to the same accumulators.

@@ -108,7 +108,7 @@ impl Borrower {
 
     /// Makes a call again which failed; what it gives if nothing is at fault after all, as where the machine was too busy for it.
     fn rescue(&self, call: AggregateCall, error: CallError) -> Result<Vec<ArrayRef>, ExternalError> {
-        let (all, operator) = (0..call.len(), self.0.operator()?);
+        let (all, operator) = (0..call.count(), self.0.operator()?);
         let node = OperatorId::new(&self.0.name);
         let mut poison = Poison::new(node.clone(), PoisonPolicy::default(), operator.limits().call_cpu.0, Arc::default());
         let mut again = Again { shared: &self.0, node, operator, call, made: Vec::new() };

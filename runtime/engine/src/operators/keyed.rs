@@ -77,8 +77,8 @@ struct Calls {
     captures: Option<Arc<Captures>>,
     /// When it was last counted what is kept, in processing time.
     told_at: i64,
-    /// When some of what has expired is dropped next, in processing time; `None`: nothing expires by it, or nothing is kept.
-    sweep_at: Option<i64>,
+    /// When some of what has expired was dropped last, in processing time, where state lives by that.
+    swept_at: i64,
     /// The names of key columns and of timers.
     key_names: Vec<String>,
     timers: Vec<String>,
@@ -105,7 +105,7 @@ impl Keyed {
                 keys,
                 captures,
                 told_at: i64::MIN,
-                sweep_at: None,
+                swept_at: i64::MIN,
                 key_names,
                 timers,
             },
@@ -190,20 +190,20 @@ impl Calls {
         if self.event_time.is_some() { context.watermark } else { EventTime::from_micros(context.processing_time) }
     }
 
-    /// Drops some of what has expired by processing time, if it is time to.
-    fn sweep(&mut self, now: i64) -> Result<(), OperatorError> {
-        let (Some(state), true) = (&mut self.state, self.sweep_at.is_some_and(|at| at <= now)) else { return Ok(()) };
-        state.sweep(EventTime::from_micros(now))?;
-        self.sweep_at = (state.size().keys > 0).then(|| now.saturating_add(SWEEP_EVERY));
-        self.tell_size();
-        Ok(())
+    /// When some of what has expired is dropped next; `None`: nothing expires by processing time, or nothing is kept.
+    fn next_sweep(&self) -> Option<i64> {
+        let state = self.state.as_ref().filter(|_| self.event_time.is_none())?;
+        (state.expires() && state.size().keys > 0).then(|| self.swept_at.saturating_add(SWEEP_EVERY))
     }
 
-    /// There may be something to drop from `at` on.
-    fn sweep_from(&mut self, at: i64) {
-        if self.event_time.is_none() && self.state.as_ref().is_some_and(|state| state.expires()) {
-            self.sweep_at.get_or_insert(at);
-        }
+    /// Drops some of what has expired by processing time, if it is time to.
+    fn sweep(&mut self, now: i64) -> Result<(), OperatorError> {
+        let is_time = self.next_sweep().is_some_and(|at| at <= now);
+        let Some(state) = self.state.as_mut().filter(|_| is_time) else { return Ok(()) };
+        state.sweep(EventTime::from_micros(now))?;
+        self.swept_at = now;
+        self.tell_size();
+        Ok(())
     }
 
     fn key_columns(&self, rows: &RecordBatch) -> Vec<ArrayRef> {
@@ -396,7 +396,6 @@ impl Operator for Keyed {
                 Some(error) => self.rescue_rows(part, slice, error, self.calls.fresh, out)?,
             }
         }
-        self.calls.sweep_from(context.processing_time.saturating_add(SWEEP_EVERY));
         Ok(())
     }
 
@@ -415,7 +414,7 @@ impl Operator for Keyed {
 
     fn next_deadline(&self) -> Option<i64> {
         let timer = self.calls.state.as_ref().and_then(|state| state.timers().next(TimerClock::ProcessingTime));
-        timer.into_iter().chain(self.calls.sweep_at).min()
+        timer.into_iter().chain(self.calls.next_sweep()).min()
     }
 
     fn processing_time(&mut self, context: &CallContext, out: &mut Output) -> Result<(), OperatorError> {
@@ -438,15 +437,11 @@ impl Operator for Keyed {
     }
 
     fn resume(&mut self, saved: &[SavedSection]) -> Result<&'static [&'static str], OperatorError> {
-        let resumed = self.calls.state.as_mut().ok_or(OperatorError::StateLost)?.resume(saved)?;
-        self.calls.sweep_from(i64::MIN);
-        Ok(resumed)
+        Ok(self.calls.state.as_mut().ok_or(OperatorError::StateLost)?.resume(saved)?)
     }
 
     fn restore(&mut self, section: &StateSection) -> Result<(), OperatorError> {
-        self.calls.state.as_mut().ok_or(OperatorError::StateLost)?.restore(section)?;
-        self.calls.sweep_from(i64::MIN);
-        Ok(())
+        Ok(self.calls.state.as_mut().ok_or(OperatorError::StateLost)?.restore(section)?)
     }
 
     fn end(&mut self) -> Dropped {

@@ -41,19 +41,13 @@ pub(super) fn groups_schema() -> SchemaRef {
 
 /// A call in parts: its function, its columns, and the rest.
 pub(crate) fn take(call: &AggregateCall) -> Result<(AggregateFunction, Vec<ArrayRef>, AggregateInputs), CaptureError> {
-    let none = BinaryArray::new_null;
     let (function, rows, groups, into, from) = match call.clone() {
-        AggregateCall::Accumulate { accumulators, rows, groups } => {
-            let from = none(accumulators.len());
-            (AggregateFunction::Accumulate, rows, groups, accumulators, from)
-        }
-        AggregateCall::Merge { into, from } => (AggregateFunction::Merge, Vec::new(), Vec::new(), into, from),
-        AggregateCall::Finish { accumulators } => {
-            let from = none(accumulators.len());
-            (AggregateFunction::Finish, Vec::new(), Vec::new(), accumulators, from)
-        }
+        AggregateCall::Accumulate { accumulators, rows, groups } => (AggregateFunction::Accumulate, rows, groups, accumulators, None),
+        AggregateCall::Merge { into, from } => (AggregateFunction::Merge, Vec::new(), Vec::new(), into, Some(from)),
+        AggregateCall::Finish { accumulators } => (AggregateFunction::Finish, Vec::new(), Vec::new(), accumulators, None),
     };
     let (count, of_rows) = (into.len(), groups.len());
+    let from = from.unwrap_or_else(|| BinaryArray::new_null(count));
     let accumulators = rows::batch(&accumulators_schema(), vec![Arc::new(into), Arc::new(from)], count)?;
     let groups = rows::batch(&groups_schema(), vec![Arc::new(UInt32Array::from(groups))], of_rows)?;
     Ok((function, rows, AggregateInputs { accumulators, groups }))

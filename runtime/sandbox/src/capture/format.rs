@@ -137,9 +137,9 @@ impl Capture {
             }
             _ => return Err(damaged("keys, state and timers are only there together with what the record says of them")),
         };
-        let aggregate = match (record.aggregate.filter(|_| keyed.is_none()), accumulators, groups) {
-            (None, None, None) if record.aggregate.is_none() => None,
-            (Some(function), Some(accumulators), Some(groups)) => {
+        let aggregate = match (record.aggregate, accumulators, groups) {
+            (None, None, None) => None,
+            (Some(function), Some(accumulators), Some(groups)) if keyed.is_none() => {
                 let (accumulators, groups) = (decode(accumulators, &accumulators_schema())?, decode(groups, &groups_schema())?);
                 let inputs = AggregateInputs { accumulators, groups };
                 inputs.check(function, rows.num_rows()).map_err(damaged)?;
