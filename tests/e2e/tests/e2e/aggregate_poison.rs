@@ -1,17 +1,14 @@
 //! Calls of an aggregate that fail: the row at fault is found and ends the job, and its call is replayed elsewhere.
 
+use crate::poison::stygian;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use stygian_e2e::{Ended, Program, components};
+use stygian_e2e::{Ended, components};
 
 /// Rows of two users in turn, whose values are their numbers.
 const ROWS: usize = 3_000;
-
-fn stygian(folder: &Path, args: &[&str]) -> Ended {
-    Program::find().expect("built").run(folder, args).expect("starts")
-}
 
 fn rows(folder: &Path) {
     let mut rows = String::new();

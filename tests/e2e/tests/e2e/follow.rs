@@ -1,10 +1,9 @@
 //! A job that follows log files while they grow and are rotated, until it is told to stop.
 
-use crate::process::{end, signal, start, wait_for};
+use crate::process::{end, free_port, metric, signal, start, wait_for};
 use serde_json::Value;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::path::Path;
 use stygian_e2e::read_output;
 
@@ -43,11 +42,7 @@ fn append(log: &Path, text: &str) {
 
 /// What the metrics say of the source.
 fn rows_out(port: u16) -> Option<u64> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
-    let sample = "stygian_rows_out_total{node=\"logs\",kind=\"source\"} ";
-    let line = BufReader::new(stream).lines().map_while(Result::ok).find(|line| line.starts_with(sample))?;
-    line.strip_prefix(sample)?.parse().ok()
+    metric(port, "stygian_rows_out_total{node=\"logs\",kind=\"source\"}")
 }
 
 #[test]
@@ -57,8 +52,7 @@ fn every_row_comes_once_through_growth_and_rotation() {
     std::fs::create_dir(&logs).expect("made");
     let (log, old) = (logs.join("app.log"), logs.join("app.log.1"));
     append(&log, "{\"n\":0}\n{\"n\":1}\n{\"n\"");
-    // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+    let port = free_port();
     let child = start(folder.path(), PIPELINE, &["--output", "json", "--metrics", &port.to_string()]);
     wait_for("the first rows", || rows_out(port).filter(|rows| *rows == 2));
     append(&log, ":2}\n");

@@ -1,10 +1,10 @@
 //! State that expires, and timers of the clock, of a plugin in the sandbox.
 
-use crate::process::{end, signal, start, wait_for};
+use crate::given::hold;
+use crate::poison::stygian;
+use crate::process::{end, free_port, metric, signal, start, wait_for};
 use std::fmt::Write as _;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use stygian_e2e::{Ended, Program, components};
+use stygian_e2e::components;
 
 /// By processing time; by event time with `event_time` in place of the comment.
 const PIPELINE: &str = r#"
@@ -26,23 +26,6 @@ key_by = ["user"]
 input = "recent"
 connector = "console"
 "#;
-
-fn test(pipeline: &str, cases: &str, set: &[&str]) -> Ended {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("pages.toml"), pipeline).expect("written");
-    std::fs::write(folder.path().join("pages.test.toml"), cases).expect("written");
-    let plugins = components().to_str().expect("text");
-    let args: Vec<&str> = ["test", "pages.toml", "--plugins", plugins].iter().chain(set).copied().collect();
-    Program::find().and_then(|program| program.run(folder.path(), &args)).expect("runs")
-}
-
-fn holds(pipeline: &str, cases: &str, expected: &str) {
-    for parallelism in ["1", "3"] {
-        let set = format!("settings.parallelism={parallelism}");
-        let ended = test(pipeline, cases, &["--set", &set]);
-        assert_eq!((ended.status, ended.out.as_str()), (Some(0), expected), "{}", ended.err);
-    }
-}
 
 /// The value and the list were last written at 10:20 and the map's entry `a` at 10:00, `b` at 10:20: what expires, expires an hour later.
 const BY_EVENT_TIME: &str = r#"
@@ -80,7 +63,7 @@ known = { rows = [
 #[test]
 fn state_lives_by_the_watermark_where_there_is_event_time() {
     let pipeline = PIPELINE.replace("# by", "event_time = \"at\"");
-    holds(&pipeline, BY_EVENT_TIME, "ok    what was last written an hour before the watermark is forgotten\n1 test passed\n");
+    hold(&pipeline, BY_EVENT_TIME);
 }
 
 /// Rows at 12:00, 12:20, 13:19:59 and 14:19:59; a user is quiet half an hour after a row.
@@ -131,18 +114,13 @@ known = [{ quiet = false, rows = 1 }, { quiet = false, rows = 2 }]
 
 #[test]
 fn state_lives_and_timers_fire_by_the_clock_where_there_is_no_event_time() {
-    let lines = "ok    what was last written an hour ago is forgotten\n\
-                 ok    a timer that is set anew does not fire at its old time\n2 tests passed\n";
-    holds(PIPELINE, BY_THE_CLOCK, lines);
+    hold(PIPELINE, BY_THE_CLOCK);
 }
 
 /// How many keys a running job says that it keeps: nothing of them where there are none.
 fn keys(port: u16) -> Option<u64> {
-    let (mut stream, mut said) = (TcpStream::connect(("127.0.0.1", port)).ok()?, String::new());
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
-    stream.read_to_string(&mut said).ok().filter(|_| said.contains("stygian_rows_in_total{node=\"recent\""))?;
-    let line = said.lines().find(|line| line.starts_with("stygian_state_keys{node=\"recent\""));
-    line.map_or(Some(0), |line| line.rsplit_once(' ')?.1.parse().ok())
+    let reads = metric(port, "stygian_rows_in_total{node=\"recent\",kind=\"operator\"}");
+    reads.map(|_| metric(port, "stygian_state_keys{node=\"recent\",kind=\"operator\"}").unwrap_or(0))
 }
 
 /// A view by each of a hundred users.
@@ -166,7 +144,7 @@ fn a_job_that_would_keep_too_much_fails_and_says_what() {
         let pipeline = PIPELINE.replace("nowhere/", "").replace("key_by", &format!("state = {{ {limit} }}\nkey_by"));
         std::fs::write(folder.path().join("pages.toml"), pipeline).expect("written");
         let args = ["run", "pages.toml", "--plugins", components().to_str().expect("text")];
-        let ended = Program::find().and_then(|program| program.run(folder.path(), &args)).expect("runs");
+        let ended = stygian(folder.path(), &args);
         assert_eq!(ended.status, Some(1), "{}", ended.err);
         assert!(ended.err.contains("operator `recent`") && ended.err.contains(says), "{}", ended.err);
     }
@@ -177,8 +155,7 @@ fn what_expires_by_the_clock_makes_room_though_no_row_comes() {
     let folder = views();
     let pipeline = PIPELINE.replace("nowhere/", "").replace("# by", "follow = true\n\n[settings]\nmax_parallelism = 4");
     let pipeline = pipeline.replace("key_by", "config = { brief = true }\nkey_by");
-    // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+    let port = free_port();
     let plugins = components().to_str().expect("text");
     let child = start(folder.path(), &pipeline, &["--plugins", plugins, "--metrics", &port.to_string()]);
     wait_for("what is kept", || keys(port).filter(|keys| *keys == 100));

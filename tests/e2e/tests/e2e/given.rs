@@ -1,5 +1,6 @@
 //! `stygian test`: what users see of their cases that pass, that fail and that are wrong.
 
+use crate::poison::stygian;
 use serde_json::Value;
 use std::path::Path;
 use stygian_e2e::{Ended, Program, components};
@@ -61,6 +62,23 @@ fn test(cases: &str, args: &[&str]) -> Ended {
     std::fs::write(folder.path().join("rows.jsonl"), rows).expect("written");
     let args: Vec<&str> = ["test", "orders.toml"].iter().chain(args).copied().collect();
     Program::find().and_then(|program| program.run(folder.path(), &args)).expect("runs")
+}
+
+/// Runs a pipeline of the components on cases, all of which hold at any parallelism.
+pub(crate) fn hold(pipeline: &str, cases: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("pipeline.toml"), pipeline).expect("written");
+    std::fs::write(folder.path().join("pipeline.test.toml"), cases).expect("written");
+    let names = || cases.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    let plural = if names().count() == 1 { "" } else { "s" };
+    let passed: String = names().map(|name| format!("ok    {name}\n")).collect();
+    let expected = format!("{passed}{} test{plural} passed\n", names().count());
+    let plugins = components().to_str().expect("a path");
+    for parallelism in ["1", "3"] {
+        let set = format!("settings.parallelism={parallelism}");
+        let ended = stygian(folder.path(), &["test", "pipeline.toml", "--plugins", plugins, "--set", &set]);
+        assert_eq!((ended.status, ended.out.as_str()), (Some(0), expected.as_str()), "{}", ended.err);
+    }
 }
 
 const PASSING: &str = r#"

@@ -1,7 +1,7 @@
 //! `stygian test` with windows that aggregate by a plugin, to which a row that counts twice is another result: by the clock, with
 //! early results, and with results that are replaced.
 
-use stygian_e2e::{Program, components};
+use crate::given::hold;
 
 /// By user, natively and by the plugin.
 const PIPELINE: &str = r#"
@@ -66,25 +66,10 @@ input = "replaced"
 connector = "console"
 "#;
 
-/// Runs the cases at every parallelism; all of them hold.
-fn hold(cases: &str) {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("means.toml"), PIPELINE).expect("written");
-    std::fs::write(folder.path().join("means.test.toml"), cases).expect("written");
-    let plugins = components().to_str().expect("a path");
-    for parallelism in [1, 3] {
-        let set = format!("settings.parallelism={parallelism}");
-        let args = ["test", "means.toml", "--plugins", plugins, "--set", &set];
-        let ended = Program::find().and_then(|program| program.run(folder.path(), &args)).expect("runs");
-        assert_eq!(ended.status, Some(0), "at parallelism {parallelism}:\n{}{}", ended.out, ended.err);
-        let all = cases.matches("[[test]]").count();
-        assert_eq!(ended.out.lines().filter(|line| line.starts_with("ok ")).count(), all, "{}", ended.out);
-    }
-}
-
 #[test]
 fn rows_count_once_in_windows_of_processing_time() {
     hold(
+        PIPELINE,
         r#"
 [defaults.events]
 at = 2026-01-01T00:00:00Z
@@ -161,6 +146,7 @@ visits = [
 #[test]
 fn rows_count_once_in_early_results_and_in_the_last_one() {
     hold(
+        PIPELINE,
         r#"
 [[test]]
 name = "two early results with rows between them, then the last"
@@ -231,6 +217,7 @@ often = [
 #[test]
 fn rows_count_once_in_results_that_are_replaced() {
     hold(
+        PIPELINE,
         r#"
 [[test]]
 name = "late rows replace a result for half an hour"

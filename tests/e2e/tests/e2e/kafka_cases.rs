@@ -2,11 +2,9 @@
 //! that change under them.
 
 use crate::kafka::rig;
-use crate::process::{end, signal, wait_for};
+use crate::process::{end, free_port, metric, signal, wait_for};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Child;
@@ -326,17 +324,10 @@ fn at_least_once_loses_nothing_without_transactions() {
 fn lag_is_told_while_there_is_more_to_read() {
     let mut shop = Shop::new();
     shop.sell(40_000);
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+    let port = free_port();
     // Snapshots that take a while hold the reader back.
     let child = shop.start(&shop.pipeline(""), &["--metrics", &format!("127.0.0.1:{port}")], "snapshot=sleep(400)");
-    let lag = || {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-        write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).ok()?;
-        let sample = text.lines().find_map(|line| line.strip_prefix("stygian_lag_rows{node=\"sales\",kind=\"source\"} "))?;
-        sample.parse::<u64>().ok()
-    };
+    let lag = || metric(port, "stygian_lag_rows{node=\"sales\",kind=\"source\"}");
     wait_for("rows that are not fetched", || lag().filter(|lag| *lag > 0));
     wait_for("no more of them", || lag().filter(|lag| *lag == 0));
     shop.wait_for_all();

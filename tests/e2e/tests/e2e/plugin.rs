@@ -1,5 +1,6 @@
 //! An operator's way from `plugin new` to a pipeline, and what a job says when the operator panics.
 
+use crate::poison::stygian;
 use std::path::Path;
 use stygian_e2e::{Ended, Program, read_output};
 
@@ -29,10 +30,6 @@ const ROWS: &str = r#"{"user":"a","amount":12.5,"note":"x"}
 {"user":"c","amount":null}
 {"user":"d","amount":10.0}
 "#;
-
-fn stygian(folder: &Path, args: &[&str]) -> Ended {
-    Program::find().expect("built").run(folder, args).expect("starts")
-}
 
 fn succeeds(folder: &Path, args: &[&str]) -> Ended {
     let ended = stygian(folder, args);

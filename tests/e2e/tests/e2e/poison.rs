@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use stygian_e2e::{Case, Differences, Ended, Program, components, read_json_lines, read_output};
 
-fn stygian(folder: &Path, args: &[&str]) -> Ended {
+/// Runs the program in a folder.
+pub(crate) fn stygian(folder: &Path, args: &[&str]) -> Ended {
     Program::find().expect("built").run(folder, args).expect("starts")
 }
 

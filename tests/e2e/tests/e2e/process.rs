@@ -1,7 +1,7 @@
 //! What a person does to a running job: Ctrl-C, kill -9, a folder deleted under it, metrics asked for.
 
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -62,6 +62,24 @@ pub(crate) fn wait_for<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T 
         assert!(start.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
+}
+
+/// The metrics that a job serves; `None`: it serves none yet.
+pub(crate) fn metrics(port: u16) -> Option<String> {
+    let (mut stream, mut said) = (TcpStream::connect(("127.0.0.1", port)).ok()?, String::new());
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    stream.read_to_string(&mut said).ok()?;
+    Some(said)
+}
+
+/// One number of them, by its name and labels.
+pub(crate) fn metric(port: u16, name: &str) -> Option<u64> {
+    metrics(port)?.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
 
 fn files(folder: &Path, visible: bool) -> Vec<String> {
@@ -190,16 +208,10 @@ fn a_folder_deleted_under_a_job_stops_it_and_names_the_path() {
 #[test]
 fn metrics_are_served_while_the_job_runs() {
     let folder = tempfile::tempdir().expect("a folder");
-    // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+    let port = free_port();
     let child = start(folder.path(), ENDLESS, &["--metrics", &port.to_string()]);
-    let rows = wait_for("rows in the metrics", || {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-        write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
-        let sample = "stygian_rows_out_total{node=\"shop\",kind=\"source\"} ";
-        let line = BufReader::new(stream).lines().map_while(Result::ok).find(|line| line.starts_with(sample))?;
-        line.strip_prefix(sample)?.parse::<u64>().ok().filter(|rows| *rows > 0)
-    });
+    let name = "stygian_rows_out_total{node=\"shop\",kind=\"source\"}";
+    let rows = wait_for("rows in the metrics", || metric(port, name).filter(|rows| *rows > 0));
     assert!(rows > 0);
     signal(&child, "-INT");
     assert_eq!(end(child).2, Some(0));
